@@ -1,0 +1,45 @@
+// Every refusal of the HTTP API: one class, a stable code each with its HTTP status. docs/errors.md has a row
+// per code; a test compares both ways. The CLI's exit code follows from the code (see cli/exit-codes.ts).
+import type { Problem } from './schemas.ts'
+
+/** Code -> HTTP status and short title. */
+export const apiErrors = {
+  'invalid-request': { status: 400, title: 'the request is not valid' },
+  unauthenticated: { status: 401, title: 'no valid API token was sent' },
+  forbidden: { status: 403, title: 'the API token does not allow this' },
+  'unknown-environment': { status: 404, title: 'there is no such environment' },
+  'unknown-service': { status: 404, title: 'no such service has been applied to the environment' },
+  'unknown-agent': { status: 404, title: 'there is no such agent' },
+  'unknown-deployment': { status: 404, title: 'there is no such deployment' },
+  'unknown-release': { status: 404, title: 'there is no such release' },
+  'unknown-token': { status: 404, title: 'there is no such token' },
+  'unknown-route': { status: 404, title: 'there is nothing at this address' },
+  'already-exists': { status: 409, title: 'it exists already' },
+  'in-use': { status: 409, title: 'it is still in use' },
+  locked: { status: 409, title: 'another deployment of the service is in progress' },
+  'no-targets': { status: 409, title: 'the environment has no host for the service' },
+  'no-agent-connected': { status: 409, title: 'no agent of the environment is connected' },
+  'already-ended': { status: 409, title: 'the deployment has ended' },
+  'nothing-to-roll-back-to': { status: 409, title: 'there is no former good release' },
+  'wrong-state': { status: 409, title: 'its state does not allow this' },
+  'too-large': { status: 413, title: 'the request body is too large' },
+  'rate-limited': { status: 429, title: 'too many failures from this address' },
+  internal: { status: 500, title: 'the controller failed' },
+  stopping: { status: 503, title: 'the controller is stopping' }
+} as const satisfies Record<string, { status: number; title: string }>
+export type ApiErrorCode = keyof typeof apiErrors
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  readonly code: ApiErrorCode
+  readonly status: number
+  readonly extra: Pick<Problem, 'known' | 'lock'>
+
+  /** @param detail one sentence for the person who asked; @param extra what exists, or who holds the lock */
+  constructor(code: ApiErrorCode, detail: string, extra: Pick<Problem, 'known' | 'lock'> = {}) {
+    super(detail)
+    this.code = code
+    this.status = apiErrors[code].status
+    this.extra = extra
+  }
+}

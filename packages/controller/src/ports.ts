@@ -1,0 +1,228 @@
+// What the controller's engine needs from the outside, as types: the store, the clock, the agents' link, the
+// signer. Adapters implement them; main.ts puts them together. One transaction per engine step.
+import type {
+  AgentId,
+  Command,
+  CommandId,
+  CommandKind,
+  DeploymentId,
+  Digest,
+  DownMessage,
+  EnvironmentName,
+  Facts,
+  Fence,
+  InstallationId,
+  Labels,
+  PolicySummary,
+  ServiceName,
+  ServiceSpec,
+  Thumbprint,
+  TokenId
+} from '@longshore/protocol'
+import type { DeployWhat, Outcome, Permission, Phase, StreamEvent } from './api/schemas.ts'
+
+export type Clock = {
+  /** Milliseconds since the epoch. */
+  nowMs(): number
+  /** Calls back once, at or after `atMs`; returns its own cancellation. */
+  at(atMs: number, wake: () => void): () => void
+}
+export type Random = { bytes(count: number): Uint8Array }
+
+/** Who asks for a change. `id` is what the audit keeps. */
+export type Actor = {
+  kind: 'api-token' | 'agent' | 'controller' | 'operator'
+  id: string
+  name: string
+  address: string
+}
+
+/** To the connected agents; never waits, never throws. */
+export type AgentLink = {
+  isConnected(agent: AgentId): boolean
+  /** false: not connected, or too much is waiting for it already. */
+  send(agent: AgentId, messages: DownMessage[]): boolean
+  /** Ends the session with `bye`. */
+  close(agent: AgentId, reason: 'revoked' | 'replaced' | 'reconnect', detail: string): void
+}
+export type CommandSigner = { sign(command: Command): Promise<string> }
+/** In-process publication of what was committed; listeners must not throw. */
+export type Publisher = { publish(event: StreamEvent): void }
+
+export type EnvironmentRow = { name: EnvironmentName; createdAtMs: number }
+export type AgentRow = {
+  id: AgentId
+  environment: EnvironmentName
+  hostName: string
+  thumbprint: Thumbprint
+  publicJwk: Record<string, unknown>
+  encryptionJwk: Record<string, unknown>
+  labels: Labels
+  state: 'active' | 'held' | 'revoked'
+  stateReason: string | null
+  joinToken: TokenId
+  enrolledAtMs: number
+  lastSeenAtMs: number | null
+  /** Highest report number stored. */
+  reportsUpTo: number
+  agentVersion: string | null
+  facts: Facts | null
+  policy: PolicySummary | null
+  clockSkewMs: number | null
+}
+export type JoinTokenRow = {
+  id: TokenId
+  environment: EnvironmentName
+  labels: Labels
+  replace: boolean
+  usesMax: number | null
+  usesCount: number
+  createdAtMs: number
+  expiresAtMs: number
+  revokedAtMs: number | null
+}
+export type ApiTokenRow = {
+  id: TokenId
+  name: string
+  allow: Permission[]
+  createdAtMs: number
+  expiresAtMs: number | null
+  lastUsedAtMs: number | null
+  revokedAtMs: number | null
+}
+export type SpecRow = {
+  service: ServiceName
+  environment: EnvironmentName
+  revision: number
+  spec: ServiceSpec
+  appliedAtMs: number
+  appliedBy: string
+}
+export type ReleaseRow = {
+  service: ServiceName
+  environment: EnvironmentName
+  number: number
+  repository: string
+  tag: string | null
+  digest: Digest | null
+  specRevision: number
+  deployment: DeploymentId
+  outcome: Outcome | null
+  createdAtMs: number
+  createdBy: string
+}
+/** `state` is the deployment machine's own state, as JSON; the other columns are for queries only. */
+export type DeploymentRow = {
+  id: DeploymentId
+  service: ServiceName
+  environment: EnvironmentName
+  what: DeployWhat
+  phase: Phase
+  outcome: Outcome | null
+  requestedBy: string
+  requestedAtMs: number
+  endedAtMs: number | null
+  state: unknown
+}
+export type LockRow = {
+  service: ServiceName
+  environment: EnvironmentName
+  deployment: DeploymentId
+  holder: string
+  sinceMs: number
+}
+export type OutboxRow = {
+  command: CommandId
+  agent: AgentId
+  deployment: DeploymentId
+  kind: CommandKind
+  fence: Fence
+  jws: string
+  notAfterMs: number
+  /** owed: send until answered. accepted: journalled there, its report is awaited. ended: reported, refused or expired. */
+  state: 'owed' | 'accepted' | 'ended'
+  createdAtMs: number
+  endedAtMs: number | null
+}
+export type AuditRow = {
+  atMs: number
+  actorKind: Actor['kind']
+  actorId: string
+  actorName: string
+  address: string
+  /** Verb and object, `deployment.request`, `agent.revoke`, `command.stage`. */
+  action: string
+  subject: string
+  /** Without secrets. */
+  request: unknown
+  outcome: string
+}
+/** Counters per service and environment; they only grow. */
+export type Counters = { generation: number; release: number }
+
+export type Reads = {
+  environments(): Promise<EnvironmentRow[]>
+  environment(name: string): Promise<EnvironmentRow | undefined>
+  agents(filter?: { environment?: string }): Promise<AgentRow[]>
+  agent(id: string): Promise<AgentRow | undefined>
+  agentByThumbprint(thumbprint: string): Promise<AgentRow | undefined>
+  joinTokens(): Promise<JoinTokenRow[]>
+  joinToken(id: string): Promise<JoinTokenRow | undefined>
+  apiTokens(): Promise<ApiTokenRow[]>
+  apiToken(id: string): Promise<ApiTokenRow | undefined>
+  /** Latest revision of every service, or one revision. */
+  specs(filter?: { environment?: string; service?: string }): Promise<SpecRow[]>
+  spec(environment: string, service: string, revision?: number): Promise<SpecRow | undefined>
+  releases(filter: { environment?: string; service?: string; limit?: number }): Promise<ReleaseRow[]>
+  release(environment: string, service: string, number: number): Promise<ReleaseRow | undefined>
+  /** The last succeeded one. */
+  currentRelease(environment: string, service: string): Promise<ReleaseRow | undefined>
+  deployments(filter: {
+    environment?: string
+    service?: string
+    isEnded?: boolean
+    limit?: number
+  }): Promise<DeploymentRow[]>
+  deployment(id: string): Promise<DeploymentRow | undefined>
+  /** Stored events of the deployment machine, oldest first: replaying them gives `state`. */
+  deploymentEvents(id: string): Promise<unknown[]>
+  lock(environment: string, service: string): Promise<LockRow | undefined>
+  counters(environment: string, service: string): Promise<Counters>
+  outbox(filter: { agent?: string; deployment?: string; isEnded?: boolean }): Promise<OutboxRow[]>
+  command(id: string): Promise<OutboxRow | undefined>
+  keyChain(): Promise<string[]>
+  installation(): Promise<InstallationId | undefined>
+  audit(filter: { limit: number }): Promise<AuditRow[]>
+}
+export type Writes = {
+  setInstallation(id: InstallationId): Promise<void>
+  addKey(jws: string): Promise<void>
+  insertEnvironment(row: EnvironmentRow): Promise<void>
+  /** Refuses (StoreConflict) while agents or specs are in it. */
+  deleteEnvironment(name: string): Promise<void>
+  /** Whole rows; inserts or replaces by primary key. */
+  putAgent(row: AgentRow): Promise<void>
+  deleteAgent(id: string): Promise<void>
+  putJoinToken(row: JoinTokenRow): Promise<void>
+  putApiToken(row: ApiTokenRow): Promise<void>
+  insertSpec(row: SpecRow): Promise<void>
+  putRelease(row: ReleaseRow): Promise<void>
+  putDeployment(row: DeploymentRow): Promise<void>
+  appendDeploymentEvent(id: DeploymentId, event: unknown): Promise<void>
+  /** Throws StoreConflict when the service is locked in the environment: a database constraint, not a look first. */
+  insertLock(row: LockRow): Promise<void>
+  deleteLock(environment: string, service: string): Promise<void>
+  putCounters(environment: string, service: string, counters: Counters): Promise<void>
+  putCommand(row: OutboxRow): Promise<void>
+  appendAudit(row: AuditRow): Promise<void>
+}
+export type Tx = Reads & Writes
+export type Store = Reads & {
+  /** All of it or nothing; on disk when it resolves. */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+/** A uniqueness constraint of the store refused the write. */
+export class StoreConflict extends Error {
+  override readonly name = 'StoreConflict'
+}

@@ -1,0 +1,69 @@
+// Every limit of the wire and of what peers may make us hold, each with its unit and reason.
+// The assertions at the end relate them: a change that breaks a relation fails at import.
+
+/** WebSocket message. Large enough for a hello with 500 containers; small enough to parse at once. */
+export const maxFrameBytes = 1024 * 1024
+/** HTTP body of the API: a service file after interpolation. */
+export const maxBodyBytes = 1024 * 1024
+/** Service file on disk; a larger one is a mistake. */
+export const maxServiceFileBytes = 512 * 1024
+/** JSON nesting of anything a peer sends. */
+export const maxJsonDepth = 32
+/** Messages in one frame. */
+export const maxMessagesPerFrame = 256
+/** Commands waiting for one host; more are not sent, the deployment is told `busy`. */
+export const maxPendingCommandsPerHost = 256
+/** Bytes queued in one agent's socket before progress is dropped, and then the session. */
+export const maxBufferedBytes = 1024 * 1024
+/** Runs of different services that an agent executes at the same time. */
+export const maxParallelRuns = 4
+/** Progress messages a second for one run. */
+export const maxProgressPerSecond = 4
+/** Containers in one inventory message. */
+export const maxInventoryContainers = 500
+/** Last log lines kept in a report, and the length of each. */
+export const maxReportLogLines = 20
+export const maxReportLineChars = 500
+/** Free text in a reason. */
+export const maxReasonChars = 2000
+/** Steps in a run. */
+export const maxStepsPerRun = 200
+/** Containers of one service on one host. */
+export const maxReplicas = 50
+
+/** WebSocket ping. Proxies cut idle connections at 60 s. */
+export const pingIntervalMs = 15_000
+/** No frame and no pong for this long: the session is dead. */
+export const silenceLimitMs = 40_000
+/** A peer that opened a connection must complete the handshake within this. */
+export const handshakeTimeoutMs = 10_000
+/** Answer to the ping that decides between two sessions of one key. */
+export const duplicateProbeMs = 5_000
+/** Clock difference accepted in an assertion, and how long its `jti` is remembered. */
+export const maxClockSkewMs = 5 * 60_000
+/** Reconnect: full jitter between 0 and min(cap, base * 2^attempt). */
+export const reconnectBaseMs = 250
+export const reconnectCapMs = 30_000
+/** A session that lasted this long resets the backoff. */
+export const reconnectResetAfterMs = 60_000
+/** Backoff cap for refusals that need an operator (revoked, unknown-agent, unsupported-version). */
+export const reconnectRefusedCapMs = 60 * 60_000
+/** A report that was not acknowledged is sent again after this. */
+export const reportResendMs = 10_000
+/** A command that was neither accepted nor refused is sent again after this. */
+export const commandResendMs = 10_000
+/** Failed enrolments and assertions from one address before it is told to wait. */
+export const maxFailuresPerAddress = 20
+export const failureWindowMs = 60_000
+/** Default life of a join token. */
+export const joinTokenTtlMs = 60 * 60_000
+
+const relate = (isTrue: boolean, relation: string): void => {
+  if (!isTrue) throw new RangeError(`limits: ${relation} does not hold`)
+}
+relate(silenceLimitMs > 2 * pingIntervalMs, 'silenceLimitMs > 2 x pingIntervalMs')
+relate(pingIntervalMs < 60_000, 'pingIntervalMs below the 60 s of common proxies')
+relate(duplicateProbeMs < silenceLimitMs, 'duplicateProbeMs < silenceLimitMs')
+relate(maxBufferedBytes >= maxFrameBytes, 'maxBufferedBytes >= maxFrameBytes')
+relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
+relate(maxReportLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')

@@ -1,0 +1,115 @@
+// `command` (down): one signed instruction to one agent. The command itself is a JWS by the controller (typ
+// `longshore-command+jwt`), kept as evidence; this message only carries it. Its claims are strict: a field that
+// the agent does not know inside a signed body is refused, never ignored.
+import * as z from 'zod'
+import {
+  agentId,
+  commandId,
+  deploymentId,
+  digest,
+  environmentName,
+  installationId,
+  releaseNumber,
+  serviceName
+} from '../ids.ts'
+import { imageReference, serviceSpec } from '../spec/service-spec.ts'
+
+export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(512 * 1024) })
+export type CommandMessage = z.infer<typeof commandMessage>
+
+/** (generation, epoch, index), compared in that order per service and environment. */
+export const fence = z.strictObject({
+  /** Grows with each deployment of the service. */
+  generation: z.int().min(0),
+  /** Grows with each take-over of the deployment by another controller. */
+  epoch: z.int().min(0),
+  /** Grows with each command of the deployment to the host. */
+  index: z.int().min(0)
+})
+export type Fence = z.infer<typeof fence>
+
+/** Negative: a is older. Zero: the same. */
+export const compareFences = (a: Fence, b: Fence): number =>
+  a.generation - b.generation || a.epoch - b.epoch || a.index - b.index
+
+/** An image by content: the digest that its tag resolved to. */
+export const pinnedImage = z.strictObject({
+  repository: z.string().min(1).max(512),
+  tag: z.string().max(128).nullable(),
+  digest
+})
+export type PinnedImage = z.infer<typeof pinnedImage>
+
+/** Asks the host's engine, with the host's credentials, which digest a tag has now. Changes nothing. */
+export const resolveBody = z.strictObject({ kind: z.literal('resolve'), image: imageReference })
+
+/** Checks and fetches everything that the release will need; stops nothing. */
+export const stageBody = z.strictObject({
+  kind: z.literal('stage'),
+  release: releaseNumber,
+  image: pinnedImage,
+  spec: serviceSpec,
+  /** An unmanaged container by this name may be taken over. */
+  replace: z.string().max(255).nullable()
+})
+
+/** Switches the host to the release. Undoes itself when it fails or is cancelled. */
+export const releaseBody = z.strictObject({
+  kind: z.literal('release'),
+  release: releaseNumber,
+  image: pinnedImage,
+  spec: serviceSpec,
+  replace: z.string().max(255).nullable(),
+  /** Switch although the host already runs exactly this release. */
+  recreate: z.boolean()
+})
+
+/** Goes back from `from` to `to`, from kept containers or, if they are gone, from the journal. */
+export const revertBody = z.strictObject({
+  kind: z.literal('revert'),
+  from: releaseNumber,
+  to: releaseNumber
+})
+
+/** Removes what was kept for a revert of `release`, and images beyond `keepImages`. */
+export const settleBody = z.strictObject({
+  kind: z.literal('settle'),
+  release: releaseNumber,
+  keepImages: z.int().min(0).max(100)
+})
+
+/** Removes the service's own containers: of one release, or all of them. */
+export const removeBody = z.strictObject({ kind: z.literal('remove'), release: releaseNumber.nullable() })
+
+export const commandBody = z.discriminatedUnion('kind', [
+  resolveBody,
+  stageBody,
+  releaseBody,
+  revertBody,
+  settleBody,
+  removeBody
+])
+export type CommandBody = z.infer<typeof commandBody>
+export type CommandKind = CommandBody['kind']
+export type ResolveBody = z.infer<typeof resolveBody>
+export type StageBody = z.infer<typeof stageBody>
+export type ReleaseBody = z.infer<typeof releaseBody>
+export type RevertBody = z.infer<typeof revertBody>
+export type SettleBody = z.infer<typeof settleBody>
+export type RemoveBody = z.infer<typeof removeBody>
+
+export const command = z.strictObject({
+  id: commandId,
+  installation: installationId,
+  agent: agentId,
+  environment: environmentName,
+  service: serviceName,
+  deployment: deploymentId,
+  fence,
+  /** Controller time, milliseconds since the epoch; judged with the session's clock, not the host's. */
+  notAfterMs: z.int().min(0),
+  /** Longest time the run may take once begun. */
+  timeLimitMs: z.int().min(1),
+  body: commandBody
+})
+export type Command = z.infer<typeof command>

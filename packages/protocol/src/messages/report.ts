@@ -1,0 +1,110 @@
+// `report` (up): the final outcome of a run. Durable on the agent, sent again until `ack`, never changed after
+// it was first written. `progress` (up): where a run is now; best effort, the latest wins.
+import * as z from 'zod'
+import { commandId, digest, releaseNumber } from '../ids.ts'
+import { maxReasonChars, maxReportLineChars, maxReportLogLines, maxStepsPerRun } from '../limits.ts'
+
+/** Why a run did not do what was asked. Closed set; docs/errors.md has a row each. */
+export const runErrorCodes = [
+  'image-not-found',
+  'registry-denied',
+  'registry-unavailable',
+  'image-invalid',
+  'no-progress',
+  'disk-full',
+  'port-taken',
+  'engine-unavailable',
+  'engine-error',
+  'spec-rejected',
+  'policy',
+  'unsupported',
+  'container-exited',
+  'container-restarted',
+  'unhealthy',
+  'health-timeout',
+  'time-limit',
+  'cancelled',
+  'nothing-to-revert-to',
+  'name-taken',
+  'interrupted'
+] as const
+export const runErrorCode = z.enum(runErrorCodes)
+export type RunErrorCode = z.infer<typeof runErrorCode>
+
+export const runError = z.object({
+  code: runErrorCode,
+  /** For people; without secrets. */
+  detail: z.string().max(maxReasonChars),
+  /** The step that failed, as in the plan. */
+  step: z.string().max(64).nullable(),
+  /** Last lines of the container's log, oldest first. */
+  log: z.array(z.string().max(maxReportLineChars)).max(maxReportLogLines)
+})
+export type RunError = z.infer<typeof runError>
+
+/** What the host has of the image, from inspect. Ids of images are never compared across hosts. */
+export const stagedImage = z.object({
+  digest,
+  platform: z.string().max(64),
+  diffIds: z.array(digest).max(200),
+  sizeBytes: z.int().min(0)
+})
+export type StagedImage = z.infer<typeof stagedImage>
+
+/** Timing of one step, milliseconds of the host's monotonic clock since the run began. */
+export const stepReceipt = z.object({
+  step: z.string().max(64),
+  startedMs: z.int().min(0),
+  endedMs: z.int().min(0),
+  outcome: z.enum(['done', 'failed', 'skipped'])
+})
+export type StepReceipt = z.infer<typeof stepReceipt>
+
+/** Which release answers on the host after the run. `unknown`: Docker could not be asked. */
+export const serving = z.enum(['new', 'old', 'none', 'unknown'])
+export type Serving = z.infer<typeof serving>
+
+/** What a run found out, by kind of command. */
+export const runResult = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('resolve'), digest }),
+  /** `isRunning`: exactly this release runs here already, healthy: a release would change nothing. */
+  z.object({ kind: z.literal('stage'), image: stagedImage, isRunning: z.boolean() }),
+  z.object({ kind: z.literal('release'), containers: z.array(z.string().max(64)).max(50) }),
+  z.object({ kind: z.literal('revert') }),
+  z.object({ kind: z.literal('settle'), warnings: z.array(z.string().max(maxReasonChars)).max(50) }),
+  z.object({ kind: z.literal('remove') })
+])
+export type RunResult = z.infer<typeof runResult>
+
+/** `unknown`: a step's Docker call still hung past its limit and no inspect answered. */
+export const runOutcome = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('succeeded'), result: runResult, serving, release: releaseNumber.nullable() }),
+  z.object({ status: z.literal('failed'), error: runError, serving, release: releaseNumber.nullable() }),
+  z.object({ status: z.literal('unknown'), error: runError, serving, release: releaseNumber.nullable() })
+])
+export type RunOutcome = z.infer<typeof runOutcome>
+
+export const runReport = z.object({
+  command: commandId,
+  /** Grows by one per report of this agent; what `ack` names. */
+  number: z.int().min(1),
+  outcome: runOutcome,
+  steps: z.array(stepReceipt).max(maxStepsPerRun)
+})
+export type RunReport = z.infer<typeof runReport>
+
+/** The same content as `report`, signed by the agent (typ `longshore-receipt+jwt`): evidence for the audit. */
+export const reportMessage = z.object({ type: z.literal('report'), jws: z.string().max(256 * 1024) })
+export type ReportMessage = z.infer<typeof reportMessage>
+
+export const progressMessage = z.object({
+  type: z.literal('progress'),
+  command: commandId,
+  step: z.string().max(64),
+  /** Position in the plan, from 1, and its length. */
+  position: z.int().min(1),
+  total: z.int().min(1),
+  detail: z.string().max(300).optional(),
+  bytes: z.object({ done: z.int().min(0), total: z.int().min(0) }).optional()
+})
+export type ProgressMessage = z.infer<typeof progressMessage>
