@@ -28,6 +28,13 @@ export type Clock = {
   at(atMs: number, wake: () => void): () => void
 }
 export type Random = { bytes(count: number): Uint8Array }
+/** What pino offers, as far as it is used: fields first, then one sentence. */
+export type Log = {
+  debug(fields: object, text: string): void
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+  error(fields: object, text: string): void
+}
 
 /** Who asks for a change. `id` is what the audit keeps. */
 export type Actor = {
@@ -119,6 +126,9 @@ export type DeploymentRow = {
   what: DeployWhat
   phase: Phase
   outcome: Outcome | null
+  release: number
+  /** The fence's; orders the deployments of a service whatever the clock did. */
+  generation: number
   requestedBy: string
   requestedAtMs: number
   endedAtMs: number | null

@@ -16,6 +16,7 @@ import {
   tokenId
 } from '@longshore/protocol'
 import * as z from 'zod'
+import { outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
 
 const atMs = z.int()
 const reason = z.string()
@@ -173,35 +174,12 @@ export const deployRequest = z.object({
 })
 export type DeployRequest = z.infer<typeof deployRequest>
 
-export const phases = ['requested', 'staging', 'rolling', 'reverting', 'ended'] as const
+export { outcomes, phases, targetStates }
 export const phase = z.enum(phases)
 export type Phase = z.infer<typeof phase>
-export const outcomes = ['succeeded', 'reverted', 'mixed', 'refused', 'cancelled'] as const
 /** How a deployment ended; what it did is on the hosts. `unknown` is said by the CLI only (exit 7). */
 export const outcome = z.enum(outcomes)
 export type Outcome = z.infer<typeof outcome>
-
-export const targetStates = [
-  /** nothing asked yet */
-  'pending',
-  'staging',
-  'ready',
-  'not-ready',
-  'releasing',
-  /** runs the new release, healthy for `monitor` */
-  'released',
-  'reverting',
-  /** had switched and is back on the previous release (or, after a failed first release, runs none) */
-  'reverted',
-  /** could not switch; undid it itself */
-  'failed',
-  /** nobody knows what runs there now */
-  'unknown',
-  /** stayed on the previous release: its turn never came */
-  'untouched',
-  /** offline, and `--offline skip`: not a target */
-  'skipped'
-] as const
 export const targetState = z.enum(targetStates)
 export type TargetState = z.infer<typeof targetState>
 

@@ -1,0 +1,32 @@
+// Which phases, outcomes and target states exist. The machine, the store's columns and the API bodies all take
+// them from here; docs/deployments.md explains each.
+
+export const phases = ['requested', 'staging', 'rolling', 'reverting', 'ended'] as const
+export type Phase = (typeof phases)[number]
+
+/** How a deployment ended; what it did is on the hosts. */
+export const outcomes = ['succeeded', 'reverted', 'mixed', 'refused', 'cancelled'] as const
+export type Outcome = (typeof outcomes)[number]
+
+export const targetStates = [
+  /** nothing asked yet */
+  'pending',
+  'staging',
+  'ready',
+  'not-ready',
+  'releasing',
+  /** runs the new release, healthy for `monitor` */
+  'released',
+  'reverting',
+  /** had switched and is back on the previous release (or, after a failed first release, runs none) */
+  'reverted',
+  /** could not switch and undid it itself, or could not go back: `serving` says what answers there */
+  'failed',
+  /** nobody knows what runs there now */
+  'unknown',
+  /** stayed on the previous release: its turn never came */
+  'untouched',
+  /** offline, and `--offline skip`: not a target */
+  'skipped'
+] as const
+export type TargetState = (typeof targetStates)[number]

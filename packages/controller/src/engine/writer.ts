@@ -1,0 +1,72 @@
+// The controller's only writer: one change at a time, each one transaction, with its audit row inside. What a
+// change does is left to the caller; what follows from it after the commit runs before the next change begins.
+import { ApiError } from '../api/errors.ts'
+import type { Actor, AuditRow, Clock, Store, Tx } from '../ports.ts'
+
+/** Who asks for what, for the audit. `request` holds no secret. */
+export type AuditNote = { actor: Actor; action: string; subject: string; request: unknown }
+
+export type Writer = {
+  /**
+   * Runs `work` in a transaction and records it: outcome `ok`, or the code of the refusal when `work` throws
+   * (then nothing but the audit row is written). Rethrows what `work` threw. Never call it from within `work`,
+   * and read there through `tx` only: the queue would wait for itself.
+   * @param committed runs after the commit and before the next change; must not throw
+   */
+  change<T>(note: AuditNote, work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
+  /** The same for steps that append audit rows of their own. */
+  step<T>(work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
+  /** Resolves when everything asked for before has been done or refused. */
+  idle(): Promise<void>
+}
+
+export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
+  let last: Promise<unknown> = Promise.resolve()
+
+  const enqueue = <T>(turn: () => Promise<T>): Promise<T> => {
+    const result = last.then(turn)
+    last = result.catch(() => undefined)
+    return result
+  }
+  const commit = async <T>(work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T> => {
+    const result = await ports.store.transaction(work)
+    committed?.(result)
+    return result
+  }
+  const recordRefusal = (note: AuditNote, error: unknown): Promise<void> =>
+    ports.store.transaction((tx) => tx.appendAudit(auditRow(note, refusalCodeOf(error), ports.clock.nowMs())))
+
+  return {
+    change: (note, work, committed) =>
+      enqueue(async () => {
+        try {
+          return await commit(async (tx) => {
+            const result = await work(tx)
+            await tx.appendAudit(auditRow(note, 'ok', ports.clock.nowMs()))
+            return result
+          }, committed)
+        } catch (error) {
+          await recordRefusal(note, error)
+          throw error
+        }
+      }),
+    step: (work, committed) => enqueue(() => commit(work, committed)),
+    idle: () => enqueue(() => Promise.resolve())
+  }
+}
+
+/** A row of the audit: who asked for what, and how it went. */
+export const auditRow = (note: AuditNote, outcome: string, atMs: number): AuditRow => ({
+  atMs,
+  actorKind: note.actor.kind,
+  actorId: note.actor.id,
+  actorName: note.actor.name,
+  address: note.actor.address,
+  action: note.action,
+  subject: note.subject,
+  request: note.request,
+  outcome
+})
+
+/** An error may carry a stable code (ApiError, ProtocolError); anything else is a fault of the controller. */
+const refusalCodeOf = (error: unknown): string => (error instanceof ApiError ? error.code : 'internal')
