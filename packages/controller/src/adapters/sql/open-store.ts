@@ -1,7 +1,30 @@
-// Opens the controller's store.
+// The controller's store on one SQLite file: opened, locked, brought to this version's schema. The rows are left
+// to read-rows and write-rows; a store on PostgreSQL differs from here and from sqlite-dialect only.
+import { Kysely } from 'kysely'
 import type { Store } from '../../ports.ts'
+import { migrate } from './migrations.ts'
+import { readsOf } from './read-rows.ts'
+import { columnTypes, isUniqueViolation, openDatabase, sqliteDialect, tableEnd } from './sqlite-dialect.ts'
+import type { Tables } from './tables.ts'
+import { writesOf } from './write-rows.ts'
 
-/** @param options.path the database file, or `:memory:` */
-export const openStore = async (_options: { path: string }): Promise<Store> => {
-  throw new Error('openStore is being built')
+/**
+ * Reads outside a transaction wait for the transaction in progress; inside one only `tx` may be used.
+ * @param options.path the database file, or `:memory:`; `nowMs` is noted beside each migration applied
+ * @throws StoreError `database-in-use`, `database-newer`, `database-unusable`
+ */
+export const openStore = async (options: { path: string; nowMs?: number }): Promise<Store> => {
+  const db = new Kysely<Tables>({ dialect: sqliteDialect(openDatabase(options.path)) })
+  try {
+    await migrate(db, { columnTypes, tableEnd }, options.nowMs ?? 0)
+  } catch (error) {
+    await db.destroy()
+    throw error
+  }
+  return {
+    ...readsOf(db),
+    transaction: (work) =>
+      db.transaction().execute((tx) => work({ ...readsOf(tx), ...writesOf(tx, isUniqueViolation) })),
+    close: () => db.destroy()
+  }
 }

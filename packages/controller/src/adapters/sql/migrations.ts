@@ -1,0 +1,233 @@
+// How the schema came to be, one numbered step each; a step, once released, never changes. Standard SQL through
+// Kysely: what differs between databases comes from the dialect.
+import type { CreateTableBuilder, Kysely, RawBuilder } from 'kysely'
+import { StoreError } from './store-errors.ts'
+import type { Tables } from './tables.ts'
+
+/** What the dialect says about tables. `whole` holds milliseconds since the epoch (53 bits). */
+export type TableDialect = {
+  columnTypes: { text: 'text'; whole: 'integer' }
+  tableEnd: RawBuilder<unknown>
+}
+type Migration = {
+  number: number
+  name: string
+  up(db: Kysely<Tables>, dialect: TableDialect): Promise<void>
+}
+
+/** Column -> kind: text or whole number; with a question mark it may be NULL. */
+type Columns = Record<string, 'text' | 'whole' | 'text?' | 'whole?'>
+
+const createTable = async (
+  db: Kysely<Tables>,
+  dialect: TableDialect,
+  name: keyof Tables,
+  key: string[],
+  columns: Columns
+): Promise<void> => {
+  let table: CreateTableBuilder<string, string> = db.schema.createTable(name)
+  for (const [column, kind] of Object.entries(columns)) {
+    const isNullable = kind.endsWith('?')
+    const type = dialect.columnTypes[kind.startsWith('text') ? 'text' : 'whole']
+    table = table.addColumn(column, type, (definition) => (isNullable ? definition : definition.notNull()))
+  }
+  await table.addPrimaryKeyConstraint(`${name}_key`, key).modifyEnd(dialect.tableEnd).execute()
+}
+
+const firstTables: [keyof Tables, string[], Columns][] = [
+  ['installation', ['only'], { only: 'whole', id: 'text' }],
+  ['keys', ['number'], { number: 'whole', jws: 'text' }],
+  ['environments', ['name'], { name: 'text', createdAtMs: 'whole' }],
+  [
+    'agents',
+    ['id'],
+    {
+      id: 'text',
+      environment: 'text',
+      hostName: 'text',
+      thumbprint: 'text',
+      publicJwk: 'text',
+      encryptionJwk: 'text',
+      labels: 'text',
+      state: 'text',
+      stateReason: 'text?',
+      joinToken: 'text',
+      enrolledAtMs: 'whole',
+      lastSeenAtMs: 'whole?',
+      reportsUpTo: 'whole',
+      agentVersion: 'text?',
+      facts: 'text',
+      policy: 'text',
+      clockSkewMs: 'whole?'
+    }
+  ],
+  [
+    'join_tokens',
+    ['id'],
+    {
+      id: 'text',
+      environment: 'text',
+      labels: 'text',
+      replace: 'whole',
+      usesMax: 'whole?',
+      usesCount: 'whole',
+      createdAtMs: 'whole',
+      expiresAtMs: 'whole',
+      revokedAtMs: 'whole?'
+    }
+  ],
+  [
+    'api_tokens',
+    ['id'],
+    {
+      id: 'text',
+      name: 'text',
+      allow: 'text',
+      createdAtMs: 'whole',
+      expiresAtMs: 'whole?',
+      lastUsedAtMs: 'whole?',
+      revokedAtMs: 'whole?'
+    }
+  ],
+  [
+    'specs',
+    ['environment', 'service', 'revision'],
+    {
+      service: 'text',
+      environment: 'text',
+      revision: 'whole',
+      spec: 'text',
+      appliedAtMs: 'whole',
+      appliedBy: 'text'
+    }
+  ],
+  [
+    'releases',
+    ['environment', 'service', 'number'],
+    {
+      service: 'text',
+      environment: 'text',
+      number: 'whole',
+      repository: 'text',
+      tag: 'text?',
+      digest: 'text?',
+      specRevision: 'whole',
+      deployment: 'text',
+      outcome: 'text?',
+      createdAtMs: 'whole',
+      createdBy: 'text'
+    }
+  ],
+  [
+    'deployments',
+    ['id'],
+    {
+      id: 'text',
+      service: 'text',
+      environment: 'text',
+      what: 'text',
+      phase: 'text',
+      outcome: 'text?',
+      release: 'whole',
+      generation: 'whole',
+      requestedBy: 'text',
+      requestedAtMs: 'whole',
+      endedAtMs: 'whole?',
+      state: 'text'
+    }
+  ],
+  ['deployment_events', ['deployment', 'number'], { deployment: 'text', number: 'whole', event: 'text' }],
+  [
+    'locks',
+    ['environment', 'service'],
+    { service: 'text', environment: 'text', deployment: 'text', holder: 'text', sinceMs: 'whole' }
+  ],
+  [
+    'counters',
+    ['environment', 'service'],
+    { service: 'text', environment: 'text', generation: 'whole', release: 'whole' }
+  ],
+  [
+    'outbox',
+    ['command'],
+    {
+      command: 'text',
+      agent: 'text',
+      deployment: 'text',
+      kind: 'text',
+      fence: 'text',
+      jws: 'text',
+      notAfterMs: 'whole',
+      state: 'text',
+      createdAtMs: 'whole',
+      endedAtMs: 'whole?'
+    }
+  ],
+  [
+    'audit',
+    ['number'],
+    {
+      number: 'whole',
+      atMs: 'whole',
+      actorKind: 'text',
+      actorId: 'text',
+      actorName: 'text',
+      address: 'text',
+      action: 'text',
+      subject: 'text',
+      request: 'text',
+      outcome: 'text'
+    }
+  ]
+]
+
+const migrations: readonly Migration[] = [
+  {
+    number: 1,
+    name: 'first tables',
+    up: async (db, dialect) => {
+      for (const [name, key, columns] of firstTables) await createTable(db, dialect, name, key, columns)
+      const indexOf = (table: keyof Tables, ...columns: string[]) =>
+        db.schema
+          .createIndex(`${table}_${columns.join('_')}`)
+          .on(table)
+          .columns(columns)
+          .execute()
+      await indexOf('agents', 'thumbprint')
+      await indexOf('deployments', 'environment', 'service', 'generation')
+      await indexOf('deployments', 'endedAtMs')
+      await indexOf('outbox', 'agent', 'state')
+      await indexOf('outbox', 'deployment')
+    }
+  }
+]
+
+/** The schema that this version writes. */
+export const newestSchema = migrations.length
+
+/**
+ * Brings the schema up to this version, each step in a transaction of its own.
+ * @throws StoreError `database-newer`
+ */
+export const migrate = async (db: Kysely<Tables>, dialect: TableDialect, nowMs: number): Promise<void> => {
+  await db.schema
+    .createTable('schema_version')
+    .ifNotExists()
+    .addColumn('number', dialect.columnTypes.whole, (column) => column.primaryKey())
+    .addColumn('name', dialect.columnTypes.text, (column) => column.notNull())
+    .addColumn('appliedAtMs', dialect.columnTypes.whole, (column) => column.notNull())
+    .modifyEnd(dialect.tableEnd)
+    .execute()
+  const applied = await db.selectFrom('schema_version').select('number').execute()
+  const version = Math.max(0, ...applied.map((row) => row.number))
+  if (version > newestSchema) {
+    const detail = `the database has schema ${version}, this version of Longshore knows up to ${newestSchema}; start the newer version, or restore a backup made before the upgrade`
+    throw new StoreError('database-newer', detail)
+  }
+  for (const { number, name, up } of migrations.slice(version)) {
+    await db.transaction().execute(async (tx) => {
+      await up(tx, dialect)
+      await tx.insertInto('schema_version').values({ number, name, appliedAtMs: nowMs }).execute()
+    })
+  }
+}

@@ -1,0 +1,197 @@
+// Every question that the controller asks its store, over one connection or one transaction.
+import type { InstallationId } from '@longshore/protocol'
+import type { Kysely } from 'kysely'
+import type { Reads } from '../../ports.ts'
+import {
+  agentCodec,
+  apiTokenCodec,
+  auditCodec,
+  type Codec,
+  deploymentCodec,
+  environmentCodec,
+  joinTokenCodec,
+  lockCodec,
+  outboxCodec,
+  releaseCodec,
+  specCodec,
+  type Tables
+} from './tables.ts'
+
+/** A list that the caller did not limit is limited here: nobody reads more at once. */
+const defaultLimit = 1000
+
+/** A question that may be answered by one row, or by none. */
+const one = async <Row, Stored>(
+  codec: Codec<Row, Stored>,
+  query: { executeTakeFirst(): Promise<Stored | undefined> }
+): Promise<Row | undefined> => {
+  const stored = await query.executeTakeFirst()
+  return stored === undefined ? undefined : codec.decode(stored)
+}
+
+const many = async <Row, Stored>(
+  codec: Codec<Row, Stored>,
+  query: { execute(): Promise<Stored[]> }
+): Promise<Row[]> => (await query.execute()).map(codec.decode)
+
+export const readsOf = (db: Kysely<Tables>): Reads => ({
+  ...fleetReads(db),
+  ...tokenReads(db),
+  ...serviceReads(db),
+  ...deploymentReads(db),
+  ...outboxReads(db),
+  ...installationReads(db)
+})
+
+const fleetReads = (db: Kysely<Tables>) =>
+  ({
+    environments: () => many(environmentCodec, db.selectFrom('environments').selectAll().orderBy('name')),
+    environment: (name) =>
+      one(environmentCodec, db.selectFrom('environments').selectAll().where('name', '=', name)),
+    agents: ({ environment } = {}) => {
+      const query = db.selectFrom('agents').selectAll().orderBy('hostName').orderBy('id')
+      return many(
+        agentCodec,
+        environment === undefined ? query : query.where('environment', '=', environment)
+      )
+    },
+    agent: (id) => one(agentCodec, db.selectFrom('agents').selectAll().where('id', '=', id)),
+    agentByThumbprint: (thumbprint) =>
+      one(agentCodec, db.selectFrom('agents').selectAll().where('thumbprint', '=', thumbprint))
+  }) satisfies Partial<Reads>
+
+const tokenReads = (db: Kysely<Tables>) =>
+  ({
+    joinTokens: () => many(joinTokenCodec, db.selectFrom('join_tokens').selectAll().orderBy('createdAtMs')),
+    joinToken: (id) => one(joinTokenCodec, db.selectFrom('join_tokens').selectAll().where('id', '=', id)),
+    apiTokens: () => many(apiTokenCodec, db.selectFrom('api_tokens').selectAll().orderBy('createdAtMs')),
+    apiToken: (id) => one(apiTokenCodec, db.selectFrom('api_tokens').selectAll().where('id', '=', id))
+  }) satisfies Partial<Reads>
+
+const serviceReads = (db: Kysely<Tables>) =>
+  ({
+    specs: ({ environment, service } = {}) => {
+      let query = db
+        .selectFrom('specs')
+        .selectAll()
+        .where(({ eb, selectFrom, ref }) =>
+          eb(
+            'revision',
+            '=',
+            selectFrom('specs as other')
+              .select(({ fn }) => fn.max('other.revision').as('latest'))
+              .where('other.environment', '=', ref('specs.environment'))
+              .where('other.service', '=', ref('specs.service'))
+          )
+        )
+      if (environment !== undefined) query = query.where('environment', '=', environment)
+      if (service !== undefined) query = query.where('service', '=', service)
+      return many(specCodec, query.orderBy('environment').orderBy('service'))
+    },
+    spec: (environment, service, revision) => {
+      const query = db
+        .selectFrom('specs')
+        .selectAll()
+        .where('environment', '=', environment)
+        .where('service', '=', service)
+        .orderBy('revision', 'desc')
+      return one(specCodec, revision === undefined ? query : query.where('revision', '=', revision))
+    },
+    releases: ({ environment, service, limit }) => {
+      let query = db.selectFrom('releases').selectAll()
+      if (environment !== undefined) query = query.where('environment', '=', environment)
+      if (service !== undefined) query = query.where('service', '=', service)
+      return many(releaseCodec, query.orderBy('number', 'desc').limit(limit ?? defaultLimit))
+    },
+    release: (environment, service, number) =>
+      one(
+        releaseCodec,
+        db
+          .selectFrom('releases')
+          .selectAll()
+          .where('environment', '=', environment)
+          .where('service', '=', service)
+          .where('number', '=', number)
+      ),
+    currentRelease: (environment, service) =>
+      one(
+        releaseCodec,
+        db
+          .selectFrom('releases')
+          .innerJoin('deployments', (join) =>
+            join
+              .onRef('deployments.environment', '=', 'releases.environment')
+              .onRef('deployments.service', '=', 'releases.service')
+              .onRef('deployments.release', '=', 'releases.number')
+          )
+          .selectAll('releases')
+          .where('deployments.environment', '=', environment)
+          .where('deployments.service', '=', service)
+          .where('deployments.outcome', '=', 'succeeded')
+          .orderBy('deployments.generation', 'desc')
+          .limit(1)
+      )
+  }) satisfies Partial<Reads>
+
+const deploymentReads = (db: Kysely<Tables>) =>
+  ({
+    deployments: ({ environment, service, isEnded, limit }) => {
+      let query = db.selectFrom('deployments').selectAll()
+      if (environment !== undefined) query = query.where('environment', '=', environment)
+      if (service !== undefined) query = query.where('service', '=', service)
+      if (isEnded !== undefined) query = query.where('endedAtMs', isEnded ? 'is not' : 'is', null)
+      const newestFirst = query.orderBy('requestedAtMs', 'desc').orderBy('generation', 'desc').orderBy('id')
+      return many(deploymentCodec, newestFirst.limit(limit ?? defaultLimit))
+    },
+    deployment: (id) => one(deploymentCodec, db.selectFrom('deployments').selectAll().where('id', '=', id)),
+    deploymentEvents: async (id) => {
+      const query = db.selectFrom('deployment_events').select('event').where('deployment', '=', id)
+      const rows = await query.orderBy('number').execute()
+      return rows.map((row): unknown => JSON.parse(row.event))
+    },
+    lock: (environment, service) =>
+      one(
+        lockCodec,
+        db
+          .selectFrom('locks')
+          .selectAll()
+          .where('environment', '=', environment)
+          .where('service', '=', service)
+      ),
+    counters: async (environment, service) => {
+      const query = db.selectFrom('counters').select(['generation', 'release'])
+      const row = await query
+        .where('environment', '=', environment)
+        .where('service', '=', service)
+        .executeTakeFirst()
+      return row ?? { generation: 0, release: 0 }
+    }
+  }) satisfies Partial<Reads>
+
+const outboxReads = (db: Kysely<Tables>) =>
+  ({
+    outbox: ({ agent, deployment, isEnded }) => {
+      let query = db.selectFrom('outbox').selectAll()
+      if (agent !== undefined) query = query.where('agent', '=', agent)
+      if (deployment !== undefined) query = query.where('deployment', '=', deployment)
+      if (isEnded !== undefined) query = query.where('state', isEnded ? '=' : '!=', 'ended')
+      return many(outboxCodec, query.orderBy('createdAtMs').orderBy('command'))
+    },
+    command: (id) => one(outboxCodec, db.selectFrom('outbox').selectAll().where('command', '=', id))
+  }) satisfies Partial<Reads>
+
+const installationReads = (db: Kysely<Tables>) =>
+  ({
+    keyChain: async () => {
+      const rows = await db.selectFrom('keys').select('jws').orderBy('number').execute()
+      return rows.map((row) => row.jws)
+    },
+    installation: async () => {
+      const row = await db.selectFrom('installation').select('id').executeTakeFirst()
+      return row?.id as InstallationId | undefined
+    },
+    audit: async ({ limit }) => {
+      const rows = await db.selectFrom('audit').selectAll().orderBy('number', 'desc').limit(limit).execute()
+      return rows.map(({ number: _, ...row }) => auditCodec.decode(row))
+    }
+  }) satisfies Partial<Reads>

@@ -1,0 +1,81 @@
+// The tables as Kysely sees them, and how a row of the ports becomes a row of the database: objects as JSON text,
+// booleans as 0 and 1, everything else as it is. The rows are our own: what is read was written here.
+import type {
+  AgentRow,
+  ApiTokenRow,
+  AuditRow,
+  DeploymentRow,
+  EnvironmentRow,
+  JoinTokenRow,
+  LockRow,
+  OutboxRow,
+  ReleaseRow,
+  SpecRow
+} from '../../ports.ts'
+
+/** Ids and closed sets are text to the database. */
+type Column<Value> = Value extends string ? string : Value
+/** A row with the columns J as JSON text and the columns B as 0 or 1. */
+type Kept<Row, J extends keyof Row = never, B extends keyof Row = never> = {
+  [Name in keyof Row]: Name extends J ? string : Name extends B ? 0 | 1 : Column<Row[Name]>
+}
+
+export type Tables = {
+  schema_version: { number: number; name: string; appliedAtMs: number }
+  installation: { only: number; id: string }
+  keys: { number: number; jws: string }
+  environments: Kept<EnvironmentRow>
+  agents: Kept<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>
+  join_tokens: Kept<JoinTokenRow, 'labels', 'replace'>
+  api_tokens: Kept<ApiTokenRow, 'allow'>
+  specs: Kept<SpecRow, 'spec'>
+  releases: Kept<ReleaseRow>
+  deployments: Kept<DeploymentRow, 'what' | 'state'>
+  deployment_events: { deployment: string; number: number; event: string }
+  locks: Kept<LockRow>
+  counters: { service: string; environment: string; generation: number; release: number }
+  outbox: Kept<OutboxRow, 'fence'>
+  audit: Kept<AuditRow, 'request'> & { number: number }
+}
+
+export type Codec<Row, Stored> = { encode(row: Row): Stored; decode(stored: Stored): Row }
+
+const codecOf = <Row extends object, J extends keyof Row & string, B extends keyof Row & string = never>(
+  json: readonly J[],
+  flags: readonly B[] = []
+): Codec<Row, Kept<Row, J, B>> => {
+  const convert = (row: object, ofJson: (value: unknown) => unknown, ofFlag: (value: unknown) => unknown) => {
+    const columns: Record<string, unknown> = { ...row }
+    for (const column of json) columns[column] = ofJson(columns[column])
+    for (const column of flags) columns[column] = ofFlag(columns[column])
+    return columns
+  }
+  const fromFlag = (value: unknown) => (value === true ? 1 : 0)
+  // The two casts are this file's reason to exist: Kept<> above says exactly what the loops do.
+  return {
+    encode: (row) => convert(row, JSON.stringify, fromFlag) as Kept<Row, J, B>,
+    decode: (stored) =>
+      convert(
+        stored,
+        (value) => JSON.parse(String(value)),
+        (value) => value === 1
+      ) as Row
+  }
+}
+
+export const environmentCodec = codecOf<EnvironmentRow, never>([])
+export const releaseCodec = codecOf<ReleaseRow, never>([])
+export const lockCodec = codecOf<LockRow, never>([])
+export const agentCodec = codecOf<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>([
+  'publicJwk',
+  'encryptionJwk',
+  'labels',
+  'facts',
+  'policy'
+])
+export const joinTokenCodec = codecOf<JoinTokenRow, 'labels', 'replace'>(['labels'], ['replace'])
+export const apiTokenCodec = codecOf<ApiTokenRow, 'allow'>(['allow'])
+export const specCodec = codecOf<SpecRow, 'spec'>(['spec'])
+export const deploymentCodec = codecOf<DeploymentRow, 'what' | 'state'>(['what', 'state'])
+export const outboxCodec = codecOf<OutboxRow, 'fence'>(['fence'])
+export const auditCodec = codecOf<AuditRow, 'request'>(['request'])

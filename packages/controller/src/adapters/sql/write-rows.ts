@@ -1,0 +1,185 @@
+// Every change of the store, inside one transaction. A row that another one's key forbids is a StoreConflict.
+import type { Kysely } from 'kysely'
+import { StoreConflict, type Writes } from '../../ports.ts'
+import {
+  agentCodec,
+  apiTokenCodec,
+  auditCodec,
+  deploymentCodec,
+  environmentCodec,
+  joinTokenCodec,
+  lockCodec,
+  outboxCodec,
+  releaseCodec,
+  specCodec,
+  type Tables
+} from './tables.ts'
+
+/** Says whether a database error means that a unique key was taken; the dialect knows. */
+export type ConflictTest = (error: unknown) => boolean
+
+export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes => ({
+  ...installationWrites(db, isConflict),
+  ...fleetWrites(db, isConflict),
+  ...serviceWrites(db, isConflict),
+  ...deploymentWrites(db, isConflict)
+})
+
+const orConflict = async (
+  isConflict: ConflictTest,
+  insert: { execute(): Promise<unknown> },
+  detail: string
+): Promise<void> => {
+  try {
+    await insert.execute()
+  } catch (error) {
+    if (isConflict(error)) throw new StoreConflict(detail, { cause: error })
+    throw error
+  }
+}
+
+/** The number that follows the highest one in an append-only table. */
+const following = (highest: number | null | undefined): number => (highest ?? 0) + 1
+
+const installationWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
+  ({
+    setInstallation: (id) =>
+      orConflict(
+        isConflict,
+        db.insertInto('installation').values({ only: 1, id }),
+        'the store belongs to an installation already'
+      ),
+    addKey: async (jws) => {
+      const last = await db
+        .selectFrom('keys')
+        .select(({ fn }) => fn.max('number').as('number'))
+        .executeTakeFirst()
+      await db
+        .insertInto('keys')
+        .values({ number: following(last?.number), jws })
+        .execute()
+    },
+    appendAudit: async (row) => {
+      const last = await db
+        .selectFrom('audit')
+        .select(({ fn }) => fn.max('number').as('number'))
+        .executeTakeFirst()
+      await db
+        .insertInto('audit')
+        .values({ ...auditCodec.encode(row), number: following(last?.number) })
+        .execute()
+    }
+  }) satisfies Partial<Writes>
+
+const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
+  ({
+    insertEnvironment: (row) =>
+      orConflict(
+        isConflict,
+        db.insertInto('environments').values(environmentCodec.encode(row)),
+        `the environment ${row.name} exists`
+      ),
+    deleteEnvironment: async (name) => {
+      for (const table of ['agents', 'specs'] as const) {
+        const query = db.selectFrom(table).select('environment').where('environment', '=', name)
+        if ((await query.limit(1).execute()).length > 0) {
+          throw new StoreConflict(`the environment ${name} still has ${table}`)
+        }
+      }
+      await db.deleteFrom('environments').where('name', '=', name).execute()
+    },
+    putAgent: async (row) => {
+      const values = agentCodec.encode(row)
+      await db
+        .insertInto('agents')
+        .values(values)
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute()
+    },
+    deleteAgent: async (id) => {
+      await db.deleteFrom('agents').where('id', '=', id).execute()
+    },
+    putJoinToken: async (row) => {
+      const values = joinTokenCodec.encode(row)
+      await db
+        .insertInto('join_tokens')
+        .values(values)
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute()
+    },
+    putApiToken: async (row) => {
+      const values = apiTokenCodec.encode(row)
+      await db
+        .insertInto('api_tokens')
+        .values(values)
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute()
+    }
+  }) satisfies Partial<Writes>
+
+const serviceWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
+  ({
+    insertSpec: (row) =>
+      orConflict(
+        isConflict,
+        db.insertInto('specs').values(specCodec.encode(row)),
+        `revision ${row.revision} of ${row.service} in ${row.environment} exists`
+      ),
+    putRelease: async (row) => {
+      const values = releaseCodec.encode(row)
+      await db
+        .insertInto('releases')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['environment', 'service', 'number']).doUpdateSet(values))
+        .execute()
+    },
+    insertLock: (row) =>
+      orConflict(
+        isConflict,
+        db.insertInto('locks').values(lockCodec.encode(row)),
+        `${row.service} in ${row.environment} is locked`
+      ),
+    deleteLock: async (environment, service) => {
+      await db
+        .deleteFrom('locks')
+        .where('environment', '=', environment)
+        .where('service', '=', service)
+        .execute()
+    },
+    putCounters: async (environment, service, counters) => {
+      await db
+        .insertInto('counters')
+        .values({ environment, service, ...counters })
+        .onConflict((conflict) => conflict.columns(['environment', 'service']).doUpdateSet(counters))
+        .execute()
+    }
+  }) satisfies Partial<Writes>
+
+const deploymentWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
+  ({
+    putDeployment: async (row) => {
+      const values = deploymentCodec.encode(row)
+      await db
+        .insertInto('deployments')
+        .values(values)
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute()
+    },
+    appendDeploymentEvent: async (id, event) => {
+      const last = await db
+        .selectFrom('deployment_events')
+        .select(({ fn }) => fn.max('number').as('number'))
+        .where('deployment', '=', id)
+        .executeTakeFirst()
+      const values = { deployment: id, number: following(last?.number), event: JSON.stringify(event) }
+      await orConflict(isConflict, db.insertInto('deployment_events').values(values), 'the event exists')
+    },
+    putCommand: async (row) => {
+      const values = outboxCodec.encode(row)
+      await db
+        .insertInto('outbox')
+        .values(values)
+        .onConflict((conflict) => conflict.column('command').doUpdateSet(values))
+        .execute()
+    }
+  }) satisfies Partial<Writes>

@@ -1,0 +1,230 @@
+// The store on a real SQLite file: what is written is read back the same, constraints hold, one process at a time.
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { AgentId, CommandId, DeploymentId, EnvironmentName, ServiceName } from '@longshore/protocol'
+import t from 'tap'
+import { openStore } from '../../packages/controller/src/adapters/sql/open-store.ts'
+import type { AgentRow, DeploymentRow, OutboxRow, ReleaseRow } from '../../packages/controller/src/ports.ts'
+import { StoreConflict } from '../../packages/controller/src/ports.ts'
+
+const staging = 'staging' as EnvironmentName
+const api = 'api' as ServiceName
+const deploymentOf = (number: number) => `dep_${String(number).padStart(20, '0')}` as DeploymentId
+
+const agentRow: AgentRow = {
+  id: 'agt_00000000000000000001' as AgentId,
+  environment: staging,
+  hostName: 'a',
+  thumbprint: 'x'.repeat(43) as AgentRow['thumbprint'],
+  publicJwk: { kty: 'OKP', x: 'abc' },
+  encryptionJwk: { kty: 'OKP' },
+  labels: { rack: '1' },
+  state: 'active',
+  stateReason: null,
+  joinToken: 'tok_00000000000000000001' as AgentRow['joinToken'],
+  enrolledAtMs: 1_700_000_000_000,
+  lastSeenAtMs: null,
+  reportsUpTo: 0,
+  agentVersion: null,
+  facts: null,
+  policy: null,
+  clockSkewMs: -12
+}
+const deploymentRow = (
+  generation: number,
+  release: number,
+  outcome: DeploymentRow['outcome']
+): DeploymentRow => ({
+  id: deploymentOf(generation),
+  service: api,
+  environment: staging,
+  what: { by: 'tag', tag: 'v1' },
+  phase: outcome === null ? 'staging' : 'ended',
+  outcome,
+  release,
+  generation,
+  requestedBy: 'jenkins',
+  requestedAtMs: 1000,
+  endedAtMs: outcome === null ? null : 2000,
+  state: { nested: [1, { two: null }] }
+})
+const releaseRow = (number: number): ReleaseRow => ({
+  service: api,
+  environment: staging,
+  number,
+  repository: 'localhost:5000/api',
+  tag: `v${number}`,
+  digest: null,
+  specRevision: 1,
+  deployment: deploymentOf(number),
+  outcome: null,
+  createdAtMs: 1000,
+  createdBy: 'jenkins'
+})
+
+t.test('reads back every kind of row as it was written', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const command: OutboxRow = {
+    command: 'cmd_00000000000000000001' as CommandId,
+    agent: agentRow.id,
+    deployment: deploymentOf(1),
+    kind: 'stage',
+    fence: { generation: 1, epoch: 1, index: 1 },
+    jws: 'a.b.c',
+    notAfterMs: 5000,
+    state: 'owed',
+    createdAtMs: 1000,
+    endedAtMs: null
+  }
+  await store.transaction(async (tx) => {
+    await tx.insertEnvironment({ name: staging, createdAtMs: 1 })
+    await tx.putAgent(agentRow)
+    await tx.putDeployment(deploymentRow(1, 1, null))
+    await tx.putCommand(command)
+    await tx.putRelease(releaseRow(1))
+    await tx.appendDeploymentEvent(deploymentOf(1), { kind: 'requested' })
+    await tx.appendDeploymentEvent(deploymentOf(1), { kind: 'timePassed' })
+    await tx.putCounters(staging, api, { generation: 4, release: 2 })
+  })
+  t.same(await store.environments(), [{ name: staging, createdAtMs: 1 }])
+  t.same(await store.agent(agentRow.id), agentRow)
+  t.same(await store.agentByThumbprint(agentRow.thumbprint), agentRow)
+  t.same(await store.agents({ environment: 'other' }), [])
+  t.same(await store.deployment(deploymentOf(1)), deploymentRow(1, 1, null))
+  t.same(await store.outbox({ agent: agentRow.id, isEnded: false }), [command])
+  t.same(await store.outbox({ isEnded: true }), [])
+  t.same(await store.release(staging, api, 1), releaseRow(1))
+  t.same(await store.deploymentEvents(deploymentOf(1)), [{ kind: 'requested' }, { kind: 'timePassed' }])
+  t.same(await store.counters(staging, api), { generation: 4, release: 2 })
+  t.same(await store.counters(staging, 'other'), { generation: 0, release: 0 })
+  await store.close()
+})
+
+t.test(
+  'takes the release of the last succeeded deployment as the current one, after a rollback too',
+  async (t) => {
+    const store = await openStore({ path: ':memory:' })
+    t.equal(await store.currentRelease(staging, api), undefined)
+    await store.transaction(async (tx) => {
+      for (const number of [1, 2, 3]) await tx.putRelease(releaseRow(number))
+      await tx.putDeployment(deploymentRow(1, 1, 'succeeded'))
+      await tx.putDeployment(deploymentRow(2, 2, 'succeeded'))
+      await tx.putDeployment(deploymentRow(3, 3, 'reverted'))
+    })
+    t.equal((await store.currentRelease(staging, api))?.number, 2)
+    await store.transaction((tx) => tx.putDeployment(deploymentRow(4, 1, 'succeeded')))
+    t.equal((await store.currentRelease(staging, api))?.number, 1)
+    await store.close()
+  }
+)
+
+t.test('grants a lock once', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const lock = {
+    service: api,
+    environment: staging,
+    deployment: deploymentOf(1),
+    holder: 'jenkins',
+    sinceMs: 7
+  }
+  await store.transaction((tx) => tx.insertLock(lock))
+  await t.rejects(
+    store.transaction((tx) => tx.insertLock({ ...lock, deployment: deploymentOf(2) })),
+    StoreConflict
+  )
+  t.same(await store.lock(staging, api), lock)
+  await store.transaction((tx) => tx.deleteLock(staging, api))
+  t.equal(await store.lock(staging, api), undefined)
+  await store.close()
+})
+
+t.test('keeps an environment that still has agents', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  await store.transaction(async (tx) => {
+    await tx.insertEnvironment({ name: staging, createdAtMs: 1 })
+    await tx.putAgent(agentRow)
+  })
+  await t.rejects(
+    store.transaction((tx) => tx.deleteEnvironment(staging)),
+    StoreConflict
+  )
+  await store.transaction((tx) => tx.deleteAgent(agentRow.id))
+  await store.transaction((tx) => tx.deleteEnvironment(staging))
+  t.same(await store.environments(), [])
+  await store.close()
+})
+
+t.test('writes all of a transaction or nothing, and hides it from readers until then', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const failed = store.transaction(async (tx) => {
+    await tx.insertEnvironment({ name: staging, createdAtMs: 1 })
+    throw new Error('on purpose')
+  })
+  const seen = store.environments()
+  await t.rejects(failed, { message: 'on purpose' })
+  t.same(await seen, [])
+  await store.close()
+})
+
+t.test('refuses a value that the database would silently keep as something else', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const row = { name: staging, createdAtMs: new Date() as unknown as number }
+  await t.rejects(
+    store.transaction((tx) => tx.insertEnvironment(row)),
+    { code: 'value-refused' }
+  )
+  await store.close()
+})
+
+t.test('lets one process in at a time, and the next one after it was killed', async (t) => {
+  const path = join(t.testdir(), 'longshore.db')
+  const store = await openStore({ path })
+  await t.rejects(openStore({ path }), { code: 'database-in-use' })
+  await store.close()
+
+  const child = `
+    import { openStore } from ${JSON.stringify(import.meta.resolve('../../packages/controller/src/adapters/sql/open-store.ts'))}
+    const store = await openStore({ path: ${JSON.stringify(path)} })
+    await store.transaction((tx) => tx.insertEnvironment({ name: 'staging', createdAtMs: 1 }))
+    process.kill(process.pid, 'SIGKILL')`
+  const ended = spawnSync(process.execPath, ['--input-type=module', '-e', child], { encoding: 'utf8' })
+  t.equal(ended.signal, 'SIGKILL', ended.stderr)
+  const reopened = await openStore({ path })
+  t.same(await reopened.environments(), [{ name: staging, createdAtMs: 1 }])
+  const other = spawnSync(process.execPath, ['--input-type=module', '-e', child], { encoding: 'utf8' })
+  t.match(other.stderr, /database-in-use/)
+  await reopened.close()
+})
+
+t.test('keeps what was committed when the files are copied away under it', async (t) => {
+  const dir = t.testdir()
+  const store = await openStore({ path: join(dir, 'a.db') })
+  await store.transaction((tx) => tx.insertEnvironment({ name: staging, createdAtMs: 1 }))
+  for (const suffix of ['', '-wal']) {
+    if (existsSync(join(dir, `a.db${suffix}`)))
+      copyFileSync(join(dir, `a.db${suffix}`), join(dir, `b.db${suffix}`))
+  }
+  const copy = await openStore({ path: join(dir, 'b.db') })
+  t.same(await copy.environments(), [{ name: staging, createdAtMs: 1 }])
+  await copy.close()
+  await store.close()
+})
+
+t.test('refuses a schema that a newer version wrote, and a file that is no database', async (t) => {
+  const dir = t.testdir()
+  const path = join(dir, 'longshore.db')
+  await (await openStore({ path })).close()
+  const raw = new DatabaseSync(path)
+  raw.exec(`insert into schema_version values (99, 'from the future', 0)`)
+  raw.close()
+  await t.rejects(openStore({ path }), { code: 'database-newer' })
+  await t.rejects(openStore({ path }), { code: 'database-newer' }, 'the file is free again')
+
+  writeFileSync(
+    join(dir, 'text.db'),
+    'this is no database, only a text that is long enough to look at\n'.repeat(20)
+  )
+  await t.rejects(openStore({ path: join(dir, 'text.db') }), { code: 'database-unusable' })
+})
