@@ -7,6 +7,10 @@ export const maxFrameBytes = 1024 * 1024
 export const maxBodyBytes = 1024 * 1024
 /** Service file on disk; a larger one is a mistake. */
 export const maxServiceFileBytes = 512 * 1024
+/** A token or assertion; proxies accept 8 KiB of headers, and a join token fits into an enrolment. */
+export const maxTokenBytes = 8 * 1024 - 512
+/** Key announcements in a chain: a rotation a month for five years. */
+export const maxKeyChain = 64
 /** JSON nesting of anything a peer sends. */
 export const maxJsonDepth = 32
 /** Messages in one frame. */
