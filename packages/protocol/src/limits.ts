@@ -15,6 +15,8 @@ export const maxKeyChain = 64
 export const maxJsonDepth = 32
 /** Messages in one frame. */
 export const maxMessagesPerFrame = 256
+/** Characters of messages that share a frame: a quarter of it, for base64 and for characters of several bytes. */
+export const maxBatchedChars = 128 * 1024
 /** Commands waiting for one host; more are not sent, the deployment is told `busy`. */
 export const maxPendingCommandsPerHost = 256
 /** Bytes queued in one agent's socket before progress is dropped, and then the session. */
@@ -69,5 +71,6 @@ relate(silenceLimitMs > 2 * pingIntervalMs, 'silenceLimitMs > 2 x pingIntervalMs
 relate(pingIntervalMs < 60_000, 'pingIntervalMs below the 60 s of common proxies')
 relate(duplicateProbeMs < silenceLimitMs, 'duplicateProbeMs < silenceLimitMs')
 relate(maxBufferedBytes >= maxFrameBytes, 'maxBufferedBytes >= maxFrameBytes')
+relate(maxBatchedChars * 3 * (4 / 3) < maxFrameBytes, 'messages that share a frame fit into it')
 relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
 relate(maxReportLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')
