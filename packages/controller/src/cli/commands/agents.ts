@@ -1,0 +1,62 @@
+// `longshore agents` and `agents approve|revoke|remove`: the hosts of the fleet.
+import type { Command } from 'commander'
+import type { CliContext } from '../cli-context.ts'
+import type { Client } from '../client.ts'
+import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
+import { createColors } from '../state-colors.ts'
+
+type Flags = { url?: string; env?: string; output: OutputFormat }
+type Query = { environment: string | undefined }
+
+export function addAgents(program: Command, context: CliContext): void {
+  const group = program
+    .command('agents')
+    .description('Lists the agents: which are connected, silent, held or revoked.')
+    .option('--env <name>', 'only this environment')
+    .addOption(outputOption())
+    .action(async (_own: unknown, self: Command) => {
+      const { url, env: environment, output } = self.optsWithGlobals<Flags>()
+      const agents = await (await context.connect(url)).agents({ environment })
+      const { renderAgents } = await import('../render-lists.ts')
+      const colors = createColors(context.stdout.hasColor)
+      writeList(context, output, 'agent', agents, () => renderAgents(agents, colors, context.nowMs()))
+    })
+  addChange(group, context, 'approve', 'Lets a held agent in.', 'is approved', (client, name, query) =>
+    client.changeAgent('approve', name, query)
+  )
+  addChange(
+    group,
+    context,
+    'revoke',
+    'Shuts an agent out; its containers keep running.',
+    'is revoked',
+    (client, name, query) => client.changeAgent('revoke', name, query)
+  )
+  addChange(
+    group,
+    context,
+    'remove',
+    'Forgets an agent that is revoked or gone.',
+    'is removed',
+    (client, name, query) => client.removeAgent(name, query)
+  )
+}
+
+function addChange(
+  group: Command,
+  context: CliContext,
+  verb: string,
+  description: string,
+  done: string,
+  change: (client: Client, name: string, query: Query) => Promise<void>
+): void {
+  group
+    .command(`${verb} <name>`)
+    .description(description)
+    .option('--env <name>', 'environment, when several have an agent of this name')
+    .action(async (name: string, _own: unknown, self: Command) => {
+      const { url, env: environment } = self.optsWithGlobals<Flags>()
+      await change(await context.connect(url), name, { environment })
+      context.stderr.write(`agent ${name} ${done}\n`)
+    })
+}

@@ -1,0 +1,25 @@
+// `longshore cancel`: cancels a deployment and waits until its hosts are back.
+import type { Command } from 'commander'
+import type { CliContext } from '../cli-context.ts'
+import type { WaitFlags } from '../run-deployment.ts'
+import { addWaitOptions } from '../wait-options.ts'
+
+export function addCancel(program: Command, context: CliContext): void {
+  const command = program
+    .command('cancel <id>')
+    .summary('cancel a deployment')
+    .description('Cancels a deployment and waits until what had switched is back.')
+  addWaitOptions(command).action(async (id: string, _own: unknown, self: Command) => {
+    const { runDeployment } = await import('../run-deployment.ts')
+    const asked = { service: null, environment: null }
+    context.exitCode = await runDeployment(
+      context,
+      self.optsWithGlobals<WaitFlags>(),
+      asked,
+      async (client, signal) => {
+        await client.cancel(id, signal)
+        return client.deployment(id, signal)
+      }
+    )
+  })
+}

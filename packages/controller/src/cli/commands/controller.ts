@@ -1,0 +1,75 @@
+// `longshore controller init|start`: the server itself. Its modules load only here; no other command pays for them.
+import { type Command, Option } from 'commander'
+import type { CliContext } from '../cli-context.ts'
+import { CliError } from '../cli-errors.ts'
+import { parseList, parseListen } from '../parse-values.ts'
+
+type StartFlags = {
+  data: string
+  listen: string
+  tlsCert?: string
+  tlsKey?: string
+  trustedProxies: string[]
+}
+
+export function addController(program: Command, context: CliContext): void {
+  const group = program.command('controller').description('The server that deploys.')
+  group
+    .command('init')
+    .description(
+      'Makes a data directory with its keys and prints the first API token alone; it is not shown again.'
+    )
+    .requiredOption('--data <dir>', 'data directory to make')
+    .action(async ({ data }: { data: string }) => {
+      const { initController } = await import('../../main.ts')
+      const { token } = await failing(() => initController({ dataDir: data }))
+      context.stdout.write(`${token}\n`)
+    })
+  group
+    .command('start')
+    .description('Runs the controller until SIGTERM or SIGINT.')
+    .requiredOption('--data <dir>', 'data directory that `controller init` made')
+    .addOption(
+      new Option('--listen <host:port>', 'address to listen on')
+        .argParser(parseListen)
+        .default('127.0.0.1:7300')
+    )
+    .option('--tls-cert <file>', 'certificate chain, PEM; needs --tls-key')
+    .option('--tls-key <file>', 'private key of the certificate, PEM; needs --tls-cert')
+    .addOption(
+      new Option(
+        '--trusted-proxies <cidrs>',
+        'addresses of proxies whose forwarded addresses count, comma-separated'
+      )
+        .argParser(parseList)
+        .default([], 'none')
+    )
+    .action((flags: StartFlags) => runController(context, flags))
+}
+
+async function runController(context: CliContext, flags: StartFlags): Promise<void> {
+  const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies } = flags
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CliError('usage', '--tls-cert and --tls-key are needed together')
+  }
+  const tls = tlsCert === undefined || tlsKey === undefined ? {} : { tls: { cert: tlsCert, key: tlsKey } }
+  // listens first: a signal during the start must still end in a clean stop
+  const stopWanted = new Promise<void>((resolve) => {
+    context.onSignal(() => resolve())
+  })
+  const { startController } = await import('../../main.ts')
+  const controller = await failing(() => startController({ dataDir, listen, trustedProxies, ...tls }))
+  context.stderr.write(`listening on ${controller.url}\n`)
+  await stopWanted
+  await controller.stop()
+}
+
+/** What keeps the controller from its work is told in words, not as a stack. */
+async function failing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (cause instanceof TypeError || !(cause instanceof Error)) throw cause
+    throw new CliError('controller-not-started', cause.message, [], { cause })
+  }
+}

@@ -1,0 +1,69 @@
+// Follows a deployment's event stream to its end, across lost connections and restarts of the controller. Leaves
+// to wait-for-deployment.ts when to give up, and to the watcher what people see.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { DeploymentEvent, DeploymentView } from '../api/schemas.ts'
+import { isPassing } from './cli-errors.ts'
+import type { Client } from './client.ts'
+
+const retryBaseMs = 250
+const retryCapMs = 5_000
+
+/** Who shows a wait. Calls come in order; none may throw. */
+export type Watcher = {
+  event(event: DeploymentEvent): void
+  /** About the wait itself: a lost connection, a cancel that was sent. */
+  notice(text: string): void
+  /** No more calls after this one. */
+  end(): void
+}
+
+/**
+ * @returns the deployment as it ended
+ * @throws what can not pass by itself (ProblemError, 401 for example), or the signal's reason
+ */
+export async function followDeployment(
+  client: Pick<Client, 'deploymentEvents'>,
+  id: string,
+  watcher: Pick<Watcher, 'event' | 'notice'>,
+  signal: AbortSignal
+): Promise<DeploymentView> {
+  let failures = 0
+  for (;;) {
+    let lost = 'the controller closed the stream'
+    try {
+      for await (const event of client.deploymentEvents(id, signal)) {
+        if (failures > 0) watcher.notice('connected to the controller again')
+        failures = 0
+        const ended = endOf(event)
+        watcher.event(ended === null ? event : { type: 'ended', at: event.at, deployment: ended })
+        if (ended !== null) return ended
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isPassing(error)) throw error
+      lost = error instanceof Error ? error.message : String(error)
+    }
+    if (failures === 0) watcher.notice(`${lost}; trying again, the deployment goes on without this command`)
+    await pause(retryDelayMs(failures), signal)
+    failures += 1
+  }
+}
+
+/** Doubles from 0.25 s to 5 s: a controller restarts within seconds, and one waiting command is no herd. */
+export const retryDelayMs = (failures: number): number => Math.min(retryCapMs, retryBaseMs * 2 ** failures)
+
+/** Waits; rejects with the signal's own reason instead of Node's AbortError. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+/** A snapshot of a deployment that has ended says as much as its `ended` event. */
+function endOf(event: DeploymentEvent): DeploymentView | null {
+  if (event.type === 'ended') return event.deployment
+  return event.type === 'deployment' && event.deployment.outcome !== null ? event.deployment : null
+}

@@ -1,0 +1,42 @@
+// Draws frames in place on a terminal: one write per frame, lines overwritten rather than erased first, so that
+// nothing flickers. The cursor is hidden meanwhile and always comes back, also when the process ends early.
+import { stripVTControlCharacters } from 'node:util'
+import type { Output } from './cli-context.ts'
+
+const hideCursor = '\u001b[?25l'
+const showCursor = '\u001b[?25h'
+const clearToLineEnd = '\u001b[K'
+const clearToScreenEnd = '\u001b[J'
+
+export type LiveScreen = {
+  draw(lines: readonly string[]): void
+  /** Leaves the last frame on the screen, or clears it, and gives the cursor back. */
+  close(keep: 'frame' | 'nothing'): void
+}
+
+export function openLiveScreen(output: Output): LiveScreen {
+  let drawn: readonly string[] = []
+  const restore = (): void => output.write(showCursor)
+  process.once('exit', restore)
+  output.write(hideCursor)
+  return {
+    draw(lines) {
+      const body = lines.map((line) => `${line}${clearToLineEnd}\n`).join('')
+      output.write(upOver(drawn, output.columns()) + body + clearToScreenEnd)
+      drawn = lines
+    },
+    close(keep) {
+      if (keep === 'nothing') output.write(upOver(drawn, output.columns()) + clearToScreenEnd)
+      process.off('exit', restore)
+      restore()
+    }
+  }
+}
+
+/** Back to the first line of the last frame. A terminal that became narrower has wrapped its lines. */
+export function upOver(lines: readonly string[], columns: number): string {
+  const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0)
+  return rows === 0 ? '' : `\u001b[${String(rows)}A\r`
+}
+
+const widthOf = (line: string): number => stripVTControlCharacters(line).length

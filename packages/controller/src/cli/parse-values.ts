@@ -1,0 +1,69 @@
+// Reads what people type as option values: durations, labels, counts, digests. Pure; throws commander's
+// InvalidArgumentError, which names the option and ends with exit code 2.
+import { InvalidArgumentError } from 'commander'
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+/** Longest delay that a timer of Node takes is 24.8 days; a wait longer than that is a mistake. */
+const maxWaitMs = 24 * 86_400_000
+
+/** `90s`, `15m`, `1h30m`, `7d` -> milliseconds. */
+export function parseDuration(text: string): number {
+  const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)]
+  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text) {
+    throw new InvalidArgumentError('Expected a duration with units, for example 90s, 15m, 1h30m or 7d.')
+  }
+  const ms = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ''] ?? 0), 0)
+  if (!Number.isSafeInteger(ms) || ms === 0) throw new InvalidArgumentError('Expected a duration above 0.')
+  return ms
+}
+
+export function parseWait(text: string): number {
+  const ms = parseDuration(text)
+  if (ms > maxWaitMs) throw new InvalidArgumentError('Expected 24d or less.')
+  return ms
+}
+
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.')
+  return Number(text)
+}
+
+/** Collects `k=v` of a repeated option into one record. */
+export function parseLabel(text: string, previous: Record<string, string> = {}): Record<string, string> {
+  const [, key, value] = /^([A-Za-z0-9_./-]{1,63})=(.{0,255})$/.exec(text) ?? []
+  if (key === undefined || value === undefined) {
+    throw new InvalidArgumentError('Expected KEY=VALUE, for example role=web.')
+  }
+  if (Object.hasOwn(previous, key)) throw new InvalidArgumentError(`Label ${key} is given twice.`)
+  return { ...previous, [key]: value }
+}
+
+export const parseRepeated = (text: string, previous: string[] = []): string[] => [...previous, text]
+
+export function parseTag(text: string): string {
+  if (!/^[\w][\w.-]{0,127}$/.test(text)) {
+    throw new InvalidArgumentError('Expected an image tag alone, for example 1.2.3, without repository.')
+  }
+  return text
+}
+
+export function parseDigest(text: string): string {
+  if (!/^sha256:[0-9a-f]{64}$/.test(text))
+    throw new InvalidArgumentError('Expected sha256: and 64 hex digits.')
+  return text
+}
+
+/** `HOST:PORT`, `[::1]:7300`, `:7300`. */
+export function parseListen(text: string): string {
+  const port = /^(?:\[[0-9a-fA-F:.]+\]|[^:\s]*):(\d{1,5})$/.exec(text)?.[1]
+  if (port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError('Expected HOST:PORT, for example 0.0.0.0:7300 or [::1]:7300.')
+  }
+  return text
+}
+
+export const parseList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')

@@ -1,0 +1,59 @@
+// The process as a CliContext: the only file of the CLI that knows process, its streams and its signals.
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import type { WriteStream } from 'node:tty'
+import type { CliContext, Output } from './cli-context.ts'
+import { exitCodes } from './exit-codes.ts'
+import { readSettings } from './read-settings.ts'
+
+export function createProcessContext(): CliContext {
+  const readText = (path: string): Promise<string> => readFile(path, 'utf8')
+  return {
+    env: process.env,
+    stdout: outputOf(process.stdout),
+    stderr: outputOf(process.stderr),
+    readStdin: () => text(process.stdin),
+    readFile: readText,
+    nowMs: () => Date.now(),
+    onSignal,
+    async connect(urlOption) {
+      const settings = await readSettings(process.env, urlOption, readText)
+      const { createClient } = await import('./client.ts')
+      return createClient(settings)
+    },
+    exitCode: exitCodes.succeeded
+  }
+}
+
+function outputOf(stream: WriteStream): Output {
+  let isClosed = false
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // the reader went away (`| head`): nothing more to say to it, and no reason to fail
+    if (error.code !== 'EPIPE') throw error
+    isClosed = true
+  })
+  const isTerminal = stream.isTTY === true && process.env['TERM'] !== 'dumb'
+  return {
+    write(text) {
+      if (!isClosed) stream.write(text)
+    },
+    isTerminal,
+    hasColor: isTerminal && (process.env['NO_COLOR'] ?? '') === '',
+    // a pseudo-terminal nobody sized says 0
+    columns: () => stream.columns || 80,
+    rows: () => stream.rows || 24,
+    onResize(listener) {
+      stream.on('resize', listener)
+      return () => stream.off('resize', listener)
+    }
+  }
+}
+
+function onSignal(listener: (name: string) => void): () => void {
+  process.on('SIGINT', listener)
+  process.on('SIGTERM', listener)
+  return () => {
+    process.off('SIGINT', listener)
+    process.off('SIGTERM', listener)
+  }
+}

@@ -1,0 +1,144 @@
+// Tables of what the controller has: environments, tokens, agents, services, deployments, releases. Pure.
+import type {
+  AgentView,
+  ApiTokenView,
+  DeploymentView,
+  EnvironmentView,
+  JoinTokenView,
+  ReleaseView,
+  StatusView
+} from '../api/schemas.ts'
+import { formatAge, formatDigest, formatDuration, formatTime } from './format-values.ts'
+import { type Paint, renderTable } from './render-table.ts'
+import { type Colors, colorState } from './state-colors.ts'
+
+const paintColumn =
+  (colors: Colors, painted: number): Paint =>
+  (padded, column, cell) =>
+    column === painted ? colorState(colors, cell, padded) : padded
+
+export const renderEnvironments = (environments: readonly EnvironmentView[]): string =>
+  environments.length === 0
+    ? 'no environments; make one with: longshore environments create NAME\n'
+    : renderTable(
+        ['ENVIRONMENT', 'AGENTS', 'CREATED'],
+        environments.map(({ name, agents, createdAtMs }) => [name, String(agents), formatTime(createdAtMs)])
+      )
+
+export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs: number): string {
+  if (agents.length === 0) return 'no agents; let a host join with: longshore join-token create --env NAME\n'
+  const rows = agents.map((agent) => [
+    agent.name,
+    agent.environment,
+    agent.state,
+    agent.state === 'connected' ? 'now' : formatAge(agent.lastSeenAtMs, nowMs),
+    agent.agentVersion ?? '-',
+    agent.facts?.engineVersion ?? '-',
+    agent.policy?.state ?? '-',
+    formatLabels(agent.labels),
+    agent.reason ?? ''
+  ])
+  const head = ['HOST', 'ENVIRONMENT', 'STATE', 'SEEN', 'AGENT', 'ENGINE', 'POLICY', 'LABELS', 'REASON']
+  return renderTable(head, rows, paintColumn(colors, 2))
+}
+
+export function renderJoinTokens(tokens: readonly JoinTokenView[], colors: Colors, nowMs: number): string {
+  if (tokens.length === 0) return 'no join tokens\n'
+  const rows = tokens.map((token) => [
+    token.id,
+    token.environment,
+    joinTokenState(token, nowMs),
+    `${String(token.usesCount)}${token.usesMax === null ? '' : ` of ${String(token.usesMax)}`}`,
+    formatTime(token.expiresAtMs),
+    token.replace ? 'yes' : 'no',
+    formatLabels(token.labels)
+  ])
+  const head = ['ID', 'ENVIRONMENT', 'STATE', 'USED', 'EXPIRES', 'REPLACE', 'LABELS']
+  return renderTable(head, rows, paintColumn(colors, 2))
+}
+
+function joinTokenState(token: JoinTokenView, nowMs: number): string {
+  if (token.revokedAtMs !== null) return 'revoked'
+  if (token.expiresAtMs <= nowMs) return 'expired'
+  return token.usesMax !== null && token.usesCount >= token.usesMax ? 'used up' : 'active'
+}
+
+export function renderApiTokens(tokens: readonly ApiTokenView[], colors: Colors, nowMs: number): string {
+  const rows = tokens.map((token) => [
+    token.id,
+    token.name,
+    apiTokenState(token, nowMs),
+    token.expiresAtMs === null ? 'never' : formatTime(token.expiresAtMs),
+    formatAge(token.lastUsedAtMs, nowMs),
+    token.allow.join(' ')
+  ])
+  return renderTable(['ID', 'NAME', 'STATE', 'EXPIRES', 'USED', 'ALLOW'], rows, paintColumn(colors, 2))
+}
+
+function apiTokenState(token: ApiTokenView, nowMs: number): string {
+  if (token.revokedAtMs !== null) return 'revoked'
+  return token.expiresAtMs !== null && token.expiresAtMs <= nowMs ? 'expired' : 'active'
+}
+
+export function renderStatus(services: readonly StatusView[], colors: Colors): string {
+  if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
+  return services.map((service) => renderService(service, colors)).join('\n')
+}
+
+function renderService(view: StatusView, colors: Colors): string {
+  const image = [view.tag, view.digest === null ? null : formatDigest(view.digest)].filter(
+    (part) => part !== null
+  )
+  const current =
+    view.release === null ? 'nothing released yet' : `release ${String(view.release)} (${image.join(' ')})`
+  const busy = view.deployment === null ? '' : `, deployment ${view.deployment} in progress`
+  const rows = view.hosts.map(({ host, state, release, drift }) => [
+    `  ${host}`,
+    state,
+    release === null ? '-' : String(release),
+    drift ?? ''
+  ])
+  const title = colors.bold(`${view.service} in ${view.environment}`)
+  const table =
+    rows.length === 0
+      ? '  no hosts\n'
+      : renderTable(['  HOST', 'STATE', 'RELEASE', 'DRIFT'], rows, paintColumn(colors, 1))
+  return `${title}: ${current}${busy}\n${table}`
+}
+
+export function renderDeployments(deployments: readonly DeploymentView[], colors: Colors): string {
+  if (deployments.length === 0) return 'no deployments\n'
+  const rows = deployments.map((deployment) => [
+    deployment.id,
+    deployment.environment,
+    deployment.service,
+    String(deployment.release),
+    deployment.tag ?? formatDigest(deployment.digest),
+    deployment.outcome ?? deployment.phase,
+    formatTime(deployment.requestedAtMs),
+    deployment.endedAtMs === null ? '-' : formatDuration(deployment.endedAtMs - deployment.requestedAtMs),
+    deployment.requestedBy
+  ])
+  const head = ['ID', 'ENVIRONMENT', 'SERVICE', 'RELEASE', 'IMAGE', 'OUTCOME', 'REQUESTED', 'TOOK', 'BY']
+  return renderTable(head, rows, paintColumn(colors, 5))
+}
+
+export function renderReleases(releases: readonly ReleaseView[], colors: Colors): string {
+  if (releases.length === 0) return 'no releases\n'
+  const rows = releases.map((release) => [
+    `${String(release.release)}${release.isCurrent ? ' (current)' : ''}`,
+    release.outcome ?? 'in progress',
+    release.tag ?? '-',
+    formatDigest(release.digest),
+    String(release.specRevision),
+    formatTime(release.createdAtMs),
+    release.createdBy
+  ])
+  const head = ['RELEASE', 'OUTCOME', 'TAG', 'DIGEST', 'SPEC', 'CREATED', 'BY']
+  return renderTable(head, rows, paintColumn(colors, 1))
+}
+
+const formatLabels = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')

@@ -1,0 +1,85 @@
+// The ways in which a wait is shown: live on a terminal, lines in a log, one JSON object a line, or only notices.
+// Chooses and connects; what the text looks like is in the render files.
+import type { CliContext } from './cli-context.ts'
+import { foldEvent, type Picture } from './fold-event.ts'
+import type { Watcher } from './follow-deployment.ts'
+import { formatText, formatTime } from './format-values.ts'
+import { openLiveScreen } from './live-screen.ts'
+import type { OutputFormat } from './output-format.ts'
+import { renderFrame } from './render-live.ts'
+import { emptyPlain, renderPlain } from './render-plain.ts'
+import { createColors } from './state-colors.ts'
+
+const frameEveryMs = 120
+
+export function createWatcher(context: CliContext, format: OutputFormat): Watcher {
+  if (format === 'ndjson') return watchAsJson(context)
+  return context.stderr.isTerminal ? watchLive(context) : watchPlain(context)
+}
+
+function stamp(context: CliContext, text: string): void {
+  context.stderr.write(`${formatTime(context.nowMs())} ${text}\n`)
+}
+
+function watchPlain(context: CliContext): Watcher {
+  let state = emptyPlain
+  return {
+    event(event) {
+      const rendered = renderPlain(state, event, context.nowMs())
+      state = rendered.state
+      for (const line of rendered.lines) stamp(context, line)
+    },
+    notice: (text) => stamp(context, formatText(text)),
+    end: () => undefined
+  }
+}
+
+/** Events go to stdout as they came; the caller adds the last line, the result. */
+function watchAsJson(context: CliContext): Watcher {
+  return {
+    event: (event) => context.stdout.write(`${JSON.stringify(event)}\n`),
+    notice: (text) => stamp(context, formatText(text)),
+    end: () => undefined
+  }
+}
+
+function watchLive(context: CliContext): Watcher {
+  const screen = openLiveScreen(context.stderr)
+  const colors = createColors(context.stderr.hasColor)
+  const isUnicode = hasUnicode(context.env)
+  let picture: Picture | null = null
+  let notice: string | null = null
+  let tick = 0
+  const draw = (): void => {
+    const { stderr } = context
+    const size = { columns: stderr.columns(), rows: stderr.rows() - 1 }
+    const options = { ...size, nowMs: context.nowMs(), tick, colors, isUnicode, notice }
+    if (picture !== null) screen.draw(renderFrame(picture, options))
+    else if (notice !== null) screen.draw([formatText(notice)])
+  }
+  const timer = setInterval(() => {
+    tick += 1
+    draw()
+  }, frameEveryMs)
+  const stopResize = context.stderr.onResize(draw)
+  return {
+    event(event) {
+      picture = foldEvent(picture, event)
+      if (event.type === 'ended') draw()
+    },
+    notice(text) {
+      notice = text
+      draw()
+    },
+    end() {
+      clearInterval(timer)
+      stopResize()
+      draw()
+      // the final table says it all, where it is seen
+      screen.close(context.stdout.isTerminal ? 'nothing' : 'frame')
+    }
+  }
+}
+
+const hasUnicode = (env: CliContext['env']): boolean =>
+  /utf-?8/i.test(env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '')
