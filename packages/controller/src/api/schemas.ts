@@ -265,6 +265,7 @@ export const hostStatus = z.object({
   /** The host differs from the current release: how. */
   drift: z.string().optional()
 })
+export type HostStatus = z.infer<typeof hostStatus>
 export const statusView = z.object({
   environment: environmentName,
   service: serviceName,

@@ -1,16 +1,39 @@
 // Deployments as the rest of the controller sees them: asked for, cancelled, looked at, and fed with what the
 // agents say. Decisions are left to core/deployment, delivery to core/delivery.
-import type {
-  AgentId,
-  CommandId,
-  HelloMessage,
-  Inventory,
-  ProgressMessage,
-  RefusedMessage,
-  RunReport
+import {
+  type AgentId,
+  type CommandId,
+  type DeploymentId,
+  formatId,
+  type HelloMessage,
+  type Inventory,
+  type ProgressMessage,
+  type RefusedMessage,
+  type RunReport
 } from '@longshore/protocol'
+import { ApiError } from '../api/errors.ts'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
-import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, Store } from '../ports.ts'
+import {
+  type Actor,
+  type AgentLink,
+  type Clock,
+  type CommandSigner,
+  type DeploymentRow,
+  type LockRow,
+  type Log,
+  type Publisher,
+  type Random,
+  type Reads,
+  type Store,
+  StoreConflict,
+  type Tx
+} from '../ports.ts'
+import { createDriver, type Driver } from './drive-deployments.ts'
+import { createAgentHearing } from './hear-agents.ts'
+import { listReleases, listStatus } from './list-status.ts'
+import { createOutbox } from './outbox.ts'
+import type { Committed } from './persist-step.ts'
+import { describeRequest, requireUnlocked } from './request-deployment.ts'
 import type { Writer } from './writer.ts'
 
 /** Times that the operator of the controller may choose. Milliseconds. */
@@ -63,6 +86,132 @@ export type Deployments = {
   stop(): Promise<void>
 }
 
-export const createDeployments = (_ports: DeploymentsPorts): Deployments => {
-  throw new Error('createDeployments is being built')
+export const createDeployments = (ports: DeploymentsPorts): Deployments => {
+  const { store, writer, clock, random, link, settings, log } = ports
+  const outbox = createOutbox(ports)
+  const driver = createDriver({ ...ports, outbox })
+  const hearing = createAgentHearing({ writer, clock, driver, outbox, log })
+  const inventories = new Map<AgentId, Inventory>()
+  const hosts = {
+    isConnected: (agent: AgentId) => link.isConnected(agent),
+    inventoryOf: (agent: AgentId) => inventories.get(agent)
+  }
+
+  const requestIn = async (tx: Tx, actor: Actor, request: DeployRequest): Promise<Committed> => {
+    const { environment, service, what } = request
+    const id = formatId<DeploymentId>('dep', random.bytes(13))
+    const nowMs = clock.nowMs()
+    const counters = await tx.counters(environment, service)
+    const context = { tx, id, nowMs, counters, lostAfterMs: settings.lostAfterMs, ...hosts }
+    const requested = await describeRequest(request, context)
+    await lockService(tx, request, { deployment: id, holder: actor.name, sinceMs: nowMs })
+    const generation = counters.generation + 1
+    await tx.putCounters(environment, service, { ...counters, generation })
+    const row = {
+      id,
+      service,
+      environment,
+      what,
+      phase: 'requested',
+      outcome: null,
+      release: requested.release,
+      generation,
+      requestedBy: actor.name,
+      requestedAtMs: nowMs,
+      endedAtMs: null
+    } as const
+    return driver.begin(tx, row, requested, actor)
+  }
+  const cancelIn = async (tx: Tx, actor: Actor, id: string): Promise<Committed | DeploymentRow> => {
+    const row = await requireDeployment(tx, id)
+    if (row.phase === 'ended') throw new ApiError('already-ended', `${id} has ended: ${row.outcome}`)
+    const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
+    return (await driver.step(tx, id, event)) ?? row
+  }
+  const restartIn = async (tx: Tx): Promise<(Committed | undefined)[]> => {
+    const committed: (Committed | undefined)[] = []
+    for (const { id } of await tx.deployments({ isEnded: false })) {
+      committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
+    }
+    return committed
+  }
+
+  return {
+    request: async (actor, request) => {
+      const subject = `${request.environment}/${request.service}`
+      const note = { actor, action: 'deployment.request', subject, request }
+      const work = (tx: Tx) => requestIn(tx, actor, request)
+      const { after } = await writer.change(note, work, (committed) => driver.follow([committed]))
+      return driver.view(after)
+    },
+    cancel: async (actor, id) => {
+      const note = { actor, action: 'deployment.cancel', subject: id, request: {} }
+      const work = (tx: Tx) => cancelIn(tx, actor, id)
+      const done = await writer.change(note, work, (result) => {
+        if ('after' in result) driver.follow([result])
+      })
+      return driver.view('after' in done ? done.after : done)
+    },
+    view: async (id) => driver.view(await requireDeployment(store, id)),
+    list: async (filter) => (await store.deployments(filter)).map(driver.view),
+    releases: (filter) => listReleases(store, filter),
+    status: (filter) => listStatus(store, hosts, filter),
+    agentConnected: (agent, hello) => {
+      inventories.set(agent, hello.inventory)
+      return hearing.connected(agent, hello)
+    },
+    agentDisconnected: hearing.disconnected,
+    observed: (agent, inventory) => {
+      inventories.set(agent, inventory)
+    },
+    accepted: hearing.accepted,
+    refused: hearing.refused,
+    progress: (agent, message) => {
+      showProgress(store, driver, agent, message).catch((error: unknown) =>
+        log.warn({ agent, err: error }, 'progress could not be shown')
+      )
+    },
+    reported: hearing.reported,
+    start: async () => {
+      await writer.step(restartIn, driver.follow)
+    },
+    stop: async () => {
+      driver.stop()
+      await outbox.stop()
+      await writer.idle()
+    }
+  }
+}
+
+/** The database grants the lock; whoever loses the race is told who won it. */
+const lockService = async (
+  tx: Tx,
+  request: DeployRequest,
+  lock: Pick<LockRow, 'deployment' | 'holder' | 'sinceMs'>
+): Promise<void> => {
+  try {
+    await tx.insertLock({ service: request.service, environment: request.environment, ...lock })
+  } catch (error) {
+    if (error instanceof StoreConflict) await requireUnlocked(tx, request)
+    throw error
+  }
+}
+
+const requireDeployment = async (reads: Reads, id: string): Promise<DeploymentRow> => {
+  const row = await reads.deployment(id)
+  if (row !== undefined) return row
+  const known = (await reads.deployments({ limit: 10 })).map((other) => other.id)
+  throw new ApiError('unknown-deployment', `there is no deployment ${id}`, { known })
+}
+
+const showProgress = async (
+  store: Store,
+  driver: Driver,
+  agent: AgentId,
+  message: ProgressMessage
+): Promise<void> => {
+  const command = await store.command(message.command)
+  if (command === undefined || command.agent !== agent || command.state === 'ended') return
+  const row = await store.deployment(command.deployment)
+  if (row !== undefined) driver.progressed(row, command, message)
 }

@@ -1,0 +1,90 @@
+// The small changes that every phase is made of: one target altered, one command given, cancelled or given up.
+// Each returns a new step; when, is decided by the phases.
+import type { AgentId } from '@longshore/protocol'
+import type { DeploymentState, InFlight, Order, Step, Target } from './state.ts'
+
+export const withState = (step: Step, change: Partial<DeploymentState>): Step => ({
+  state: { ...step.state, ...change },
+  effects: step.effects
+})
+
+export const withTarget = (step: Step, agent: AgentId, change: Partial<Target>): Step =>
+  withState(step, {
+    targets: step.state.targets.map((target) => (target.agent === agent ? { ...target, ...change } : target))
+  })
+
+/** Applies `change` to each target in turn, each seeing what the ones before did. */
+export const forEachTarget = (step: Step, change: (step: Step, target: Target) => Step): Step =>
+  step.state.targets.reduce((done, { agent }) => {
+    const target = done.state.targets.find((other) => other.agent === agent)
+    return target === undefined ? done : change(done, target)
+  }, step)
+
+/** Gives the next command and waits for its answer. */
+export const giveCommand = (
+  step: Step,
+  target: Target,
+  order: Order,
+  atMs: number,
+  change: Partial<Target> = {}
+): Step => {
+  const index = target.index + 1
+  const limits = limitsOf(step.state, order, atMs)
+  const inFlight: InFlight = {
+    index,
+    kind: order.kind,
+    sentAtMs: atMs,
+    deadlineAtMs: limits.deadlineAtMs,
+    isCancelled: false
+  }
+  return send(withTarget(step, target.agent, { ...change, index, inFlight }), target, index, order, limits)
+}
+
+/** Gives the next command without waiting for it: what it does no longer decides anything. */
+export const oweCommand = (
+  step: Step,
+  target: Target,
+  order: Order,
+  atMs: number,
+  change: (index: number) => Partial<Target>
+): Step => {
+  const index = target.index + 1
+  const limits = limitsOf(step.state, order, atMs)
+  return send(withTarget(step, target.agent, { ...change(index), index }), target, index, order, limits)
+}
+
+/** Asks a run to undo itself, once. */
+export const cancelInFlight = (step: Step, target: Target): Step => {
+  if (target.inFlight === null || target.inFlight.isCancelled) return step
+  const changed = withTarget(step, target.agent, { inFlight: { ...target.inFlight, isCancelled: true } })
+  const effect = { kind: 'cancelCommand', agent: target.agent, index: target.inFlight.index } as const
+  return { state: changed.state, effects: [...changed.effects, effect] }
+}
+
+/** Cancels it and waits no longer. */
+export const abandonInFlight = (step: Step, target: Target): Step => {
+  if (target.inFlight === null) return step
+  const cancelled = withTarget(cancelInFlight(step, target), target.agent, { inFlight: null })
+  const effect = { kind: 'abandonCommand', agent: target.agent, index: target.inFlight.index } as const
+  return { state: cancelled.state, effects: [...cancelled.effects, effect] }
+}
+
+type Limits = { notAfterMs: number; timeLimitMs: number; deadlineAtMs: number }
+
+const limitsOf = ({ timing }: DeploymentState, order: Order, atMs: number): Limits => {
+  const timeLimitMs = order.kind === 'resolve' ? timing.resolveLimitMs : timing.runLimitMs
+  const mayWait = order.kind === 'revert' || order.kind === 'remove' || order.kind === 'settle'
+  return {
+    notAfterMs: atMs + (mayWait ? timing.revertWithinMs : timing.startWithinMs),
+    timeLimitMs,
+    deadlineAtMs: atMs + timing.startWithinMs + timeLimitMs + timing.reportGraceMs
+  }
+}
+
+const send = (step: Step, { agent }: Target, index: number, order: Order, limits: Limits): Step => {
+  const { notAfterMs, timeLimitMs } = limits
+  return {
+    state: step.state,
+    effects: [...step.effects, { kind: 'sendCommand', agent, index, order, notAfterMs, timeLimitMs }]
+  }
+}

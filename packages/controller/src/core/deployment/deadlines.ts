@@ -1,0 +1,33 @@
+// Until when the deployment waits for each host, and for the next batch.
+import type { DeploymentState, Target } from './state.ts'
+
+export type Due = { atMs: number; isLost: boolean }
+
+/** When the wait for this host is over: it is lost, or its command is past its deadline. null: nothing is awaited. */
+export const dueOf = (state: DeploymentState, target: Target): Due | null => {
+  const lostAtMs = lostAt(state, target)
+  const overdueAtMs = target.inFlight?.deadlineAtMs ?? Number.POSITIVE_INFINITY
+  const atMs = Math.min(lostAtMs, overdueAtMs)
+  return atMs === Number.POSITIVE_INFINITY ? null : { atMs, isLost: lostAtMs <= overdueAtMs }
+}
+
+/** The earliest moment at which `timePassed` changes something; null: only the hosts can. */
+export const nextDeadline = (state: DeploymentState): number | null => {
+  if (state.phase === 'ended') return null
+  const moments = state.targets.flatMap((target) => dueOf(state, target)?.atMs ?? [])
+  if (state.nextBatchAtMs !== null) moments.push(state.nextBatchAtMs)
+  return moments.length === 0 ? null : Math.min(...moments)
+}
+
+/** Counted from the later of: the session ended, the host was needed. */
+const lostAt = (state: DeploymentState, target: Target): number => {
+  const neededAtMs = neededSince(state, target)
+  if (target.absentSinceMs === null || neededAtMs === null) return Number.POSITIVE_INFINITY
+  return Math.max(target.absentSinceMs, neededAtMs) + state.timing.lostAfterMs
+}
+
+const neededSince = (state: DeploymentState, target: Target): number | null => {
+  if (target.inFlight !== null) return target.inFlight.sentAtMs
+  if (state.phase === 'staging' && target.state === 'ready') return target.absentSinceMs
+  return state.phase === 'rolling' && target.state === 'ready' ? target.turnAtMs : null
+}

@@ -1,0 +1,83 @@
+// How a deployment ends: the outcome first, from what each target is known to serve; then what is still sent
+// (settle, or a revert owed to hosts that are away), which changes the outcome no more.
+import { abandonInFlight, forEachTarget, oweCommand, withState, withTarget } from './change-step.ts'
+import { mixedReason, refusedReason, revertedReason, succeededReason } from './reasons.ts'
+import {
+  type DeploymentState,
+  isRepair,
+  type Order,
+  participants,
+  previousRelease,
+  type Step,
+  type Target
+} from './state.ts'
+import type { Outcome } from './vocabulary.ts'
+
+/** The host serves what it served before the deployment; a repair has nothing to take back. */
+export const isBack = (state: DeploymentState, target: Target): boolean =>
+  !target.mayRunNew ||
+  (isRepair(state) ? target.serving !== 'unknown' : target.serving === (target.hadOld ? 'old' : 'none'))
+
+/** What takes the host back. */
+export const orderBack = (state: DeploymentState, target: Target): Order => {
+  const to = previousRelease(state)
+  return to === null || !target.hadOld
+    ? { kind: 'remove', release: state.release }
+    : { kind: 'revert', from: state.release, to }
+}
+
+export const endSucceeded = (step: Step, atMs: number): Step => {
+  const ended = finish(step, 'succeeded', succeededReason(step.state), atMs)
+  if (ended.state.isUnchanged) return ended
+  const order: Order = { kind: 'settle', release: ended.state.release, keepImages: ended.state.keepImages }
+  return forEachTarget(ended, (done, target) =>
+    target.state === 'skipped'
+      ? done
+      : oweCommand(done, target, order, atMs, (index) => ({ settling: index }))
+  )
+}
+
+/** Nothing was stopped anywhere. @param why what stood in the way; absent: the votes say */
+export const endRefused = (step: Step, atMs: number, why?: string): Step =>
+  finish(step, 'refused', refusedReason(step.state, why), atMs)
+
+/** Cancelled before anything was switched. */
+export const endCancelledEarly = (step: Step, atMs: number): Step =>
+  finish(step, 'cancelled', `cancelled by ${step.state.cancelledBy}; no container had been stopped`, atMs)
+
+/** Every target was let go: either all are back, or the fleet is mixed and each that is not is named. */
+export const endReverted = (step: Step, atMs: number): Step => {
+  const areBack = participants(step.state).every((target) => isBack(step.state, target))
+  if (!areBack) return endMixed(step, atMs)
+  const outcome = step.state.cause === null ? 'cancelled' : 'reverted'
+  return finish(step, outcome, revertedReason(step.state), atMs)
+}
+
+/** Hosts whose state is unknown are told to go back once they return: the current release did not change. */
+export const endMixed = (step: Step, atMs: number): Step => {
+  const ended = finish(step, 'mixed', mixedReason(step.state), atMs)
+  return forEachTarget(ended, (done, target) =>
+    target.state === 'unknown' && !target.wasToldToGoBack && !isRepair(done.state)
+      ? oweBack(done, target, atMs)
+      : done
+  )
+}
+
+/** The command to go back waits in the outbox; nobody waits for the host. */
+export const oweBack = (step: Step, target: Target, atMs: number): Step =>
+  oweCommand(step, target, orderBack(step.state, target), atMs, (index) => ({
+    wasToldToGoBack: true,
+    owedRevert: index
+  }))
+
+const finish = (step: Step, outcome: Outcome, reason: string, atMs: number): Step => {
+  const released = forEachTarget(step, abandonInFlight)
+  const rested = forEachTarget(released, (done, target) =>
+    ['pending', 'staging', 'ready'].includes(target.state) && outcome !== 'refused'
+      ? withTarget(done, target.agent, { state: 'untouched' })
+      : target.state === 'staging'
+        ? withTarget(done, target.agent, { state: 'pending' })
+        : done
+  )
+  return withState(rested, { phase: 'ended', outcome, reason, endedAtMs: atMs, nextBatchAtMs: null })
+}

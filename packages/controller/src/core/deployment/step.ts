@@ -1,0 +1,154 @@
+// The deployment machine: `begin` with what was asked for, then one `step` per event. First the event is written
+// down, then everything that follows from it. The same events give the same state, whenever they are replayed.
+import { advance } from './advance.ts'
+import { withState, withTarget } from './change-step.ts'
+import { dueOf } from './deadlines.ts'
+import { recordAnswer, recordSilence } from './record-answer.ts'
+import type { DeploymentEvent, DeploymentState, Requested, Step, StoredEvent, Target } from './state.ts'
+
+export const begin = (request: Requested): Step => {
+  const { kind: _, atMs, offline, targets, ...given } = request
+  const state: DeploymentState = {
+    ...given,
+    phase: 'requested',
+    outcome: null,
+    reason: null,
+    cause: null,
+    isUnchanged: false,
+    cancelledBy: null,
+    requestedAtMs: atMs,
+    endedAtMs: null,
+    batch: 0,
+    nextBatchAtMs: null,
+    resolve: { asked: [], failures: [] },
+    targets: targets.map((target) => newTarget(request, target))
+  }
+  return frozen(advance({ state, effects: [] }, atMs))
+}
+
+/** @returns the very same state when the event changes nothing: then it need not be stored */
+export const step = (state: DeploymentState, event: DeploymentEvent): Step => {
+  const recorded = record({ state, effects: [] }, event)
+  if (recorded.state === state && event.kind !== 'timePassed') return { state, effects: [] }
+  const advanced = advance(recorded, event.atMs)
+  return advanced.state === state ? { state, effects: [] } : frozen(advanced)
+}
+
+/** @throws TypeError when the first event is not `requested`: then this is no deployment's record */
+export const replay = (events: readonly StoredEvent[]): DeploymentState => {
+  const [first, ...rest] = events
+  if (first?.kind !== 'requested') throw new TypeError('a deployment begins with its request')
+  return rest.reduce((state, event) => {
+    if (event.kind === 'requested') throw new TypeError('a deployment is requested once')
+    return step(state, event).state
+  }, begin(first).state)
+}
+
+const newTarget = (request: Requested, target: Requested['targets'][number]): Target => {
+  const { agent, host, isConnected, hasService } = target
+  const hadOld = request.current !== null && hasService
+  const base: Target = {
+    agent,
+    host,
+    state: 'pending',
+    serving: hadOld ? 'old' : 'none',
+    hadOld,
+    batch: null,
+    reason: null,
+    code: null,
+    log: [],
+    index: 0,
+    inFlight: null,
+    absentSinceMs: isConnected ? null : request.atMs,
+    turnAtMs: null,
+    image: null,
+    isRunning: false,
+    mayRunNew: false,
+    wasToldToGoBack: false,
+    owedRevert: null,
+    settling: null
+  }
+  if (isConnected) return base
+  const reason = 'its agent is not connected'
+  return { ...base, state: request.offline === 'skip' ? 'skipped' : 'not-ready', reason, code: 'lost' }
+}
+
+const record = (at: Step, event: DeploymentEvent): Step => {
+  switch (event.kind) {
+    case 'cancelRequested':
+      return at.state.phase === 'ended' || at.state.cancelledBy !== null
+        ? at
+        : withState(at, { cancelledBy: event.by })
+    case 'hostConnected':
+      return recordPresence(at, event.agent, null)
+    case 'hostDisconnected':
+      return recordPresence(at, event.agent, event.atMs)
+    case 'commandRefused': {
+      const { code, detail } = event
+      return answered(at, event, { kind: 'refused', code, detail })
+    }
+    case 'commandReported':
+      return answered(at, event, { kind: 'reported', outcome: event.outcome })
+    case 'controllerRestarted':
+      return recordRestart(at, event.atMs)
+    case 'timePassed':
+      return recordTime(at, event.atMs)
+    default:
+      return event satisfies never
+  }
+}
+
+const targetOf = (state: DeploymentState, agent: Target['agent']): Target | undefined =>
+  state.targets.find((target) => target.agent === agent)
+
+const answered = (
+  at: Step,
+  event: { agent: Target['agent']; index: number },
+  answer: Parameters<typeof recordAnswer>[3]
+): Step => {
+  const target = targetOf(at.state, event.agent)
+  return target === undefined ? at : recordAnswer(at, target, event.index, answer)
+}
+
+const recordPresence = (at: Step, agent: Target['agent'], absentSinceMs: number | null): Step => {
+  const target = targetOf(at.state, agent)
+  if (target === undefined || at.state.phase === 'ended') return at
+  const isKnown = (target.absentSinceMs === null) === (absentSinceMs === null)
+  return isKnown ? at : withTarget(at, agent, { absentSinceMs })
+}
+
+/** While the controller was away nobody could report: no wait may end because of that. */
+const recordRestart = (at: Step, atMs: number): Step => {
+  if (at.state.phase === 'ended') return at
+  const { lostAfterMs, reportGraceMs } = at.state.timing
+  const deadlineAtMs = atMs + lostAfterMs + reportGraceMs
+  return withState(at, {
+    targets: at.state.targets.map((target) => ({
+      ...target,
+      absentSinceMs: atMs,
+      turnAtMs: target.turnAtMs === null ? null : atMs,
+      inFlight:
+        target.inFlight === null
+          ? null
+          : { ...target.inFlight, deadlineAtMs: Math.max(target.inFlight.deadlineAtMs, deadlineAtMs) }
+    }))
+  })
+}
+
+const recordTime = (at: Step, atMs: number): Step =>
+  at.state.phase === 'ended'
+    ? at
+    : at.state.targets.reduce((done, target) => {
+        const due = dueOf(at.state, target)
+        return due === null || due.atMs > atMs ? done : recordSilence(done, target, due.isLost)
+      }, at)
+
+const frozen = (result: Step): Step => ({ state: deepFreeze(result.state), effects: result.effects })
+
+const deepFreeze = <Value>(value: Value): Value => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    for (const part of Object.values(value)) deepFreeze(part)
+    Object.freeze(value)
+  }
+  return value
+}

@@ -1,0 +1,143 @@
+// Moves deployments on: gives the machine an event inside a transaction, and after the commit sends, announces and
+// sets the timer for the next deadline. Which events there are is left to the callers.
+import type { AgentId, ProgressMessage } from '@longshore/protocol'
+import type { ProgressView } from '../api/schemas.ts'
+import { nextDeadline } from '../core/deployment/deadlines.ts'
+import type { DeploymentEvent, Requested } from '../core/deployment/state.ts'
+import { begin, step } from '../core/deployment/step.ts'
+import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
+import type { Outbox } from './outbox.ts'
+import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
+import { announcements, stateOf, viewDeployment } from './view-deployment.ts'
+import type { Writer } from './writer.ts'
+
+export type Driver = {
+  /** The first step of a deployment, in the transaction given. Hand the result to `follow` after the commit. */
+  begin(tx: Tx, row: Omit<DeploymentRow, 'state'>, request: Requested, actor: Actor): Promise<Committed>
+  /** One more step; undefined when the event changes nothing. */
+  step(tx: Tx, id: string, event: DeploymentEvent): Promise<Committed | undefined>
+  /** What is due after a commit; never throws. */
+  follow(committed: (Committed | undefined)[]): void
+  /** Sets the timer of a deployment that is in the store. */
+  watch(row: DeploymentRow): void
+  /** Keeps the latest progress of a command in memory and announces it. */
+  progressed(row: DeploymentRow, command: OutboxRow, message: ProgressMessage): void
+  view(row: DeploymentRow): ReturnType<typeof viewDeployment>
+  stop(): void
+}
+
+type DriverPorts = PersistPorts & {
+  writer: Writer
+  clock: Clock
+  outbox: Outbox
+  publisher: Publisher
+  log: Log
+}
+
+export const createDriver = (ports: DriverPorts): Driver => {
+  const { writer, clock, outbox, publisher, log } = ports
+  const timers = new Map<string, () => void>()
+  const progress = new Map<string, ProgressView>()
+  let isStopped = false
+
+  const view = (row: DeploymentRow) =>
+    viewDeployment(row, ({ agent, index }) => progress.get(progressKey(row.id, agent, index)))
+
+  const stepIn = async (tx: Tx, id: string, event: DeploymentEvent): Promise<Committed | undefined> => {
+    const before = await tx.deployment(id)
+    if (before === undefined) return undefined
+    const former = stateOf(before)
+    const next = step(former, event)
+    if (next.state === former) return undefined
+    const actor = requesterOf(before)
+    return persistStep(tx, ports, { before, row: before, event, step: next, actor })
+  }
+  const wake = (id: string): void => {
+    if (isStopped) return
+    const event: DeploymentEvent = { kind: 'timePassed', atMs: clock.nowMs() }
+    writer
+      .step(
+        (tx) => stepIn(tx, id, event),
+        (committed) => follow([committed])
+      )
+      .catch((error: unknown) => {
+        log.error({ deployment: id, err: error }, 'a deadline could not be handled; it is tried again')
+        setTimer(id, clock.nowMs() + retryMs)
+      })
+  }
+  const setTimer = (id: string, atMs: number | null): void => {
+    timers.get(id)?.()
+    timers.delete(id)
+    if (atMs !== null && !isStopped)
+      timers.set(
+        id,
+        clock.at(atMs, () => wake(id))
+      )
+  }
+  const watch = (row: DeploymentRow): void => setTimer(row.id, nextDeadline(stateOf(row)))
+  const followOne = ({ before, after, owed, cancelled }: Committed): void => {
+    if (isStopped) return
+    watch(after)
+    const batch = { before: before === undefined ? 0 : stateOf(before).batch, after: stateOf(after).batch }
+    const at = new Date(clock.nowMs()).toISOString()
+    for (const event of announcements(before && view(before), view(after), batch, at))
+      publisher.publish(event)
+    for (const agent of new Set(owed)) outbox.deliver(agent)
+    for (const { agent, command } of cancelled) outbox.cancel(agent, command)
+    if (after.phase === 'ended') forgetProgress(after.id)
+    if (after.phase === 'ended' && before?.phase !== 'ended') {
+      const { outcome, reason } = stateOf(after)
+      log.info({ deployment: after.id, outcome }, `deployment ended: ${reason}`)
+    }
+  }
+  const follow = (committed: (Committed | undefined)[]): void => {
+    for (const one of committed) if (one !== undefined) followOne(one)
+  }
+  const forgetProgress = (id: string): void => {
+    for (const key of progress.keys()) if (key.startsWith(`${id} `)) progress.delete(key)
+  }
+  return {
+    begin: (tx, row, request, actor) => {
+      const first = begin(request)
+      const whole = { ...row, state: first.state }
+      return persistStep(tx, ports, { before: undefined, row: whole, event: request, step: first, actor })
+    },
+    step: stepIn,
+    follow,
+    watch,
+    view,
+    progressed: (deployment, { agent, fence }, { step: name, position, total, detail, bytes }) => {
+      const target = stateOf(deployment).targets.find((one) => one.agent === agent)
+      if (target?.inFlight?.index !== fence.index || isStopped) return
+      const shown: ProgressView = {
+        step: name,
+        position,
+        total,
+        ...(detail === undefined ? {} : { detail }),
+        ...(bytes === undefined ? {} : { bytes })
+      }
+      progress.set(progressKey(deployment.id, agent, fence.index), shown)
+      const at = new Date(clock.nowMs()).toISOString()
+      publisher.publish({ at, type: 'progress', id: deployment.id, host: target.host, progress: shown })
+    },
+    stop: () => {
+      isStopped = true
+      for (const cancel of timers.values()) cancel()
+      timers.clear()
+    }
+  }
+}
+
+/** A store that refuses to write (a full disk) is asked again after this. */
+const retryMs = 5_000
+
+const progressKey = (deployment: string, agent: AgentId, index: number): string =>
+  `${deployment} ${agent} ${index}`
+
+/** Commands that follow from the course of a deployment are sent by the controller, in the requester's name. */
+const requesterOf = (row: DeploymentRow): Actor => ({
+  kind: 'controller',
+  id: row.id,
+  name: row.requestedBy,
+  address: ''
+})

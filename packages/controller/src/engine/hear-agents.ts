@@ -1,0 +1,142 @@
+// What agents say about commands becomes events of deployments: connected, gone, accepted, refused, reported. All
+// of one message is one transaction, so that what was acknowledged is durable with all that follows from it.
+import type {
+  AgentId,
+  CommandId,
+  HelloMessage,
+  RefusedMessage,
+  RunOutcome,
+  RunReport
+} from '@longshore/protocol'
+import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
+import type { DeploymentEvent } from '../core/deployment/state.ts'
+import type { Actor, Clock, Log, OutboxRow, Tx } from '../ports.ts'
+import type { Driver } from './drive-deployments.ts'
+import type { Outbox } from './outbox.ts'
+import { type Committed, findCommand } from './persist-step.ts'
+import { stateOf } from './view-deployment.ts'
+import { auditRow, type Writer } from './writer.ts'
+
+export type AgentHearing = {
+  connected(agent: AgentId, hello: HelloMessage): Promise<void>
+  disconnected(agent: AgentId): Promise<void>
+  accepted(agent: AgentId, command: CommandId): Promise<void>
+  refused(agent: AgentId, message: RefusedMessage): Promise<void>
+  reported(agent: AgentId, report: RunReport): Promise<void>
+}
+type Ports = { writer: Writer; clock: Clock; driver: Driver; outbox: Outbox; log: Log }
+
+export const createAgentHearing = ({ writer, clock, driver, outbox, log }: Ports): AgentHearing => {
+  /** Tells every deployment in progress that has the host among its targets. */
+  const tellActive = async (tx: Tx, agent: AgentId, event: DeploymentEvent): Promise<Committed[]> => {
+    const committed: Committed[] = []
+    for (const row of await tx.deployments({ isEnded: false })) {
+      if (!stateOf(row).targets.some((target) => target.agent === agent)) continue
+      const one = await driver.step(tx, row.id, event)
+      if (one !== undefined) committed.push(one)
+    }
+    return committed
+  }
+  return {
+    connected: async (agent, hello) => {
+      const work = async (tx: Tx) => {
+        await raiseCounters(tx, hello)
+        const atMs = clock.nowMs()
+        const committed = await tellActive(tx, agent, { kind: 'hostConnected', atMs, agent })
+        return { committed, cancelled: await cancelsOwed(tx, agent, hello) }
+      }
+      await writer.step(work, ({ committed, cancelled }) => {
+        outbox.sessionBegan(agent)
+        driver.follow(committed)
+        for (const command of cancelled) outbox.cancel(agent, command)
+      })
+    },
+    disconnected: async (agent) => {
+      const event: DeploymentEvent = { kind: 'hostDisconnected', atMs: clock.nowMs(), agent }
+      await writer.step((tx) => tellActive(tx, agent, event), driver.follow)
+    },
+    accepted: async (agent, command) => {
+      await writer.step(async (tx) => {
+        const row = await ownCommand(tx, agent, command)
+        if (row?.state === 'owed') await tx.putCommand({ ...row, state: 'accepted' })
+      })
+    },
+    refused: async (agent, { command, code, detail }) => {
+      if (code === 'busy') return outbox.postpone(agent, command)
+      const work = async (tx: Tx) => {
+        const row = await ownCommand(tx, agent, command)
+        if (row === undefined || row.state === 'ended') return undefined
+        const atMs = clock.nowMs()
+        await endCommand(tx, row, `refused:${code}`, atMs)
+        const { index } = row.fence
+        return driver.step(tx, row.deployment, { kind: 'commandRefused', atMs, agent, index, code, detail })
+      }
+      await writer.step(work, (committed) => driver.follow([committed]))
+    },
+    reported: async (agent, report) => {
+      const work = async (tx: Tx) => {
+        const committed = await hearReport(tx, agent, report)
+        const row = await tx.agent(agent)
+        if (row !== undefined && row.reportsUpTo < report.number) {
+          await tx.putAgent({ ...row, reportsUpTo: report.number })
+        }
+        return committed
+      }
+      await writer.step(work, (committed) => driver.follow([committed]))
+    }
+  }
+
+  async function hearReport(tx: Tx, agent: AgentId, report: RunReport): Promise<Committed | undefined> {
+    const row = await ownCommand(tx, agent, report.command)
+    if (row === undefined) {
+      log.warn({ agent, command: report.command }, 'a report on a command that the store does not know')
+      return undefined
+    }
+    const atMs = clock.nowMs()
+    if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs)
+    const { index } = row.fence
+    const { outcome } = report
+    return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, agent, index, outcome })
+  }
+}
+
+/** Only the host that a command was for may answer it. */
+const ownCommand = async (tx: Tx, agent: AgentId, command: CommandId): Promise<OutboxRow | undefined> => {
+  const row = await tx.command(command)
+  return row?.agent === agent ? row : undefined
+}
+
+const endCommand = async (tx: Tx, row: OutboxRow, outcome: string, atMs: number): Promise<void> => {
+  await tx.putCommand({ ...row, state: 'ended', endedAtMs: atMs })
+  const agent = await tx.agent(row.agent)
+  const actor: Actor = { kind: 'agent', id: row.agent, name: agent?.hostName ?? row.agent, address: '' }
+  const { command, deployment, fence } = row
+  const note = { actor, action: `report.${row.kind}`, subject: command, request: { deployment, fence } }
+  await tx.appendAudit(auditRow(note, outcome, atMs))
+}
+
+const outcomeText = (outcome: RunOutcome): string =>
+  outcome.status === 'succeeded' ? 'succeeded' : `${outcome.status}:${outcome.error.code}`
+
+const raiseCounters = async (tx: Tx, hello: HelloMessage): Promise<void> => {
+  for (const seen of numbersSeen(hello.marks, hello.inventory)) {
+    const counters = raised(await tx.counters(seen.environment, seen.service), seen)
+    if (counters !== undefined) await tx.putCounters(seen.environment, seen.service, counters)
+  }
+}
+
+/** Runs that nobody waits for any more, and those whose cancellation may not have arrived. */
+const cancelsOwed = async (tx: Tx, agent: AgentId, hello: HelloMessage): Promise<CommandId[]> => {
+  const cancelled: CommandId[] = []
+  for (const command of hello.runs) {
+    const row = await ownCommand(tx, agent, command)
+    if (row?.state === 'ended') cancelled.push(command)
+  }
+  for (const deployment of await tx.deployments({ isEnded: false })) {
+    const target = stateOf(deployment).targets.find((one) => one.agent === agent)
+    if (target?.inFlight?.isCancelled !== true) continue
+    const row = await findCommand(tx, deployment, { agent, index: target.inFlight.index })
+    if (row !== undefined) cancelled.push(row.command)
+  }
+  return cancelled
+}
