@@ -1,0 +1,202 @@
+// Keys that say how a service is brought to its hosts: `deploy` and `x-longshore`.
+import { maxReplicas } from '../limits.ts'
+import { parseAmount } from './parse-units.ts'
+import { readDuration } from './read-container-keys.ts'
+import { readResources } from './read-resource-keys.ts'
+import {
+  type Cursor,
+  complain,
+  fieldsOf,
+  itemsOf,
+  parseWith,
+  readInteger,
+  readNumber,
+  readOneOf,
+  readText,
+  ValueError
+} from './read-value.ts'
+import type { Constraint, ProbeSpec, ServiceSpec, UpdateSpec } from './service-spec.ts'
+
+export const deployKeys = ['mode', 'replicas', 'placement', 'resources', 'update_config'] as const
+export const placementKeys = ['constraints'] as const
+export const updateKeys = [
+  'parallelism',
+  'delay',
+  'order',
+  'failure_action',
+  'monitor',
+  'max_failure_ratio'
+] as const
+export const longshoreKeys = ['healthy_timeout', 'drain_timeout', 'probe', 'keep_images'] as const
+export const probeKeys = ['http', 'tcp', 'interval', 'timeout'] as const
+export const httpProbeKeys = ['port', 'path', 'status'] as const
+export const tcpProbeKeys = ['port'] as const
+
+export const updateDefaults: UpdateSpec = {
+  parallelism: { unit: 'count', value: 1 },
+  delayMs: 0,
+  monitorMs: 10_000,
+  order: 'stop-first',
+  failureAction: 'rollback',
+  maxFailureRatio: 0
+}
+
+const refusedDeployKeys = {
+  labels: 'labels of a swarm service are not supported; use labels',
+  restart_policy: 'deploy.restart_policy is not supported; use restart',
+  rollback_config: 'deploy.rollback_config is not supported; a rollback follows update_config',
+  endpoint_mode: 'endpoint modes belong to swarm'
+}
+
+/** Known keys of x-longshore that are not there yet; refused, since ignoring them would be a lie. */
+const notYet = (key: string): string => `${key} is not supported yet`
+const laterLongshoreKeys: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    'release_command',
+    'canary',
+    'canary_max_error_ratio',
+    'mode',
+    'hosts',
+    'tls',
+    'proxy_protocol',
+    'keep',
+    'sources',
+    'cache',
+    'secrets'
+  ].map((key) => [key, notYet(key)])
+)
+
+export const readDeploy = (cursor: Cursor): Partial<ServiceSpec> => {
+  const fields = fieldsOf(cursor, deployKeys, refusedDeployKeys)
+  if (fields.mode !== undefined && readText(fields.mode) !== 'replicated') {
+    complain(fields.mode, 'the only mode is replicated; replicas counts per host', 'not-supported')
+  }
+  return {
+    ...(fields.replicas && { replicas: readInteger(fields.replicas, { min: 0, max: maxReplicas }) }),
+    ...(fields.placement && { constraints: readPlacement(fields.placement) }),
+    ...(fields.resources && readResources(fields.resources)),
+    ...(fields.update_config && { update: readUpdate(fields.update_config) })
+  }
+}
+
+const readPlacement = (cursor: Cursor): Constraint[] => {
+  const { constraints } = fieldsOf(cursor, placementKeys, {
+    preferences: 'preferences belong to swarm',
+    max_replicas_per_node: 'replicas counts per host already'
+  })
+  if (constraints === undefined) return []
+  const parsed = new Map<string, Constraint>()
+  for (const item of itemsOf(constraints)) {
+    const one = parseWith(item, parseConstraint, undefined)
+    if (one !== undefined) parsed.set(JSON.stringify(one), one)
+  }
+  return [...parsed.values()]
+}
+
+const parseConstraint = (text: string): Constraint => {
+  const match = /^\s*([A-Za-z.]*?)\.?([A-Za-z0-9_./-]+)\s*(==|!=)\s*(\S.*?)\s*$/.exec(text)
+  const own = /^\s*node\.labels\.([A-Za-z0-9_./-]{1,63})\s*(==|!=)\s*(\S.*?)\s*$/.exec(text)
+  if (own?.[1] !== undefined && own[3] !== undefined) {
+    return { label: own[1], operator: own[2] === '!=' ? '!=' : '==', value: own[3] }
+  }
+  if (match !== null) throw new ValueError('only node.labels.NAME can be compared', 'not-supported')
+  throw new ValueError('expected node.labels.NAME == VALUE or node.labels.NAME != VALUE')
+}
+
+const readUpdate = (cursor: Cursor): UpdateSpec => {
+  const fields = fieldsOf(cursor, updateKeys)
+  if (
+    fields.order !== undefined &&
+    readOneOf(fields.order, ['stop-first', 'start-first']) === 'start-first'
+  ) {
+    complain(fields.order, notYet('order: start-first'), 'not-supported')
+  }
+  if (fields.failure_action !== undefined) readFailureAction(fields.failure_action)
+  return {
+    ...updateDefaults,
+    ...(fields.parallelism && {
+      parallelism: parseWith(fields.parallelism, parseAmount, updateDefaults.parallelism)
+    }),
+    ...(fields.delay && { delayMs: readDuration(fields.delay) }),
+    ...(fields.monitor && { monitorMs: readDuration(fields.monitor) }),
+    ...(fields.max_failure_ratio && {
+      maxFailureRatio: readNumber(fields.max_failure_ratio, { min: 0, max: 1 })
+    })
+  }
+}
+
+const readFailureAction = (cursor: Cursor): void => {
+  const action = readOneOf(cursor, ['rollback', 'pause', 'continue'])
+  if (action === 'pause') complain(cursor, notYet('failure_action: pause'), 'not-supported')
+  if (action === 'continue') {
+    complain(cursor, 'continue is not supported; max_failure_ratio says what is tolerated', 'not-supported')
+  }
+}
+
+/** @param ports those of the service: with exactly one TCP port a probe need not name it */
+export const readLongshore = (cursor: Cursor, ports: ServiceSpec['ports']): Partial<ServiceSpec> => {
+  const fields = fieldsOf(cursor, longshoreKeys, laterLongshoreKeys)
+  const probe = fields.probe === undefined ? null : readProbe(fields.probe, ports)
+  return {
+    ...(fields.healthy_timeout && { healthyTimeoutMs: readPositive(fields.healthy_timeout) }),
+    ...(fields.drain_timeout && { drainTimeoutMs: readDuration(fields.drain_timeout) }),
+    ...(probe && { probe }),
+    ...(fields.keep_images && { keepImages: readInteger(fields.keep_images, { min: 0, max: 100 }) })
+  }
+}
+
+const readPositive = (cursor: Cursor): number => {
+  const duration = readDuration(cursor)
+  if (duration === 0 && cursor.problems.isEmpty) complain(cursor, 'must be longer than 0')
+  return duration
+}
+
+const readProbe = (cursor: Cursor, ports: ServiceSpec['ports']): ProbeSpec | null => {
+  const { http, tcp, interval, timeout } = fieldsOf(cursor, probeKeys)
+  const timing = {
+    intervalMs: interval === undefined ? 1000 : readPositive(interval),
+    timeoutMs: timeout === undefined ? 5000 : readPositive(timeout)
+  }
+  if ((http === undefined) === (tcp === undefined)) {
+    complain(cursor, 'a probe needs either http or tcp', http === undefined ? 'missing-key' : 'conflict')
+    return null
+  }
+  if (tcp !== undefined) {
+    return { type: 'tcp', port: readProbePort(tcp, fieldsOf(tcp, tcpProbeKeys).port, ports), ...timing }
+  }
+  if (http === undefined) return null
+  const fields = fieldsOf(http, httpProbeKeys)
+  return {
+    type: 'http',
+    port: readProbePort(http, fields.port, ports),
+    path: fields.path === undefined ? '/' : parseWith(fields.path, checkUrlPath, '/'),
+    status:
+      fields.status === undefined ? { from: 200, to: 399 } : parseWith(fields.status, parseStatus, anyStatus),
+    ...timing
+  }
+}
+
+const readProbePort = (cursor: Cursor, port: Cursor | undefined, ports: ServiceSpec['ports']): number => {
+  if (port !== undefined) return readInteger(port, { min: 1, max: 65_535 })
+  const targets = new Set(ports.filter((one) => one.protocol === 'tcp').map((one) => one.target))
+  const [only] = targets
+  if (only === undefined || targets.size > 1) {
+    complain(cursor, 'the probe needs a port, unless the service has exactly one', 'missing-key')
+  }
+  return only ?? 1
+}
+
+const checkUrlPath = (text: string): string => {
+  if (/^\/[\x21-\x7e]*$/.test(text)) return text
+  throw new ValueError('expected a path like /health, without spaces')
+}
+
+const anyStatus = { from: 200, to: 399 }
+
+const parseStatus = (text: string): { from: number; to: number } => {
+  const match = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(text)
+  const from = Number(match?.[1])
+  const to = Number(match?.[2] ?? match?.[1])
+  if (match === null || to < from) throw new ValueError('expected a status like 200, or a range like 200-299')
+  return { from, to }
+}
