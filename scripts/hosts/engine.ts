@@ -3,11 +3,18 @@
 //
 // `nsenter`, not `ip netns exec`: that one mounts a fresh /sys, without cgroups, and dockerd does not start.
 // Without a key file of its own every engine of the machine reports the same ID.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectEngine, type EngineClient, isEngineReady } from './engine-client.ts'
 import type { HostNamespace } from './network.ts'
-import { endProcesses, engineProcesses, removeFolder } from './remove-leftovers.ts'
+import { identifyProcess } from './process-identity.ts'
+import {
+  containerdPidFile,
+  endProcesses,
+  engineProcesses,
+  namespaceProcesses,
+  removeFolder
+} from './remove-leftovers.ts'
 import { type RunningProcess, startProcess } from './start-process.ts'
 import { waitUntil } from './wait-until.ts'
 
@@ -38,6 +45,18 @@ const daemonArgs = (folder: string, configFile: string, bridge: string, insecure
   '--log-level=warn'
 ]
 
+/**
+ * Deletes pid files of daemons that are gone. dockerd asks with signal 0 whether its containerd lives, and takes
+ * a zombie for alive: where nobody reaps orphans (a container's first process), a killed engine would wait for
+ * it in vain.
+ */
+const forgetDeadDaemons = (folder: string): void => {
+  rmSync(join(folder, 'pid'), { force: true })
+  const pidFile = join(folder, containerdPidFile)
+  if (existsSync(pidFile) && identifyProcess(Number(readFileSync(pidFile, 'utf8'))) === undefined)
+    rmSync(pidFile)
+}
+
 const removeContainers = async (client: EngineClient): Promise<void> => {
   const containers = await client.get<{ Id: string }[]>('/containers/json?all=true')
   await Promise.all(containers.map(({ Id }) => client.delete(`/containers/${Id}?force=true&v=true`)))
@@ -62,7 +81,7 @@ export const startEngine = async (
 
   const start = async (): Promise<void> => {
     if (daemon?.isRunning) return
-    rmSync(join(folder, 'pid'), { force: true })
+    forgetDeadDaemons(folder)
     const started = await startProcess({
       name: `dockerd of ${host.namespace}`,
       file: 'nsenter',
@@ -85,7 +104,7 @@ export const startEngine = async (
   const remove = async (): Promise<void> => {
     if (daemon?.isRunning) await removeContainers(client).catch(() => undefined)
     await daemon?.stop(15_000)
-    await endProcesses(engineProcesses(folder))
+    await endProcesses([...(await namespaceProcesses([host.namespace])), ...engineProcesses(folder)])
     await removeFolder(folder)
   }
   await start().catch(async (error: unknown) => {

@@ -85,3 +85,10 @@ export const loadImage = async (client: EngineClient, name: string, image: Image
   const answer = await client.postRaw('/images/load?quiet=true', archive, 'application/x-tar')
   if (!answer.includes('Loaded image')) throw new Error(`docker load: ${answer}`)
 }
+
+/** Pulls an image as `docker pull` does. A failed pull answers 200 too, with the error in its stream. */
+export const pullImage = async (client: EngineClient, repository: string, tag: string): Promise<void> => {
+  const query = new URLSearchParams({ fromImage: repository, tag })
+  const progress = await client.postRaw(`/images/create?${query}`, Buffer.alloc(0), 'application/json')
+  if (progress.includes('"errorDetail"')) throw new Error(`docker pull ${repository}:${tag}: ${progress}`)
+}

@@ -8,6 +8,9 @@ import { identifyProcess, type ProcessIdentity, signalProcess } from './process-
 import { collectCommand, runCommand } from './run-command.ts'
 import { waitUntil } from './wait-until.ts'
 
+/** Below an engine's folder: where dockerd notes the pid of its containerd. */
+export const containerdPidFile = 'exec/containerd/containerd.pid'
+
 const list = (folder: string): string[] => {
   try {
     return readdirSync(folder)
@@ -41,14 +44,12 @@ const containerProcesses = (engineFolder: string): ProcessIdentity[] => {
 
 /** Everything that an engine in this folder started, whether the engine itself still runs or not. */
 export const engineProcesses = (engineFolder: string): ProcessIdentity[] => {
-  const daemons = ['pid', 'exec/containerd/containerd.pid'].map((file) =>
-    readPidFile(join(engineFolder, file))
-  )
+  const daemons = ['pid', containerdPidFile].map((file) => readPidFile(join(engineFolder, file)))
   return [...daemons.filter((found) => found !== undefined), ...containerProcesses(engineFolder)]
 }
 
-const namespaceProcesses = async (namespacePrefix: string): Promise<ProcessIdentity[]> => {
-  const names = list('/run/netns').filter((name) => name.startsWith(namespacePrefix))
+/** What runs in these network namespaces: engines, their shims, agents. Containers have namespaces of their own. */
+export const namespaceProcesses = async (names: readonly string[]): Promise<ProcessIdentity[]> => {
   const pids = await Promise.all(names.map((name) => collectCommand('ip', ['netns', 'pids', name])))
   return pids
     .flatMap(({ stdout }) => stdout.split('\n'))
@@ -86,11 +87,9 @@ export const removeFolder = async (folder: string): Promise<void> => {
  * @param namespacePrefix prefix of the names of its network namespaces
  */
 export const removeLeftovers = async (folder: string, namespacePrefix: string): Promise<void> => {
+  const namespaces = list('/run/netns').filter((name) => name.startsWith(namespacePrefix))
   const engineFolders = list(folder).map((name) => join(folder, name))
-  await endProcesses([
-    ...(await namespaceProcesses(namespacePrefix)),
-    ...engineFolders.flatMap(engineProcesses)
-  ])
+  await endProcesses([...(await namespaceProcesses(namespaces)), ...engineFolders.flatMap(engineProcesses)])
   // Once more: a shim that ended last may have been watching a container begun meanwhile.
   await endProcesses(engineFolders.flatMap(engineProcesses))
   await unmountBelow(folder)

@@ -1,7 +1,7 @@
 // Whether the ground on which every other real test stands holds: engines, networks, registry and images.
 import t from 'tap'
 import { type Host, startTestHosts } from '../../support/engine.ts'
-import { loadImage, makeWebImage, webPort } from '../../support/images.ts'
+import { loadImage, makeWebImage, pullImage, webPort } from '../../support/images.ts'
 import { testOnRealParts } from '../../support/real-parts.ts'
 import { startTestRegistry } from '../../support/registry.ts'
 import { waitUntil } from '../../support/wait.ts'
@@ -33,7 +33,7 @@ testOnRealParts(
         `/distribution/${registry.name}/web:1/json`
       )
       t.equal(distribution.Descriptor.digest, digest, 'the engine sees the digest that was pushed')
-      await host.engine.client.post(`/images/create?fromImage=${registry.name}/web&tag=1`)
+      await pullImage(host.engine.client, `${registry.name}/web`, '1')
       await runContainer(host, `${registry.name}/web:1`, 'kept')
       t.equal(await waitUntil('the page', () => read(host)), 'one\n')
       await waitUntil('health', async () => (await inspect(host, 'kept')).State.Health?.Status === 'healthy')
