@@ -1,0 +1,101 @@
+// What is sent to a host, and when again; how targets and batches are chosen; counters after a restored backup.
+import type { ServiceMark } from '@longshore/protocol'
+import t from 'tap'
+import { formBatches } from '../../../../packages/controller/src/core/batches/form-batches.ts'
+import { planDelivery } from '../../../../packages/controller/src/core/delivery/plan-delivery.ts'
+import { numbersSeen, raised } from '../../../../packages/controller/src/core/delivery/raise-counters.ts'
+import { chooseTargets } from '../../../../packages/controller/src/core/targets/choose-targets.ts'
+
+const rowOf = (command: string, state: 'owed' | 'accepted' | 'ended', isActive = true, notAfterMs = 500) => ({
+  command,
+  state,
+  isActive,
+  notAfterMs
+})
+const idsOf = (rows: { command: string }[]) => rows.map(({ command }) => command)
+
+t.test('sends everything that has not ended in a new session', async (t) => {
+  const rows = [rowOf('1', 'owed'), rowOf('2', 'accepted'), rowOf('3', 'ended')]
+  const plan = planDelivery(rows, new Map(), 100, 10)
+  t.same(idsOf(plan.send), ['1', '2'])
+  t.equal(plan.nextAtMs, 110)
+})
+
+t.test('sends an unanswered command again when it is due, an accepted one not', async (t) => {
+  const rows = [rowOf('1', 'owed'), rowOf('2', 'accepted'), rowOf('3', 'owed')]
+  const sentAtMs = new Map([
+    ['1', 90],
+    ['2', 0],
+    ['3', 95]
+  ])
+  const plan = planDelivery(rows, sentAtMs, 100, 10)
+  t.same(idsOf(plan.send), ['1'])
+  t.equal(plan.nextAtMs, 105)
+})
+
+t.test('ends what is past its time only when no deployment waits for it', async (t) => {
+  const rows = [
+    rowOf('1', 'owed', true, 50),
+    rowOf('2', 'owed', false, 50),
+    rowOf('3', 'accepted', false, 50)
+  ]
+  const plan = planDelivery(rows, new Map(), 100, 10)
+  t.same(idsOf(plan.send), ['1'])
+  t.same(idsOf(plan.expired), ['2', '3'])
+})
+
+t.test('sends no more to a host than it may hold', async (t) => {
+  const rows = Array.from({ length: 300 }, (_, number) => rowOf(String(number), 'owed'))
+  t.equal(planDelivery(rows, new Map(), 0, 10).send.length, 256)
+})
+
+t.test('forms batches of a number, of a share, or of all', async (t) => {
+  t.same(formBatches({ unit: 'count', value: 2 }, 5), [1, 1, 2, 2, 3])
+  t.same(formBatches({ unit: 'count', value: 0 }, 3), [1, 1, 1])
+  t.same(formBatches({ unit: 'percent', value: 50 }, 5), [1, 1, 2, 2, 3])
+  t.same(formBatches({ unit: 'percent', value: 1 }, 2), [1, 2])
+  t.same(formBatches({ unit: 'percent', value: 100 }, 2), [1, 1])
+  t.same(formBatches({ unit: 'count', value: 1 }, 0), [])
+})
+
+t.test('chooses active hosts that meet every constraint, by name', async (t) => {
+  const host = (hostName: string, labels = {}, state: 'active' | 'held' = 'active') => ({
+    hostName,
+    state,
+    labels
+  })
+  const agents = [
+    host('c', { rack: '1' }),
+    host('a', { rack: '1', old: 'yes' }),
+    host('b'),
+    host('d', { rack: '1' }, 'held')
+  ]
+  const namesFor = (...constraints: Parameters<typeof chooseTargets>[1]['constraints']) =>
+    chooseTargets(agents, { constraints, replicas: 1 }).map(({ hostName }) => hostName)
+  t.same(namesFor(), ['a', 'b', 'c'])
+  t.same(namesFor({ label: 'rack', operator: '==', value: '1' }), ['a', 'c'])
+  t.same(namesFor({ label: 'old', operator: '!=', value: 'yes' }), ['b', 'c'])
+  t.same(chooseTargets(agents, { constraints: [], replicas: 0 }), [])
+})
+
+t.test('raises counters above everything that a host has seen, never lowers them', async (t) => {
+  const mark = {
+    environment: 'staging',
+    service: 'api',
+    fence: { generation: 9, epoch: 1, index: 2 },
+    release: 4
+  } as ServiceMark
+  const inventory = {
+    isEngineReachable: true,
+    containers: [],
+    diskFreeBytes: null,
+    diskTotalBytes: null,
+    load: null,
+    memoryFreeBytes: null
+  }
+  const [seen] = numbersSeen([mark], inventory)
+  t.same(seen, { environment: 'staging', service: 'api', generation: 9, release: 4 })
+  if (seen === undefined) return
+  t.same(raised({ generation: 2, release: 7 }, seen), { generation: 9, release: 7 })
+  t.equal(raised({ generation: 9, release: 4 }, seen), undefined)
+})
