@@ -43,4 +43,4 @@ export const formatText = (text: string): string => text.replaceAll(unprintable,
 
 /** Cuts to `width` columns, with a mark where something is missing. */
 export const shorten = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`
+  text.length <= width ? text : width < 1 ? '' : `${text.slice(0, width - 1)}…`
