@@ -1,8 +1,9 @@
 // What the agent says about its host: facts measured at start, and load and disk measured whenever asked.
 import { readFile, statfs } from 'node:fs/promises'
 import os from 'node:os'
-import type { Facts, Inventory } from '@longshore/protocol'
+import type { Facts } from '@longshore/protocol'
 import * as z from 'zod'
+import type { Usage } from '../inventory.ts'
 import type { HttpAnswer } from '../link.ts'
 
 /** GET /version, https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System */
@@ -38,8 +39,6 @@ export const measureFacts = async (askEngine: AskEngine): Promise<MeasuredFacts>
     dataRoot: info?.DockerRootDir ?? null
   }
 }
-
-export type Usage = Pick<Inventory, 'diskFreeBytes' | 'diskTotalBytes' | 'load' | 'memoryFreeBytes'>
 
 /** @param dirs the first that can be measured counts: the engine's data root may be hidden from a container */
 export const measureUsage = async (dirs: readonly string[]): Promise<Usage> => {

@@ -3,36 +3,18 @@
 import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  agentId,
   type EncryptionJwk,
   encryptionJwk,
-  environmentName,
   generateEncryptionKey,
   generateSigningKey,
   importSigningKey,
-  installationId,
-  labels,
-  limits,
   privateEncryptionJwk,
   privateJwk,
-  type SigningKey,
-  thumbprint
+  type SigningKey
 } from '@longshore/protocol'
-import * as z from 'zod'
+import type * as z from 'zod'
 import { AgentExit } from '../exit-codes.ts'
-
-/** identity.json: what the controller's answer to the registration said. Holds no secret. */
-export const identity = z.object({
-  installation: installationId,
-  agent: agentId,
-  environment: environmentName,
-  labels,
-  /** The key that the join token named: the root from which the chain is followed. */
-  trusted: thumbprint,
-  /** Announcements of the controller's keys, oldest first. */
-  keyChain: z.array(z.string().max(4096)).min(1).max(limits.maxKeyChain)
-})
-export type Identity = z.infer<typeof identity>
+import { type Identity, identity } from '../identity.ts'
 
 export type Keys = { signing: SigningKey; encryption: EncryptionJwk }
 

@@ -59,6 +59,7 @@ const wrap = (
     if (socket.readyState === WebSocket.OPEN) socket.ping()
   },
   close(code, reason) {
+    if (socket.readyState === WebSocket.CLOSED) return
     const cancel = clock.after(closeLimitMs, () => socket.terminate())
     socket.once('close', cancel)
     socket.close(code, reason)

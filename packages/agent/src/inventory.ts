@@ -1,0 +1,100 @@
+// When the controller is told what runs here: after Docker's events, but not more often than a person could
+// follow, and at a slow pace for the load. Each inventory is the whole picture.
+import { type Inventory, limits } from '@longshore/protocol'
+import type { Log } from './link.ts'
+import type { Clock, ContainerWatch } from './ports.ts'
+
+/** Between two inventories: a deployment causes a dozen events in a second. */
+const minGapMs = 250
+/** Without events: for load and disk. */
+const paceMs = 60_000
+/** An engine that takes longer to list is not reachable for the hello of a session. */
+const listLimitMs = 2_000
+
+/** Load and room of the machine. */
+export type Usage = Pick<Inventory, 'diskFreeBytes' | 'diskTotalBytes' | 'load' | 'memoryFreeBytes'>
+
+type Ports = { watch: ContainerWatch; measure: () => Promise<Usage>; clock: Clock; log: Log }
+
+export type InventoryWatch = {
+  /** The picture now. Never rejects, and never takes much longer than `listLimitMs`. */
+  look(): Promise<Inventory>
+  /** Tells every picture from now on, until the next call or `detach`. */
+  attach(tell: (inventory: Inventory) => void): void
+  detach(): void
+  stop(): void
+}
+
+export const createInventoryWatch = (ports: Ports): InventoryWatch => {
+  const { clock } = ports
+  let tell: ((inventory: Inventory) => void) | undefined
+  let cancel = (): void => {}
+  let toldAtMs = Number.NEGATIVE_INFINITY
+  let isLooking = false
+  let hasChanged = false
+
+  const wakeIn = (delayMs: number): void => {
+    cancel()
+    cancel = clock.after(delayMs, () => void tellNow())
+  }
+  const tellNow = async (): Promise<void> => {
+    if (tell === undefined) return
+    isLooking = true
+    hasChanged = false
+    toldAtMs = clock.monotonicMs()
+    const inventory = await look()
+    isLooking = false
+    tell?.(inventory)
+    if (tell !== undefined) wakeIn(hasChanged ? minGapMs : paceMs)
+  }
+  const look = async (): Promise<Inventory> => {
+    const [containers, usage] = await Promise.all([listInTime(ports), ports.measure()])
+    return {
+      isEngineReachable: containers !== null,
+      containers: (containers ?? []).slice(0, limits.maxInventoryContainers),
+      ...usage
+    }
+  }
+  const unwatch = ports.watch.onChange(() => {
+    hasChanged = true
+    if (tell === undefined || isLooking) return
+    wakeIn(Math.max(0, minGapMs - (clock.monotonicMs() - toldAtMs)))
+  })
+
+  return {
+    look,
+    attach(next) {
+      tell = next
+      if (!isLooking) wakeIn(hasChanged ? minGapMs : paceMs)
+    },
+    detach() {
+      tell = undefined
+      cancel()
+    },
+    stop() {
+      tell = undefined
+      cancel()
+      unwatch()
+    }
+  }
+}
+
+/** null: the engine does not answer. */
+const listInTime = async ({ watch, clock, log }: Ports): ReturnType<typeof listOrNull> => {
+  const late = Promise.withResolvers<null>()
+  const cancel = clock.after(listLimitMs, () => late.resolve(null))
+  try {
+    return await Promise.race([listOrNull(watch, log), late.promise])
+  } finally {
+    cancel()
+  }
+}
+
+const listOrNull = async (watch: ContainerWatch, log: Log): Promise<Inventory['containers'] | null> => {
+  try {
+    return await watch.list()
+  } catch (error) {
+    log.debug({ err: error }, 'the engine does not list its containers')
+    return null
+  }
+}

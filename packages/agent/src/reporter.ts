@@ -1,0 +1,117 @@
+// Gets reports and progress to the controller. A report is signed, sent in each session and again until it is
+// acknowledged; progress is sent when there is room, the latest of each run only. Keeping reports is the journal's.
+import {
+  type CommandId,
+  limits,
+  type ProgressMessage,
+  type QueuedUp,
+  type RunReport,
+  type SigningKey,
+  signJws
+} from '@longshore/protocol'
+import { dueReports } from './core/due-reports.ts'
+import type { Log } from './link.ts'
+import type { Clock, Runs, RunsListener } from './ports.ts'
+
+/** An established session, as the reporter sees it. */
+export type Outlet = { queue(messages: readonly QueuedUp[]): void; readonly bufferedBytes: number }
+
+export type Reporter = RunsListener & {
+  /** A session is established: everything unacknowledged is sent into it. */
+  attach(outlet: Outlet): void
+  detach(): void
+  acknowledged(reportsUpTo: number): Promise<void>
+}
+
+type Ports = {
+  clock: Clock
+  log: Log
+  key: SigningKey
+  runs: () => Pick<Runs, 'unacknowledged' | 'acknowledged'>
+}
+
+const progressGapMs = 1000 / limits.maxProgressPerSecond
+/** Progress gives way long before reports could be in danger. */
+const maxProgressBufferedBytes = limits.maxBufferedBytes / 4
+
+/** @param ports.runs called late: the runs are made with this reporter as their listener */
+export const createReporter = (ports: Ports): Reporter => {
+  const { clock, log } = ports
+  let outlet: Outlet | undefined
+  let sending = Promise.resolve()
+  let sentAtMs = new Map<number, number>()
+  let cancelResend = (): void => {}
+  let cancelProgress: (() => void) | undefined
+  const receipts = new Map<number, string>()
+  const latest = new Map<CommandId, ProgressMessage>()
+
+  const signed = async (report: RunReport): Promise<string> => {
+    const jws = receipts.get(report.number) ?? (await signJws('receipt', report, ports.key))
+    receipts.set(report.number, jws)
+    return jws
+  }
+  const sendOne = async (report: RunReport, into: Outlet): Promise<void> => {
+    sentAtMs.set(report.number, clock.monotonicMs())
+    try {
+      into.queue([{ type: 'report', jws: await signed(report) }])
+    } catch (error) {
+      log.error({ err: error, command: report.command, report: report.number }, 'a report cannot be signed')
+    }
+  }
+  /** One after the other, so that reports leave in the order of their numbers. */
+  const sendDue = (): void => {
+    sending = sending.then(async () => {
+      const into = outlet
+      if (into === undefined) return
+      for (const report of dueReports(ports.runs().unacknowledged(), sentAtMs, clock.monotonicMs())) {
+        if (outlet !== into) return
+        await sendOne(report, into)
+      }
+    })
+  }
+  const resendLater = (): void => {
+    cancelResend = clock.after(limits.reportResendMs, () => {
+      sendDue()
+      resendLater()
+    })
+  }
+  const flushProgress = (): void => {
+    cancelProgress = undefined
+    const messages = [...latest.values()]
+    latest.clear()
+    if (outlet === undefined || outlet.bufferedBytes > maxProgressBufferedBytes) return
+    if (messages.length > 0) outlet.queue(messages)
+  }
+
+  return {
+    progressed(message) {
+      if (outlet === undefined) return
+      latest.set(message.command, message)
+      cancelProgress ??= clock.after(progressGapMs, flushProgress)
+    },
+    reported(report) {
+      // progress that came after its report would show a run that has ended as under way
+      latest.delete(report.command)
+      sendDue()
+    },
+    attach(next) {
+      cancelResend()
+      outlet = next
+      sentAtMs = new Map()
+      sendDue()
+      resendLater()
+    },
+    detach() {
+      outlet = undefined
+      cancelResend()
+      cancelProgress?.()
+      cancelProgress = undefined
+      latest.clear()
+    },
+    async acknowledged(reportsUpTo) {
+      await ports.runs().acknowledged(reportsUpTo)
+      for (const number of receipts.keys()) if (number <= reportsUpTo) receipts.delete(number)
+      sendDue()
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// What the agent does in a session: says who it is, hands commands to the runs in the order they came, lets
+// reporter and inventory speak. Knows neither sockets nor Docker.
+import {
+  type DeliveredDown,
+  type Facts,
+  type HelloMessage,
+  limits,
+  type PolicySummary,
+  type WelcomeMessage
+} from '@longshore/protocol'
+import type { ControllerKeys } from './controller-keys.ts'
+import { controllerTimeAt, hostSkewOf, isNotableSkew, type TimeReading } from './core/controller-time.ts'
+import type { Identity } from './identity.ts'
+import type { InventoryWatch } from './inventory.ts'
+import type { Log } from './link.ts'
+import type { Clock, Runs } from './ports.ts'
+import type { Reporter } from './reporter.ts'
+import type { Session, SessionListener } from './session.ts'
+import { takeCommand } from './take-command.ts'
+
+export type AgentParts = {
+  clock: Clock
+  log: Log
+  runs: Pick<Runs, 'receive' | 'cancel' | 'marks' | 'inFlight'>
+  reporter: Reporter
+  inventory: InventoryWatch
+  keys: () => ControllerKeys
+  identity: () => Identity
+  self: { version: string; hostName: string; facts: () => Facts; policy: () => PolicySummary }
+}
+
+/** One for the life of the process; sessions follow each other on it. */
+export const serveSessions = (parts: AgentParts): SessionListener & { disconnected(): void } => {
+  const { clock, log, runs, reporter, inventory } = parts
+  let session: Session | undefined
+  let time: TimeReading | undefined
+  // answers go to the session that is there when they are ready: the controller knows commands by id
+  let taking = Promise.resolve()
+
+  const controllerNowMs = (): number =>
+    time === undefined ? clock.nowMs() : controllerTimeAt(time, clock.monotonicMs())
+  const answer = async (jws: string): Promise<void> => {
+    const { installation, agent } = parts.identity()
+    const context = { keyOf: parts.keys().find, installation, agent, runs, log }
+    const reply = await takeCommand(context, jws, controllerNowMs)
+    if (reply !== undefined) session?.queue([reply])
+  }
+  const handle = async (message: DeliveredDown): Promise<void> => {
+    switch (message.type) {
+      case 'command':
+        return answer(message.jws)
+      case 'cancel':
+        return runs.cancel(message.command)
+      case 'ack':
+        return reporter.acknowledged(message.reportsUpTo)
+      case 'keys':
+        return parts.keys().follow(message.chain)
+      default:
+        return message satisfies never
+    }
+  }
+
+  return {
+    async greet(welcome) {
+      time = { controllerMs: welcome.nowMs, monotonicMs: clock.monotonicMs() }
+      const skewMs = hostSkewOf(welcome.nowMs, clock.nowMs())
+      if (isNotableSkew(skewMs))
+        log.warn({ clockSkewMs: skewMs }, "the host's clock differs from the controller's")
+      return hello(parts, skewMs)
+    },
+    established(next: Session, welcome: WelcomeMessage) {
+      session = next
+      const { agent, environment } = welcome
+      log.info({ agent, environment, session: welcome.session }, 'connected')
+      taking = taking
+        .then(() => reporter.acknowledged(welcome.reportsUpTo))
+        .catch((error: unknown) => log.error({ err: error }, 'an acknowledgement was not stored'))
+        .then(() => {
+          if (session !== next) return
+          reporter.attach(next)
+          inventory.attach((picture) => next.queue([{ type: 'inventory', inventory: picture }]))
+        })
+    },
+    delivered(messages) {
+      for (const message of messages) {
+        taking = taking
+          .then(() => handle(message))
+          .catch((error: unknown) =>
+            log.error({ err: error, type: message.type }, 'a message was not carried out')
+          )
+      }
+    },
+    disconnected() {
+      session = undefined
+      reporter.detach()
+      inventory.detach()
+    }
+  }
+}
+
+const hello = async (parts: AgentParts, clockSkewMs: number): Promise<HelloMessage> => ({
+  type: 'hello',
+  agentVersion: parts.self.version,
+  hostName: parts.self.hostName,
+  facts: parts.self.facts(),
+  policy: parts.self.policy(),
+  inventory: await parts.inventory.look(),
+  marks: parts.runs.marks().slice(0, 1000),
+  runs: parts.runs.inFlight().slice(0, limits.maxPendingCommandsPerHost),
+  clockSkewMs
+})
