@@ -3,6 +3,7 @@
 // Who may sign what, and whether a signed claim is fresh, is left to the callers.
 import { base64url, CompactSign, compactVerify } from 'jose'
 import type * as z from 'zod'
+import { signCompact, verifyCompact } from './ed25519-compact.ts'
 import { ProtocolError } from './errors.ts'
 import { importVerifyKey, publicJwk, type SigningKey, type VerifyKey } from './keys.ts'
 import { maxFrameBytes, maxJsonDepth, maxTokenBytes } from './limits.ts'
@@ -56,9 +57,12 @@ export const signJws = async (
   options: { embedKey?: boolean } = {}
 ): Promise<string> => {
   const named = options.embedKey === true ? { jwk: key.publicJwk } : { kid: key.kid }
-  const jws = await new CompactSign(encoder.encode(JSON.stringify(payload)))
-    .setProtectedHeader({ alg: algorithm, typ: typOf(kind), ...named })
-    .sign(key.privateKey)
+  const header = { alg: algorithm, typ: typOf(kind), ...named }
+  const text = JSON.stringify(payload)
+  const jws =
+    kind === 'frame'
+      ? await signCompact(header, text, key)
+      : await new CompactSign(encoder.encode(text)).setProtectedHeader(header).sign(key.privateKey)
   checkSize(kind, jws)
   return jws
 }
@@ -79,7 +83,8 @@ export const verifyJws = async <S extends z.ZodType>(
   const { kid } = readHeader(kind, jws, 'kid')
   const key = typeof kid === 'string' ? keyOf(kid) : undefined
   if (key === undefined) throw new ProtocolError('key-unknown')
-  return parsePayload(await verifySignature(jws, key), schema)
+  const payload = kind === 'frame' ? await verifyCompact(jws, key) : await verifyWithJose(jws, key)
+  return parsePayload(payload, schema)
 }
 
 /**
@@ -95,7 +100,7 @@ export const verifyWithEmbeddedKey = async <S extends z.ZodType>(
   const jwk = publicJwk.safeParse(header.jwk)
   if (!jwk.success) throw new ProtocolError('key-unknown', 'no Ed25519 public key in the header')
   const key = await importVerifyKey(jwk.data)
-  return { payload: parsePayload(await verifySignature(jws, key), schema), key }
+  return { payload: parsePayload(await verifyWithJose(jws, key), schema), key }
 }
 
 /**
@@ -141,7 +146,7 @@ const checkSize = (kind: JwsKind, jws: string): void => {
   }
 }
 
-const verifySignature = async (jws: string, key: VerifyKey): Promise<Uint8Array> => {
+const verifyWithJose = async (jws: string, key: VerifyKey): Promise<Uint8Array> => {
   try {
     const { payload } = await compactVerify(jws, key.publicKey, { algorithms: [algorithm] })
     return payload

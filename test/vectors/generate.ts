@@ -1,0 +1,188 @@
+// Writes the vectors beside it: `node test/vectors/generate.ts`. Keys, nonces and times are fixed, and Ed25519 is
+// deterministic, so that a second run gives the same files. They let an agent in another language be checked.
+import { writeFileSync } from 'node:fs'
+import { importSigningKey, type JwsKind, jwsKinds, type SigningKey, signJws } from '@longshore/protocol'
+import { base64url, CompactSign } from 'jose'
+import { samplePayloads, testKeys } from './samples.ts'
+
+type Vector = {
+  name: string
+  /** The place where it is used. */
+  kind: JwsKind | 'up-frame'
+  jws: string
+  /** null: accepted. Else the code of the ProtocolError. */
+  code: string | null
+}
+
+const controller = await importSigningKey(testKeys.controller)
+const stranger = await importSigningKey(testKeys.stranger)
+const payloads = samplePayloads(controller.kid)
+
+const signed = (kind: JwsKind, payload: object = payloads[kind], key: SigningKey = controller) =>
+  signJws(kind, payload, key, { embedKey: kind === 'enrol' })
+
+/** Signs any header over any bytes: what our own code refuses to make. */
+const forge = (header: Record<string, unknown>, payload: string | object, key = controller) =>
+  new CompactSign(new TextEncoder().encode(typeof payload === 'string' ? payload : JSON.stringify(payload)))
+    .setProtectedHeader({ alg: 'EdDSA', ...header })
+    .sign(key.privateKey)
+
+const frameHeader = { typ: 'longshore-frame+jws', kid: controller.kid }
+const encode = (value: unknown): string => base64url.encode(JSON.stringify(value))
+const nest = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`
+
+const swaps = async (): Promise<Vector[]> => {
+  const vectors: Vector[] = []
+  for (const made of jwsKinds) {
+    const jws = await signed(made)
+    for (const used of jwsKinds) {
+      if (made === used) vectors.push({ name: `a valid ${made}`, kind: used, jws, code: null })
+      else {
+        // the header that names the key differs for enrol, which is found before the type
+        const isOtherHeader = made === 'enrol' || used === 'enrol'
+        const code = isOtherHeader ? 'algorithm-refused' : 'type-refused'
+        vectors.push({ name: `a ${made} used as ${used}`, kind: used, jws, code })
+      }
+    }
+  }
+  return vectors
+}
+
+const [goodHeader = '', goodPayload = '', goodSignature = ''] = (await signed('frame')).split('.')
+const frame = payloads.frame
+const frames = async (): Promise<Vector[]> =>
+  (
+    [
+      ['a valid frame', `${goodHeader}.${goodPayload}.${goodSignature}`, null],
+      ['an unknown field is ignored', await signed('frame', { ...frame, later: 1 }), null],
+      ['an empty text', '', 'frame-malformed'],
+      ['not a JWS', 'hello', 'frame-malformed'],
+      ['two parts', `${goodHeader}.${goodPayload}`, 'frame-malformed'],
+      ['four parts', `${goodHeader}.${goodPayload}.${goodSignature}.x`, 'frame-malformed'],
+      ['a header that is not base64url', `!!.${goodPayload}.${goodSignature}`, 'frame-malformed'],
+      ['a header that is a list', `${encode([])}.${goodPayload}.${goodSignature}`, 'frame-malformed'],
+      [
+        'unsigned (alg none)',
+        `${encode({ alg: 'none', typ: frameHeader.typ })}.${goodPayload}.`,
+        'algorithm-refused'
+      ],
+      [
+        'an HMAC under the public key',
+        `${encode({ ...frameHeader, alg: 'HS256' })}.${goodPayload}.${goodSignature}`,
+        'algorithm-refused'
+      ],
+      [
+        'a header with jku',
+        await forge({ ...frameHeader, jku: 'https://a.example' }, frame),
+        'algorithm-refused'
+      ],
+      [
+        'a header with its own jwk',
+        await forge({ ...frameHeader, jwk: controller.publicJwk }, frame),
+        'algorithm-refused'
+      ],
+      ['a header without typ', await forge({ kid: controller.kid }, frame), 'type-refused'],
+      ['a header without kid', await forge({ typ: frameHeader.typ }, frame), 'key-unknown'],
+      ["a stranger's frame", await signed('frame', frame, stranger), 'key-unknown'],
+      ["a stranger's frame under our kid", await forge(frameHeader, frame, stranger), 'signature-invalid'],
+      ['an empty signature', `${goodHeader}.${goodPayload}.`, 'signature-invalid'],
+      [
+        'another payload under the signature',
+        `${goodHeader}.${encode({ ...frame, seq: 2 })}.${goodSignature}`,
+        'signature-invalid'
+      ],
+      ['a payload that is not JSON', await forge(frameHeader, 'frame'), 'frame-malformed'],
+      ['a payload nested 33 deep', await forge(frameHeader, nest(33)), 'frame-malformed'],
+      ['a payload that is a list', await forge(frameHeader, []), 'frame-malformed'],
+      ['sequence number 0', await signed('frame', { ...frame, seq: 0 }), 'frame-malformed'],
+      ['a sequence number that is a text', await signed('frame', { ...frame, seq: '1' }), 'frame-malformed'],
+      ['a session id of wrong length', await signed('frame', { ...frame, sid: 'x' }), 'frame-malformed'],
+      ['no messages', await signed('frame', { ...frame, messages: [] }), 'frame-malformed'],
+      [
+        '257 messages',
+        await signed('frame', { ...frame, messages: Array(257).fill(payloads.ack) }),
+        'frame-malformed'
+      ],
+      [
+        'an unknown message',
+        await signed('frame', { ...frame, messages: [{ type: 'dance' }] }),
+        'frame-malformed'
+      ],
+      [
+        'an up message in a down frame',
+        await signed('frame', { ...frame, messages: [payloads.hello] }),
+        'frame-malformed'
+      ]
+    ] as const
+  ).map(([name, jws, code]) => ({ name, kind: 'frame', jws, code }))
+
+const tokens = async (): Promise<Vector[]> => {
+  const { d: _, ...withoutD } = testKeys.controller
+  const enrolHeader = { typ: 'longshore-enrol+jws' }
+  return [
+    {
+      name: 'an enrolment that embeds a private key',
+      kind: 'enrol',
+      jws: await forge({ ...enrolHeader, jwk: testKeys.controller as never }, payloads.enrol),
+      code: 'key-unknown'
+    },
+    {
+      name: "an enrolment under another's key",
+      kind: 'enrol',
+      jws: await forge({ ...enrolHeader, jwk: withoutD }, payloads.enrol, stranger),
+      code: 'signature-invalid'
+    },
+    {
+      name: 'an enrolment without its key',
+      kind: 'enrol',
+      jws: await forge(enrolHeader, payloads.enrol),
+      code: 'key-unknown'
+    },
+    {
+      name: 'a command with a field that is not known',
+      kind: 'command',
+      jws: await signed('command', { ...payloads.command, later: 1 }),
+      code: 'frame-malformed'
+    },
+    {
+      name: 'a join token with a use count of 0',
+      kind: 'join',
+      jws: await signed('join', { ...payloads.join, uses: 0 }),
+      code: 'frame-malformed'
+    },
+    {
+      name: 'an API token without an id',
+      kind: 'api',
+      jws: await signed('api', { ...payloads.api, id: undefined }),
+      code: 'frame-malformed'
+    },
+    {
+      name: 'a join token above 7.5 KiB',
+      kind: 'join',
+      jws: await forge(
+        { typ: 'longshore-join+jws', kid: controller.kid },
+        { ...payloads.join, pad: 'x'.repeat(6000) }
+      ),
+      code: 'frame-too-large'
+    }
+  ]
+}
+
+const messages = async (): Promise<Vector[]> =>
+  Promise.all(
+    payloads.upMessages.map(async ({ name, message, code }) => ({
+      name,
+      kind: 'up-frame' as const,
+      jws: await signed('frame', { ...frame, messages: [message] }),
+      code
+    }))
+  )
+
+const write = (name: string, vectors: Vector[]): void => {
+  const file = { keys: testKeys, vectors }
+  writeFileSync(new URL(`${name}.json`, import.meta.url), `${JSON.stringify(file, null, 2)}\n`)
+}
+write('kinds', await swaps())
+write('frames', await frames())
+write('tokens', await tokens())
+write('messages', await messages())

@@ -1,0 +1,189 @@
+// The content of the vectors: one valid payload of each kind, and messages with what is wrong with them. The keys
+// are for tests only: their private parts are public.
+export const testKeys = {
+  controller: {
+    kty: 'OKP',
+    crv: 'Ed25519',
+    x: 'iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w',
+    d: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE'
+  },
+  stranger: {
+    kty: 'OKP',
+    crv: 'Ed25519',
+    x: '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E',
+    d: 'AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM'
+  }
+} as const
+
+const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5)
+const id = (prefix: string): string => `${prefix}_0123456789abcdefghij`
+const installation = id('ins')
+const clientNonce = 'AAAAAAAAAAAAAAAAAAAAAA'
+const digest = `sha256:${'ab'.repeat(32)}`
+const fence = { generation: 3, epoch: 1, index: 0 }
+const place = { environment: 'staging', service: 'api' }
+
+export const facts = {
+  os: 'Debian GNU/Linux 12',
+  kernel: '6.1.0',
+  architecture: 'x86_64',
+  engineVersion: '20.10.24',
+  engineApiVersion: '1.41',
+  imageStore: 'classic',
+  cpus: 2,
+  memoryBytes: 4_000_000_000
+} as const
+const container = {
+  id: '0123456789ab',
+  name: 'api-r7-0',
+  ...place,
+  release: 7,
+  index: 0,
+  deployment: id('dep'),
+  state: 'running',
+  health: 'healthy',
+  restartCount: 0,
+  startedAtMs: nowMs,
+  exitCode: null,
+  image: 'registry.example/api:1.2.3',
+  isKept: false
+}
+export const inventory = {
+  isEngineReachable: true,
+  containers: [container],
+  diskFreeBytes: 1_000_000,
+  diskTotalBytes: 2_000_000,
+  load: 0.25,
+  memoryFreeBytes: 1_000_000
+}
+export const hello = {
+  type: 'hello',
+  agentVersion: '0.1.0',
+  hostName: 'web-1.example',
+  facts,
+  policy: { state: 'absent', path: null, detail: '' },
+  inventory,
+  marks: [{ ...place, fence, release: 7 }],
+  runs: [id('cmd')],
+  clockSkewMs: 12
+} as const
+export const welcome = {
+  type: 'welcome',
+  session: 'A'.repeat(43),
+  agent: id('agt'),
+  environment: 'staging',
+  labels: { disk: 'ssd' },
+  clientNonce,
+  serverNonce: 'BBBBBBBBBBBBBBBBBBBBBA',
+  nowMs,
+  pingIntervalMs: 15_000,
+  silenceLimitMs: 40_000,
+  reportsUpTo: 0
+} as const
+const progress = { type: 'progress', command: id('cmd'), step: 'pull', position: 1, total: 4 }
+const malformed = 'frame-malformed'
+
+const upMessages: { name: string; message: object; code: string | null }[] = [
+  { name: 'hello', message: hello, code: null },
+  { name: 'accepted', message: { type: 'accepted', command: id('cmd') }, code: null },
+  { name: 'refused', message: { type: 'refused', command: id('cmd'), code: 'busy', detail: '' }, code: null },
+  { name: 'progress', message: progress, code: null },
+  { name: 'report', message: { type: 'report', jws: 'a.b.c' }, code: null },
+  { name: 'inventory', message: { type: 'inventory', inventory }, code: null },
+  { name: 'bye', message: { type: 'bye', reason: 'stopping' }, code: null },
+  { name: 'a field from a later version', message: { ...progress, mood: 'good' }, code: null },
+  { name: 'hello without facts', message: { ...hello, facts: undefined }, code: malformed },
+  { name: 'hello with a host name of spaces', message: { ...hello, hostName: 'a b' }, code: malformed },
+  { name: 'accepted with a foreign id', message: { type: 'accepted', command: id('dep') }, code: malformed },
+  {
+    name: 'refused with an unknown code',
+    message: { type: 'refused', command: id('cmd'), code: 'tired', detail: '' },
+    code: malformed
+  },
+  { name: 'progress at position 0', message: { ...progress, position: 0 }, code: malformed },
+  {
+    name: 'progress with a detail of 301',
+    message: { ...progress, detail: 'x'.repeat(301) },
+    code: malformed
+  },
+  { name: 'bye without a reason', message: { type: 'bye' }, code: malformed },
+  { name: 'a down message going up', message: welcome, code: malformed },
+  { name: 'a message that is null', message: [null], code: malformed }
+]
+
+/** @param controllerKid thumbprint of the controller's test key */
+export const samplePayloads = (controllerKid: string) => {
+  const { d: _, ...controllerJwk } = testKeys.controller
+  const join = {
+    installation,
+    id: id('tok'),
+    key: controllerKid,
+    environment: 'staging',
+    labels: { disk: 'ssd' },
+    issuedAtMs: nowMs,
+    expiresAtMs: nowMs + 3_600_000,
+    uses: null,
+    replace: false
+  }
+  const ack = { type: 'ack', reportsUpTo: 4 }
+  return {
+    frame: { sid: 'A'.repeat(43), seq: 1, at: nowMs, messages: [ack] },
+    command: {
+      id: id('cmd'),
+      installation,
+      agent: id('agt'),
+      ...place,
+      deployment: id('dep'),
+      fence,
+      notAfterMs: nowMs + 60_000,
+      timeLimitMs: 60_000,
+      body: { kind: 'settle', release: 7, keepImages: 1 }
+    },
+    assertion: {
+      installation,
+      key: controllerKid,
+      jti: 'CCCCCCCCCCCCCCCCCCCCCA',
+      issuedAtMs: nowMs,
+      minor: 0,
+      capabilities: [],
+      nonce: clientNonce
+    },
+    enrol: {
+      installation,
+      token: 'a.b.c',
+      hostName: 'web-1.example',
+      encryptionKey: { kty: 'OKP', crv: 'X25519', x: 'rAGyIJ6GNU-4UyN7XeD0-rE8f8v0M6YcAZNpYX_s8Qs' },
+      facts,
+      nonce: clientNonce,
+      labels: {},
+      issuedAtMs: nowMs
+    },
+    'enrol-answer': {
+      nonce: clientNonce,
+      agent: id('agt'),
+      environment: 'staging',
+      labels: {},
+      state: 'active',
+      keyChain: ['a.b.c'],
+      nowMs
+    },
+    join,
+    api: { installation, id: id('tok'), name: 'jenkins', issuedAtMs: nowMs, expiresAtMs: null },
+    key: { installation, number: 1, key: controllerJwk, previous: null, announcedAtMs: nowMs },
+    receipt: {
+      command: id('cmd'),
+      number: 1,
+      outcome: {
+        status: 'succeeded',
+        result: { kind: 'resolve', digest },
+        serving: 'new',
+        release: 7
+      },
+      steps: [{ step: 'pull', startedMs: 0, endedMs: 5, outcome: 'done' }]
+    },
+    time: { nowMs, jti: 'CCCCCCCCCCCCCCCCCCCCCA' },
+    ack,
+    hello,
+    upMessages
+  }
+}
