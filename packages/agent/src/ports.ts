@@ -4,13 +4,27 @@ import type {
   AcceptedMessage,
   Command,
   CommandId,
+  Digest,
+  EnvironmentName,
+  Fence,
+  ImageReference,
   InventoryContainer,
   PolicySummary,
+  PortSpec,
+  ProbeSpec,
   ProgressMessage,
   RefusedMessage,
+  RunOutcome,
   RunReport,
-  ServiceMark
+  ServiceMark,
+  ServiceName,
+  StepReceipt
 } from '@longshore/protocol'
+import type { Checkup } from './core/health.ts'
+import type { SeenImage } from './core/image-match.ts'
+import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
+import type { PolicyState } from './core/policy.ts'
+import type { RunState } from './core/run.ts'
 
 export type Clock = {
   /** Wall clock, milliseconds since the epoch; for people and for tokens, never for durations. */
@@ -63,4 +77,101 @@ export type ContainerWatch = {
 }
 
 /** The host policy file as read at start and at every change of it. */
-export type PolicySource = { summary(): PolicySummary }
+export type PolicySource = { summary(): PolicySummary; state(): PolicyState }
+
+/** One container at one moment, as `GET /containers/ID/json` tells it. */
+export type ContainerLook = SeenContainer & {
+  isRunning: boolean
+  isRestarting: boolean
+  /** Docker's own text, compared only. */
+  startedAt: string
+  restartCount: number
+  exitCode: number
+  /** The HEALTHCHECK in force; null: none or disabled. */
+  checkup: Checkup | null
+  /** Where a probe reaches it: its own addresses first, then where the port is published. */
+  addresses: string[]
+  bindings: { target: number; hostIp: string; port: number }[]
+  isOnHostNetwork: boolean
+}
+
+/** The Docker Engine. Every call has a time limit and rejects with EngineError. */
+export type Engine = {
+  /** Rejects while the engine does not answer or is too old. */
+  ping(): Promise<void>
+  /** All containers. Their restart policy takes one more call each: told only for those that need it. */
+  listContainers(needsPolicy?: (one: SeenContainer) => boolean): Promise<SeenContainer[]>
+  /** @returns undefined when there is none */
+  inspectContainer(idOrName: string): Promise<ContainerLook | undefined>
+  createContainer(name: string, request: ContainerRequest): Promise<string>
+  startContainer(id: string): Promise<void>
+  stopContainer(id: string, graceMs: number): Promise<void>
+  removeContainer(id: string): Promise<void>
+  renameContainer(id: string, name: string): Promise<void>
+  setRestartPolicy(id: string, policy: RestartPolicy): Promise<void>
+  /** Last lines, both streams, oldest first; none for log drivers that cannot be read. */
+  readLog(id: string, lines: number): Promise<string[]>
+  inspectImage(reference: string): Promise<SeenImage | undefined>
+  listTags(repository: string): Promise<string[]>
+  /**
+   * Pulls `repository@digest` with the host's credentials. Rejects with `no-progress` when the layers stand still
+   * for `noProgressMs`. A resolved promise is no proof: inspect is.
+   */
+  pullImage(request: {
+    repository: string
+    digest: Digest
+    platform: string | null
+    noProgressMs: number
+    signal: AbortSignal
+    onProgress: (bytes: { done: number; total: number }) => void
+  }): Promise<void>
+  tagImage(reference: string, repository: string, tag: string): Promise<void>
+  removeImage(reference: string): Promise<void>
+  /** Asks the registry through the engine which digest the reference has now. */
+  resolveDigest(image: ImageReference): Promise<Digest>
+  hasNetwork(name: string): Promise<boolean>
+  createNetwork(name: string, labels: Record<string, string>): Promise<void>
+  /** Docker's data directory, for the disk threshold. */
+  dataDirectory(): Promise<string>
+}
+
+/** What is asked of the host beside Docker. */
+export type HostChecks = {
+  /** @returns null when the path cannot be seen from here */
+  freeBytes(path: string): Promise<number | null>
+  isPortBound(port: PortSpec): Promise<boolean>
+  probe(probe: ProbeSpec, address: string, port: number): Promise<{ isOk: boolean; detail: string }>
+}
+
+/** Everything that step functions touch. */
+export type Runtime = {
+  engine: Engine
+  host: HostChecks
+  clock: Clock
+  /** Aborted when the run is to stop waiting. */
+  signal: AbortSignal
+  progress(detail: string, bytes?: { done: number; total: number }): void
+}
+
+export type JournalledCommand = { command: Command; report: RunReport | null }
+
+/** The agent's durable record. Every write is on disk when the call returns. */
+export type Journal = {
+  /** Command, evidence, fence and first state in one transaction. */
+  begin(command: Command, jws: string, state: RunState, atMs: number): void
+  find(id: CommandId): JournalledCommand | undefined
+  /** State, and the record of a release that the plan will make. */
+  saveRun(id: CommandId, state: RunState, record: ReleaseRecord | null): void
+  /** Numbers and stores the report. */
+  endRun(id: CommandId, state: RunState, outcome: RunOutcome, steps: StepReceipt[], atMs: number): RunReport
+  /** Runs that have not ended, in the order of their arrival. */
+  openRuns(): RunState[]
+  unacknowledged(): RunReport[]
+  acknowledge(reportsUpTo: number): void
+  highestFence(environment: EnvironmentName, service: ServiceName): Fence | null
+  marks(): ServiceMark[]
+  releases(environment: EnvironmentName, service: ServiceName): ReleaseRecord[]
+  /** Drops ended, acknowledged commands that arrived before this and cannot be executed again. */
+  prune(beforeMs: number, controllerNowMs: number): void
+  close(): void
+}

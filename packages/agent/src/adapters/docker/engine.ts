@@ -1,0 +1,240 @@
+// The Engine port over the Docker Engine API (docs.docker.com/reference/api/engine/). One method, one or two
+// calls; what a run makes of the answers is decided elsewhere.
+import { type Digest, digest, type ImageReference } from '@longshore/protocol'
+import * as z from 'zod'
+import type { RestartPolicy, SeenContainer } from '../../core/observation.ts'
+import { EngineError, isEngineError } from '../../engine-error.ts'
+import type { Engine } from '../../ports.ts'
+import { type DockerClient, findOrUndefined, slowLimitMs } from './client.ts'
+import type { Credentials } from './credentials.ts'
+import { readLogFrames } from './log-frames.ts'
+import { pullImage } from './pull.ts'
+import { listAnswer, readImage, readInspected, readListed } from './read.ts'
+
+/** A registry that needs longer is as good as away. */
+const resolveLimitMs = 30_000
+
+export const createEngine = (client: DockerClient, credentials: Credentials): Engine => ({
+  ping: () => client.negotiate(),
+  ...containerCalls(client),
+  ...imageCalls(client, credentials),
+  hasNetwork: async (name) => {
+    const path = `/networks/${encodeURIComponent(name)}`
+    return (await findOrUndefined(client.call({ method: 'GET', path, subject: 'network' }))) !== undefined
+  },
+  createNetwork: async (name, labels) => {
+    const body = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels }
+    await client.call({
+      method: 'POST',
+      path: '/networks/create',
+      body,
+      subject: 'network',
+      limitMs: slowLimitMs
+    })
+  },
+  dataDirectory: async () => {
+    const answer = await client.call({ method: 'GET', path: '/info', subject: 'engine' })
+    return z.object({ DockerRootDir: z.string() }).parse(answer).DockerRootDir
+  }
+})
+
+type ContainerCalls = Pick<
+  Engine,
+  | 'listContainers'
+  | 'inspectContainer'
+  | 'createContainer'
+  | 'startContainer'
+  | 'stopContainer'
+  | 'removeContainer'
+  | 'renameContainer'
+  | 'setRestartPolicy'
+  | 'readLog'
+>
+
+const containerCalls = (client: DockerClient): ContainerCalls => ({
+  listContainers: async (needsPolicy) => listContainers(client, needsPolicy),
+  inspectContainer: async (idOrName) => {
+    const request = { method: 'GET', path: `/containers/${encodeURIComponent(idOrName)}/json` } as const
+    const answer = await findOrUndefined(client.call({ ...request, subject: 'container' }))
+    return answer === undefined ? undefined : readInspected(answer)
+  },
+  createContainer: async (name, { body, joins }) => {
+    const query = { name }
+    const request = { method: 'POST', path: '/containers/create', query, body, subject: 'create' } as const
+    const { Id } = created.parse(await client.call({ ...request, limitMs: slowLimitMs }))
+    for (const { network, endpoint } of joins) await joinNetwork(client, Id, network, endpoint)
+    return Id
+  },
+  startContainer: async (id) => {
+    await client.call({
+      method: 'POST',
+      path: `/containers/${id}/start`,
+      subject: 'start',
+      limitMs: slowLimitMs
+    })
+  },
+  stopContainer: async (id, graceMs) => {
+    const query = { t: String(Math.ceil(graceMs / 1000)) }
+    const limitMs = graceMs + slowLimitMs
+    const path = `/containers/${id}/stop`
+    await findOrUndefined(client.call({ method: 'POST', path, query, subject: 'container', limitMs }))
+  },
+  removeContainer: async (id) => {
+    const query = { v: 'true', force: 'true' }
+    const request = { method: 'DELETE', path: `/containers/${id}`, query, subject: 'container' } as const
+    await findOrUndefined(client.call({ ...request, limitMs: slowLimitMs }))
+  },
+  renameContainer: async (id, name) => {
+    await client.call({
+      method: 'POST',
+      path: `/containers/${id}/rename`,
+      query: { name },
+      subject: 'rename'
+    })
+  },
+  setRestartPolicy: async (id, policy) => {
+    const body = { RestartPolicy: writePolicy(policy) }
+    await client.call({ method: 'POST', path: `/containers/${id}/update`, body, subject: 'container' })
+  },
+  readLog: async (id, lines) => {
+    const query = { stdout: 'true', stderr: 'true', tail: String(lines) }
+    const stream = await client.open(
+      { method: 'GET', path: `/containers/${id}/logs`, query, subject: 'container' },
+      AbortSignal.timeout(logLimitMs)
+    )
+    return readLogFrames(stream, lines)
+  }
+})
+
+const logLimitMs = 5_000
+const created = z.object({ Id: z.string() })
+
+const listContainers = async (
+  client: DockerClient,
+  needsPolicy: ((one: SeenContainer) => boolean) | undefined
+): Promise<SeenContainer[]> => {
+  const answer = await client.call({
+    method: 'GET',
+    path: '/containers/json',
+    query: { all: 'true' },
+    subject: 'engine'
+  })
+  const all = listAnswer.parse(answer).map(readListed)
+  if (needsPolicy === undefined) return all
+  const looked = await Promise.all(
+    all.map(async (one) => {
+      if (!needsPolicy(one)) return [one]
+      const path = `/containers/${one.id}/json`
+      const inspected = await findOrUndefined(client.call({ method: 'GET', path, subject: 'container' }))
+      // Gone between the two calls.
+      if (inspected === undefined) return []
+      const { restart, health, state } = readInspected(inspected)
+      return [{ ...one, restart, health, state }]
+    })
+  )
+  return looked.flat()
+}
+
+/** A repeated create must not fail because the network was joined before a crash. */
+const joinNetwork = async (
+  client: DockerClient,
+  id: string,
+  network: string,
+  endpoint: { [key: string]: unknown }
+): Promise<void> => {
+  const path = `/networks/${encodeURIComponent(network)}/connect`
+  const body = { Container: id, EndpointConfig: endpoint }
+  try {
+    await client.call({ method: 'POST', path, body, subject: 'network' })
+  } catch (error) {
+    const isJoined = error instanceof EngineError && error.message.includes('already exists in network')
+    if (!isJoined) throw error
+  }
+}
+
+const writePolicy = (policy: RestartPolicy) => ({
+  Name: policy.name,
+  MaximumRetryCount: policy.name === 'on-failure' ? policy.maxRetries : 0
+})
+
+type ImageCalls = Pick<
+  Engine,
+  'inspectImage' | 'listTags' | 'pullImage' | 'tagImage' | 'removeImage' | 'resolveDigest'
+>
+
+const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls => ({
+  inspectImage: async (reference) => {
+    const answer = await findOrUndefined(
+      client.call({ method: 'GET', path: `/images/${reference}/json`, subject: 'image' })
+    )
+    return answer === undefined ? undefined : readImage(answer)
+  },
+  listTags: async (repository) => {
+    const query = { filters: JSON.stringify({ reference: [repository] }) }
+    const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
+    const names = taggedList.parse(answer).flatMap((one) => one.RepoTags ?? [])
+    return names
+      .filter((name) => name.startsWith(`${repository}:`))
+      .map((name) => name.slice(repository.length + 1))
+  },
+  pullImage: async (request) =>
+    pullImage(client, await credentials.forRepository(request.repository), request),
+  tagImage: async (reference, repository, tag) => {
+    const query = { repo: repository, tag }
+    await client.call({ method: 'POST', path: `/images/${reference}/tag`, query, subject: 'image' })
+  },
+  removeImage: async (reference) => {
+    await client.call({
+      method: 'DELETE',
+      path: `/images/${reference}`,
+      subject: 'image',
+      limitMs: slowLimitMs
+    })
+  },
+  resolveDigest: async (image) => resolveDigest(client, credentials, image)
+})
+
+const taggedList = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
+const distribution = z.object({ Descriptor: z.object({ digest }) })
+
+const resolveDigest = async (
+  client: DockerClient,
+  credentials: Credentials,
+  image: ImageReference
+): Promise<Digest> => {
+  const name = `${image.repository}:${image.tag ?? 'latest'}`
+  const registryAuth = await credentials.forRepository(image.repository)
+  try {
+    const path = `/distribution/${name}/json`
+    const answer = await client.call({
+      method: 'GET',
+      path,
+      subject: 'registry',
+      limitMs: resolveLimitMs,
+      registryAuth
+    })
+    return distribution.parse(answer).Descriptor.digest
+  } catch (error) {
+    if (isEngineError(error, 'timed-out'))
+      throw new EngineError(
+        'registry-unavailable',
+        `the registry of ${name} did not answer in ${resolveLimitMs} ms`
+      )
+    if (error instanceof EngineError)
+      throw new EngineError(error.code, `${resolveWords(error)} ${name}: ${error.message}`)
+    throw error
+  }
+}
+
+const resolveWords = (error: EngineError): string => {
+  switch (error.code) {
+    case 'image-missing':
+      return 'no such image:'
+    case 'registry-denied':
+      return 'the registry refuses the credentials of this host for'
+    case 'registry-unavailable':
+      return 'the registry cannot be asked for'
+    default:
+      return 'the engine could not look up'
+  }
+}

@@ -1,0 +1,250 @@
+// The journal on disk: node:sqlite, write-ahead log, every commit synced, so that what a call returned for is
+// there after a power loss. JSON that the agent wrote itself is parsed back without a schema; commands and
+// reports, which outlive versions of the agent, are checked.
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import {
+  type Command,
+  command as commandSchema,
+  compareFences,
+  type Fence,
+  type RunReport,
+  runReport,
+  type ServiceMark,
+  serviceMark
+} from '@longshore/protocol'
+import type { ReleaseRecord } from '../core/observation.ts'
+import type { RunState } from '../core/run.ts'
+import type { Journal } from '../ports.ts'
+import { journalTables, journalVersion } from './journal-schema.ts'
+
+/** Create requests kept per service: current, previous, and some for a rollback after refused releases. */
+const keptReleases = 5
+
+export type JournalErrorCode = 'journal-newer' | 'journal-corrupt' | 'journal-locked'
+
+/** Thrown at opening; the agent cannot work without its journal. */
+export class JournalError extends Error {
+  override readonly name = 'JournalError'
+  readonly code: JournalErrorCode
+
+  constructor(code: JournalErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Opens or creates the journal file. @throws JournalError */
+export const openJournal = (path: string): Journal => {
+  const db = openDatabase(path)
+  const tx = <T>(work: () => T): T => transact(db, work)
+  const run = (sql: string, ...values: SQLInputValue[]) => void db.prepare(sql).run(...values)
+  const all = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).all(...values)
+  const one = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).get(...values)
+
+  const readFence = (environment: string, service: string): Fence | null => {
+    const row = one('select fence from fences where environment = ? and service = ?', environment, service)
+    return row === undefined ? null : (JSON.parse(text(row, 'fence')) as Fence)
+  }
+  return {
+    begin: (command, jws, state, atMs) => tx(() => begin(run, readFence, command, jws, state, atMs)),
+    find: (id) => {
+      const row = one(
+        'select c.command, r.report from commands c left join reports r on r.command = c.id where c.id = ?',
+        id
+      )
+      if (row === undefined) return undefined
+      return { command: readCommand(text(row, 'command')), report: readReport(row['report']) }
+    },
+    saveRun: (id, state, record) =>
+      tx(() => {
+        run('update runs set state = ? where command = ?', JSON.stringify(state), id)
+        if (record !== null) saveRelease(run, record, state)
+      }),
+    endRun: (id, state, outcome, steps, atMs) =>
+      tx(() => {
+        const next = nextNumber(one('select value from meta where key = ?', 'reports'))
+        const report: RunReport = { command: id, number: next, outcome, steps }
+        run('update meta set value = ? where key = ?', String(next), 'reports')
+        run(
+          'insert into reports (number, command, report) values (?, ?, ?)',
+          next,
+          id,
+          JSON.stringify(report)
+        )
+        run('update runs set state = ? where command = ?', JSON.stringify(state), id)
+        run('update commands set ended_at_ms = ? where id = ?', atMs, id)
+        return report
+      }),
+    openRuns: () =>
+      all(
+        'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
+      ).map((row) => JSON.parse(text(row, 'state')) as RunState),
+    unacknowledged: () =>
+      all(
+        "select report from reports where number > (select cast(value as integer) from meta where key = 'acknowledged') order by number"
+      ).flatMap((row) => readReport(row['report']) ?? []),
+    acknowledge: (upTo) =>
+      run(
+        "update meta set value = ? where key = 'acknowledged' and cast(value as integer) < ?",
+        String(upTo),
+        upTo
+      ),
+    highestFence: readFence,
+    marks: () =>
+      all('select environment, service, fence, release from fences order by environment, service').map(
+        readMark
+      ),
+    releases: (environment, service) =>
+      all(
+        'select record from releases where environment = ? and service = ? order by generation desc, release desc',
+        environment,
+        service
+      ).map((row) => JSON.parse(text(row, 'record')) as ReleaseRecord),
+    prune: (beforeMs, controllerNowMs) =>
+      run(
+        `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
+         (select command from reports where number <=
+           (select cast(value as integer) from meta where key = 'acknowledged'))`,
+        beforeMs,
+        controllerNowMs
+      ),
+    close: () => db.close()
+  }
+}
+
+type Run = (sql: string, ...values: SQLInputValue[]) => void
+
+const begin = (
+  run: Run,
+  readFence: (environment: string, service: string) => Fence | null,
+  command: Command,
+  jws: string,
+  state: RunState,
+  atMs: number
+): void => {
+  const { id, environment, service, notAfterMs } = command
+  run(
+    `insert into commands (id, environment, service, command, jws, not_after_ms, received_at_ms)
+     values (?, ?, ?, ?, ?, ?, ?)`,
+    id,
+    environment,
+    service,
+    JSON.stringify(command),
+    jws,
+    notAfterMs,
+    atMs
+  )
+  run('insert into runs (command, state) values (?, ?)', id, JSON.stringify(state))
+  const highest = readFence(environment, service)
+  const fence = highest === null || compareFences(command.fence, highest) > 0 ? command.fence : highest
+  run(
+    `insert into fences (environment, service, fence, release) values (?, ?, ?, ?)
+     on conflict (environment, service) do update set fence = excluded.fence,
+     release = nullif(max(coalesce(fences.release, 0), coalesce(excluded.release, 0)), 0)`,
+    environment,
+    service,
+    JSON.stringify(fence),
+    releaseIn(command)
+  )
+}
+
+const releaseIn = ({ body }: Command): number | null => {
+  if (body.kind === 'resolve') return null
+  return body.kind === 'revert' ? Math.max(body.from, body.to) : body.release
+}
+
+/** Saved in the order of releases begun, so that the oldest of a service falls out. */
+const saveRelease = (run: Run, record: ReleaseRecord, state: RunState): void => {
+  const { environment, service, release } = record
+  const { generation } = state.task.command.fence
+  run(
+    `insert into releases (environment, service, release, record, generation) values (?, ?, ?, ?, ?)
+     on conflict (environment, service, release) do update
+     set record = excluded.record, generation = excluded.generation`,
+    environment,
+    service,
+    release,
+    JSON.stringify(record),
+    generation
+  )
+  run(
+    `delete from releases where environment = ? and service = ? and release not in
+     (select release from releases where environment = ? and service = ? order by generation desc limit ${keptReleases})`,
+    environment,
+    service,
+    environment,
+    service
+  )
+}
+
+const openDatabase = (path: string): DatabaseSync => {
+  try {
+    const db = new DatabaseSync(path)
+    db.exec(
+      'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 2000'
+    )
+    const check = db.prepare('pragma quick_check(1)').get()
+    if (check?.['quick_check'] !== 'ok') throw new JournalError('journal-corrupt', corruptWords(path))
+    createTables(db, path)
+    return db
+  } catch (error) {
+    if (error instanceof JournalError) throw error
+    const isBusy = error instanceof Error && /locked|busy/.test(error.message)
+    throw isBusy
+      ? new JournalError('journal-locked', `the journal ${path} is held by another process`, { cause: error })
+      : new JournalError('journal-corrupt', corruptWords(path), { cause: error })
+  }
+}
+
+const corruptWords = (path: string): string =>
+  `the journal ${path} cannot be read as an SQLite file; move it away to begin with an empty one`
+
+const createTables = (db: DatabaseSync, path: string): void => {
+  const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
+  if (version > journalVersion)
+    throw new JournalError(
+      'journal-newer',
+      `the journal ${path} has version ${version}; this agent knows ${journalVersion}: run the newer agent again`
+    )
+  if (version === journalVersion) return
+  transact(db, () => {
+    db.exec(journalTables)
+    db.exec("insert into meta (key, value) values ('reports', '0'), ('acknowledged', '0')")
+    db.exec(`pragma user_version = ${journalVersion}`)
+  })
+}
+
+const transact = <T>(db: DatabaseSync, work: () => T): T => {
+  db.exec('begin immediate')
+  try {
+    const result = work()
+    db.exec('commit')
+    return result
+  } catch (error) {
+    db.exec('rollback')
+    throw error
+  }
+}
+
+type Row = Record<string, unknown>
+
+const text = (row: Row, column: string): string => {
+  const value = row[column]
+  if (typeof value !== 'string') throw new JournalError('journal-corrupt', `column ${column} holds no text`)
+  return value
+}
+
+const nextNumber = (row: Row | undefined): number => (row === undefined ? 0 : Number(text(row, 'value'))) + 1
+
+const readCommand = (json: string): Command => commandSchema.parse(JSON.parse(json))
+
+const readReport = (json: unknown): RunReport | null =>
+  typeof json === 'string' ? runReport.parse(JSON.parse(json)) : null
+
+const readMark = (row: Row): ServiceMark =>
+  serviceMark.parse({
+    environment: row['environment'],
+    service: row['service'],
+    fence: JSON.parse(text(row, 'fence')),
+    release: row['release']
+  })

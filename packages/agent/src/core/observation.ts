@@ -1,0 +1,103 @@
+// What a run sees of the host before it plans: every container of the engine, and which of them are ours.
+// The shapes are plain data, so that plans, tests and the simulation share them; reading them from Docker is
+// left to the adapter.
+import type {
+  AgentId,
+  CommandId,
+  ContainerState,
+  DeploymentId,
+  EnvironmentName,
+  InstallationId,
+  ServiceName,
+  ServiceSpec
+} from '@longshore/protocol'
+
+/** Docker's restart policy; `maxRetries` counts for `on-failure` only. */
+export type RestartPolicy = {
+  name: 'no' | 'always' | 'on-failure' | 'unless-stopped'
+  maxRetries: number
+}
+
+export const neverRestart: RestartPolicy = { name: 'no', maxRetries: 0 }
+
+/** How our containers are recognised, whatever their names are at the moment. */
+export type Ownership = {
+  installation: InstallationId
+  agent: AgentId
+  environment: EnvironmentName
+  service: ServiceName
+  release: number
+  deployment: DeploymentId
+  command: CommandId
+  index: number
+  specHash: string
+}
+
+export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy'
+
+export type PublishedPort = { port: number; protocol: 'tcp' | 'udp'; hostIp: string | null }
+
+export type SeenContainer = {
+  id: string
+  name: string
+  state: ContainerState
+  health: Health
+  /** As it was given at creation: `repository@sha256:...` for ours. */
+  image: string
+  createdAtMs: number
+  restart: RestartPolicy
+  /** null: not made by us. */
+  owner: Ownership | null
+  publishes: PublishedPort[]
+}
+
+/** Docker's body of `POST /containers/create`, and the networks to connect before the first start. */
+export type ContainerRequest = {
+  body: { [key: string]: unknown }
+  joins: { network: string; endpoint: { [key: string]: unknown } }[]
+}
+
+/** What is needed to bring a release back although its containers are gone. Stands in the journal. */
+export type ReleaseRecord = {
+  environment: EnvironmentName
+  service: ServiceName
+  release: number
+  containers: { index: number; request: ContainerRequest; restart: RestartPolicy }[]
+  /** The fixed name that serving containers of this release carry; null: their own. */
+  containerName: string | null
+  rule: HealthRule
+  graceMs: number
+  /** The unmanaged container that this release took over; it serves again when the release is removed. */
+  replaced: { id: string; name: string; restart: RestartPolicy } | null
+}
+
+/** When a container counts as healthy; the image may add its own HEALTHCHECK. */
+export type HealthRule = {
+  probe: ServiceSpec['probe']
+  /** null: computed from the container's health check. */
+  timeoutMs: number | null
+}
+
+export type Observation = { containers: SeenContainer[]; releases: ReleaseRecord[] }
+
+/** Whether the engine runs the container, or tries to again and again. */
+export const isUp = (container: SeenContainer): boolean =>
+  container.state === 'running' || container.state === 'restarting' || container.state === 'paused'
+
+/** The containers of one service that this installation made, newest first. */
+export const ownContainers = (
+  seen: readonly SeenContainer[],
+  of: Pick<Ownership, 'installation' | 'environment' | 'service'>
+): (SeenContainer & { owner: Ownership })[] =>
+  seen
+    .filter((one): one is SeenContainer & { owner: Ownership } => isOwnedBy(one.owner, of))
+    .toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? -1 : 1))
+
+const isOwnedBy = (
+  owner: Ownership | null,
+  of: Pick<Ownership, 'installation' | 'environment' | 'service'>
+): boolean =>
+  owner !== null &&
+  owner.installation === of.installation &&
+  owner.environment === of.environment &&
+  owner.service === of.service

@@ -1,0 +1,130 @@
+// From a command and what the host looks like now to the steps that carry it out. One entry for every kind of
+// command; the plans that move containers stand in plan-release.ts and plan-back.ts.
+import type { Command, RunErrorCode, Serving } from '@longshore/protocol'
+import { ownTag, pinnedReference } from './image-match.ts'
+import {
+  type ContainerRequest,
+  isUp,
+  type Observation,
+  ownContainers,
+  type ReleaseRecord,
+  type SeenContainer
+} from './observation.ts'
+import { planRemove, planRevert, planSettle } from './plan-back.ts'
+import { isRunningExactly, planRelease, planUntouched, refuseName } from './plan-release.ts'
+import type { Step } from './steps.ts'
+
+/** A command with what the agent adds to it. JSON-able: it stands in the journal. */
+export type Task = {
+  command: Command
+  /** Hash of the spec in the command, '' for kinds without one; a label of the containers. */
+  specHash: string
+  minFreeBytes: number
+  /** For a release: Docker's create request of each replica, still without labels of ours. */
+  requests: ContainerRequest[]
+}
+
+/** Which release answers on the host. */
+export type Served = { serving: Serving; release: number | null }
+
+export type Plan =
+  | {
+      kind: 'plan'
+      steps: Step[]
+      /** How to go back once a step that stopped something has begun; in order. */
+      undo: Step[]
+      before: Served
+      after: Served
+      /** To be in the journal before the first step. */
+      record: ReleaseRecord | null
+      /** The host runs this already; the steps only judge it. */
+      isUntouched: boolean
+      warnings: string[]
+    }
+  | { kind: 'refusal'; code: RunErrorCode; detail: string; before: Served }
+
+/** @param isForced switch although the host seems to run exactly this already */
+export const planSteps = (task: Task, seen: Observation, isForced: boolean): Plan => {
+  const { body } = task.command
+  switch (body.kind) {
+    case 'resolve': {
+      const before = servedBefore(task, seen, null)
+      return planOf([{ kind: 'resolve-image', image: body.image }], before)
+    }
+    case 'stage':
+      return planStage(task, body, seen)
+    case 'release':
+      return !body.recreate && !isForced && isRunningExactly(task, body, seen)
+        ? planUntouched(task, body, seen)
+        : planRelease(task, body, seen, servedBefore(task, seen, body.release))
+    case 'revert':
+      return planRevert(task, body, seen)
+    case 'settle':
+      return planSettle(task, body, seen)
+    case 'remove':
+      return planRemove(task, body, seen)
+    default:
+      return body satisfies never
+  }
+}
+
+const planOf = (steps: Step[], before: Served): Plan => ({
+  kind: 'plan',
+  steps,
+  undo: [],
+  before,
+  after: before,
+  record: null,
+  isUntouched: false,
+  warnings: []
+})
+
+type StageBody = Extract<Command['body'], { kind: 'stage' }>
+
+const planStage = (task: Task, body: StageBody, seen: Observation): Plan => {
+  const { command } = task
+  const { spec, image } = body
+  const isRunning = isRunningExactly(task, body, seen)
+  const before: Served = isRunning
+    ? { serving: 'new', release: body.release }
+    : servedBefore(task, seen, null)
+  const taken = refuseName(task, body, seen)
+  if (taken !== null) return { kind: 'refusal', code: 'name-taken', detail: taken, before }
+  const pinned = { repository: image.repository, digest: image.digest, platform: spec.platform }
+  const tag = ownTag(command.service, command.environment, body.release)
+  return planOf(
+    [
+      { kind: 'check-disk', minFreeBytes: task.minFreeBytes },
+      {
+        kind: 'check-ports',
+        ports: spec.ports,
+        allowed: portGivers(task, body.replace, seen).map((one) => one.id)
+      },
+      ...networkSteps(task, spec.networks),
+      { kind: 'fetch-image', ...pinned, tag: image.tag, pullPolicy: spec.pullPolicy },
+      { kind: 'verify-image', ...pinned },
+      { kind: 'tag-image', reference: pinnedReference(image), ...tag }
+    ],
+    before
+  )
+}
+
+/** Containers that may hold a port of the service, because the release stops them: our own, and the one to replace. */
+export const portGivers = (task: Task, replace: string | null, seen: Observation): SeenContainer[] => [
+  ...ownContainers(seen.containers, task.command),
+  ...seen.containers.filter((one) => one.owner === null && one.name === replace)
+]
+
+/** Networks are made when missing and left alone when somebody made them before. */
+export const networkSteps = (task: Task, networks: readonly { name: string }[]): Step[] =>
+  networks.map(({ name }) => ({
+    kind: 'create-network',
+    name,
+    labels: { 'longshore.installation': task.command.installation }
+  }))
+
+const servedBefore = (task: Task, seen: Observation, newRelease: number | null): Served => {
+  const up = ownContainers(seen.containers, task.command).find(isUp)
+  if (up === undefined) return { serving: 'none', release: null }
+  return { serving: up.owner.release === newRelease ? 'new' : 'old', release: up.owner.release }
+}

@@ -1,0 +1,100 @@
+// May this host do what a command asks? The host's policy file has the last word. Pure: the file is read and
+// watched by the adapter; this decides. No file allows everything; an unreadable one allows nothing.
+import type { CommandBody, ServiceName, ServiceSpec } from '@longshore/protocol'
+import * as z from 'zod'
+
+const pattern = z.string().min(1).max(512)
+const portRange = z.union([z.int().min(1).max(65_535), z.string().regex(/^\d{1,5}-\d{1,5}$/)])
+
+/** The policy file. Repositories and services may end in `*`; a list that is left out allows everything. */
+export const hostPolicy = z.strictObject({
+  repositories: z.array(pattern).max(500).optional(),
+  services: z.array(pattern).max(500).optional(),
+  allow: z
+    .strictObject({
+      privileged: z.boolean().default(false),
+      host_network: z.boolean().default(false),
+      /** Prefixes of host paths, whole path segments: `/srv/data` allows `/srv/data/x`, not `/srv/data2`. */
+      bind_mounts: z.array(z.string().startsWith('/')).max(100).default([]),
+      devices: z.array(pattern).max(100).default([]),
+      cap_add: z.array(pattern).max(100).default([])
+    })
+    .prefault({}),
+  /** Host ports that may be published, single or `from-to`. */
+  ports: z.array(portRange).max(500).optional()
+})
+export type HostPolicy = z.infer<typeof hostPolicy>
+
+export type PolicyState =
+  | { kind: 'absent' }
+  | { kind: 'active'; policy: HostPolicy }
+  | { kind: 'invalid'; detail: string }
+
+/** @returns why the host refuses, in words for people; null: it may be done */
+export const checkPolicy = (state: PolicyState, service: ServiceName, body: CommandBody): string | null => {
+  switch (state.kind) {
+    case 'absent':
+      return null
+    case 'invalid':
+      return `the policy file of this host cannot be used, so everything is refused: ${state.detail}`
+    case 'active':
+      return firstRefusal(state.policy, service, body)
+    default:
+      return state satisfies never
+  }
+}
+
+const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBody): string | null => {
+  if (policy.services !== undefined && !policy.services.some((one) => matches(one, service)))
+    return `the policy of this host does not allow the service ${service}`
+  const repository = 'image' in body ? body.image.repository : null
+  if (repository !== null && policy.repositories !== undefined)
+    if (!policy.repositories.some((one) => matches(one, repository)))
+      return `the policy of this host does not allow the repository ${repository}`
+  if (body.kind !== 'stage' && body.kind !== 'release') return null
+  return refuseRights(policy.allow, body.spec) ?? refusePorts(policy.ports, body.spec)
+}
+
+const refuseRights = (allow: HostPolicy['allow'], spec: ServiceSpec): string | null => {
+  const says = (what: string) => `the policy of this host does not allow ${what}`
+  if (spec.isPrivileged && !allow.privileged) return says('privileged containers')
+  if (spec.networkMode === 'host' && !allow.host_network) return says("the host's network")
+  if ((spec.pid === 'host' || spec.ipc === 'host') && !allow.privileged)
+    return says("the host's processes or memory (pid or ipc: host needs privileged)")
+  const mount = spec.volumes.find((one) => one.type === 'bind' && !isBelowAny(allow.bind_mounts, one.source))
+  if (mount !== undefined) return says(`the bind mount ${mount.source}`)
+  const device = spec.devices.find((one) => !allow.devices.some((pattern) => matches(pattern, one.source)))
+  if (device !== undefined) return says(`the device ${device.source}`)
+  const capability = spec.capAdd.find((one) => !allow.cap_add.some((name) => isSameCapability(name, one)))
+  return capability === undefined ? null : says(`the capability ${capability}`)
+}
+
+const refusePorts = (ports: HostPolicy['ports'], spec: ServiceSpec): string | null => {
+  if (ports === undefined) return null
+  const refused = spec.ports.find(
+    (one) => one.published !== null && !ports.some((r) => isIn(r, one.published))
+  )
+  return refused === undefined ? null : `the policy of this host does not allow the port ${refused.published}`
+}
+
+const matches = (pattern: string, text: string): boolean =>
+  pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : pattern === text
+
+/** `..` is refused rather than resolved: the engine resolves symbolic links, this cannot. */
+const isBelowAny = (prefixes: readonly string[], path: string | null): boolean => {
+  if (path === null || path.split('/').includes('..')) return false
+  const below = `${path.replace(/\/+/g, '/').replace(/\/$/, '')}/`
+  return prefixes.some((prefix) => below.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))
+}
+
+const isSameCapability = (a: string, b: string): boolean => {
+  const bare = (name: string) => name.toUpperCase().replace(/^CAP_/, '')
+  return bare(a) === bare(b)
+}
+
+const isIn = (range: number | string, port: number | null): boolean => {
+  if (port === null) return false
+  if (typeof range === 'number') return range === port
+  const [from, to] = range.split('-').map(Number)
+  return from !== undefined && to !== undefined && port >= from && port <= to
+}

@@ -1,0 +1,311 @@
+// How one command is carried out, as a pure machine: plan from what the host looks like, forward step by step,
+// back when a step fails, the run is cancelled or its time ends. The state is plain JSON; it is in the journal
+// before each step begins and after it ended, so that after a crash `resumed` goes on from it. Executing steps
+// and measuring time are left to runs.ts.
+import type { Digest, RunError, RunOutcome, RunResult, StagedImage, StepReceipt } from '@longshore/protocol'
+import { limits } from '@longshore/protocol'
+import type { Observation, ReleaseRecord } from './observation.ts'
+import { planSteps, type Served, type Task } from './plan.ts'
+import { type Finding, isChanging, type Step } from './steps.ts'
+
+export type RunState = {
+  task: Task
+  phase: 'observing' | 'acting' | 'undoing' | 'ended'
+  /** The host looked as if it ran the release already, but was not healthy: switch all the same. */
+  isForced: boolean
+  isUntouched: boolean
+  steps: Step[]
+  undo: Step[]
+  /** Index of the step under way, in `steps` while acting and in `undo` while undoing. */
+  position: number
+  before: Served
+  after: Served
+  /** Why the run is to end early, once asked for. */
+  stop: 'cancelled' | 'time-limit' | null
+  /** The first thing that went wrong. */
+  failure: RunError | null
+  hasUndoFailed: boolean
+  found: { digest: Digest | null; image: StagedImage | null; warnings: string[] }
+  receipts: StepReceipt[]
+  stepStartedMs: number
+  /** Run time so far, without the time in which the agent was down. */
+  elapsedMs: number
+  outcome: RunOutcome | null
+}
+
+export type StepResult =
+  | { kind: 'done'; finding: Finding }
+  | { kind: 'failed'; error: Omit<RunError, 'step'> }
+  /** The Docker call hung past its limit and no inspect answered. */
+  | { kind: 'unknown'; error: Omit<RunError, 'step'> }
+
+/** `atMs`: milliseconds since the run began, as counted by `elapsedMs`. */
+export type RunEvent =
+  | { kind: 'began'; atMs: number }
+  | { kind: 'observed'; atMs: number; observation: Observation }
+  | { kind: 'observing-failed'; atMs: number; error: Omit<RunError, 'step'> }
+  | { kind: 'step-ended'; atMs: number; result: StepResult }
+  | { kind: 'cancelled'; atMs: number }
+  | { kind: 'time-limit-passed'; atMs: number }
+  /** The agent was started again with this state in its journal. */
+  | { kind: 'resumed'; atMs: number }
+
+export type RunEffect =
+  | { kind: 'observe' }
+  | { kind: 'remember-release'; record: ReleaseRecord }
+  | { kind: 'execute'; step: Step; position: number; total: number }
+  /** Stop waiting in the step under way; it ends soon with whatever result. */
+  | { kind: 'interrupt' }
+  | { kind: 'end'; outcome: RunOutcome }
+
+export type Turn = { state: RunState; effects: RunEffect[] }
+
+export const beginRun = (task: Task): RunState => ({
+  task,
+  phase: 'observing',
+  isForced: false,
+  isUntouched: false,
+  steps: [],
+  undo: [],
+  position: 0,
+  before: { serving: 'unknown', release: null },
+  after: { serving: 'unknown', release: null },
+  stop: null,
+  failure: null,
+  hasUndoFailed: false,
+  found: { digest: null, image: null, warnings: [] },
+  receipts: [],
+  stepStartedMs: 0,
+  elapsedMs: 0,
+  outcome: null
+})
+
+/** The transition of the machine; an ended run takes no more events. */
+export const stepRun = (before: RunState, event: RunEvent): Turn => {
+  if (before.phase === 'ended') return { state: before, effects: [] }
+  const state = { ...before, elapsedMs: Math.max(before.elapsedMs, event.atMs) }
+  switch (event.kind) {
+    case 'began':
+      return { state, effects: [{ kind: 'observe' }] }
+    case 'observed':
+      return takePlan(state, event.observation)
+    case 'observing-failed':
+      return end({ ...state, failure: { ...event.error, step: null } })
+    case 'step-ended':
+      return state.phase === 'undoing' ? afterUndoStep(state, event.result) : afterStep(state, event.result)
+    case 'cancelled':
+      return askToStop(state, 'cancelled')
+    case 'time-limit-passed':
+      return askToStop(state, 'time-limit')
+    case 'resumed':
+      return resume(state)
+    default:
+      return event satisfies never
+  }
+}
+
+const takePlan = (state: RunState, observation: Observation): Turn => {
+  if (state.phase !== 'observing') return { state, effects: [] }
+  const plan = planSteps(state.task, observation, state.isForced)
+  if (plan.kind === 'refusal') {
+    const failure = { code: plan.code, detail: plan.detail, step: null, log: [] }
+    return end({ ...state, before: plan.before, failure })
+  }
+  const planned: RunState = {
+    ...state,
+    phase: 'acting',
+    isUntouched: plan.isUntouched,
+    steps: plan.steps,
+    undo: plan.undo,
+    position: 0,
+    before: plan.before,
+    after: plan.after,
+    found: { ...state.found, warnings: plan.warnings }
+  }
+  if (state.stop !== null) return end({ ...planned, failure: stopError(state.stop, null) })
+  const turn = goOn(planned)
+  return plan.record === null
+    ? turn
+    : { ...turn, effects: [{ kind: 'remember-release', record: plan.record }, ...turn.effects] }
+}
+
+/** Begins the step at `position`, or ends the run behind the last one. */
+const goOn = (state: RunState): Turn => {
+  const list = state.phase === 'undoing' ? state.undo : state.steps
+  const step = list[state.position]
+  if (step === undefined) return end(state)
+  const effect: RunEffect = { kind: 'execute', step, position: state.position + 1, total: list.length }
+  return { state: { ...state, stepStartedMs: state.elapsedMs }, effects: [effect] }
+}
+
+const afterStep = (state: RunState, result: StepResult): Turn => {
+  if (state.phase !== 'acting') return { state, effects: [] }
+  const step = state.steps[state.position]
+  if (step === undefined) return { state, effects: [] }
+  const noted = note(state, step, result)
+  if (result.kind === 'unknown') return end({ ...noted, failure: { ...result.error, step: step.kind } }, true)
+  if (state.stop !== null) return goBack({ ...noted, failure: stopError(state.stop, step.kind) })
+  if (result.kind === 'done') return goOn({ ...noted, position: state.position + 1 })
+  if (isLenient(state)) {
+    const warnings = [...noted.found.warnings, `${step.kind}: ${result.error.detail}`]
+    return goOn({ ...noted, position: state.position + 1, found: { ...noted.found, warnings } })
+  }
+  if (state.isUntouched) return observeAgain(noted)
+  return goBack({ ...noted, failure: { ...result.error, step: step.kind } })
+}
+
+/** A settle that cannot tidy up says so and goes on: what serves is not at stake. */
+const isLenient = (state: RunState): boolean => state.task.command.body.kind === 'settle'
+
+const observeAgain = (state: RunState): Turn => ({
+  state: { ...state, phase: 'observing', isForced: true, steps: [], position: 0 },
+  effects: [{ kind: 'observe' }]
+})
+
+/** A failed undo step is no reason to leave the next one out: the old container may start all the same. */
+const afterUndoStep = (state: RunState, result: StepResult): Turn => {
+  const step = state.undo[state.position]
+  if (step === undefined) return { state, effects: [] }
+  const noted = note(state, step, result)
+  if (result.kind === 'unknown') return end(noted, true)
+  const isBack = result.kind === 'done' || step.kind === 'remove-container'
+  return goOn({ ...noted, position: state.position + 1, hasUndoFailed: state.hasUndoFailed || !isBack })
+}
+
+/** Undoes what was begun; a plan that only looked so far has nothing to undo. */
+const goBack = (state: RunState): Turn => {
+  const begun = state.steps.slice(0, state.position + 1)
+  const undo = state.undo.filter((step) => isNeeded(step, begun))
+  if (undo.length === 0 || (state.task.command.body.kind === 'revert' && hasRetired(begun))) return end(state)
+  return goOn({ ...state, phase: 'undoing', undo, position: 0 })
+}
+
+const hasRetired = (begun: readonly Step[]): boolean => begun.some((step) => step.kind === 'retire-container')
+
+/** Containers that were never stopped or made need no way back. */
+const isNeeded = (undo: Step, begun: readonly Step[]): boolean => {
+  switch (undo.kind) {
+    case 'remove-container':
+      return begun.some((step) => step.kind === 'create-container')
+    case 'rename-container':
+      return begun.some((step) => step.kind === 'rename-container')
+    default:
+      return hasRetired(begun)
+  }
+}
+
+const askToStop = (state: RunState, reason: 'cancelled' | 'time-limit'): Turn => {
+  const { kind } = state.task.command.body
+  const isOneWay = kind === 'revert' || kind === 'settle' || kind === 'remove'
+  if (state.stop !== null || state.phase === 'undoing' || isOneWay) return { state, effects: [] }
+  return { state: { ...state, stop: reason }, effects: [{ kind: 'interrupt' }] }
+}
+
+/** The step under way is executed again: it finds what it had done. A run that was to stop goes back at once. */
+const resume = (state: RunState): Turn => {
+  if (state.phase === 'observing') return { state, effects: [{ kind: 'observe' }] }
+  if (state.phase === 'acting' && state.stop !== null) {
+    const step = state.steps[state.position]
+    return goBack({ ...state, failure: stopError(state.stop, step?.kind ?? null) })
+  }
+  return goOn(state)
+}
+
+const stopError = (reason: 'cancelled' | 'time-limit', step: string | null): RunError => ({
+  code: reason,
+  detail: reason === 'cancelled' ? 'the run was cancelled' : 'the run took longer than its time limit',
+  step,
+  log: []
+})
+
+const note = (state: RunState, step: Step, result: StepResult): RunState => {
+  const receipt: StepReceipt = {
+    step: state.phase === 'undoing' ? `undo ${step.kind}` : step.kind,
+    startedMs: Math.round(state.stepStartedMs),
+    endedMs: Math.round(state.elapsedMs),
+    outcome: result.kind === 'done' ? 'done' : 'failed'
+  }
+  const receipts = [...state.receipts, receipt].slice(-limits.maxStepsPerRun)
+  return {
+    ...state,
+    receipts,
+    found: result.kind === 'done' ? takeFinding(state, result.finding) : state.found
+  }
+}
+
+const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] => {
+  switch (finding.kind) {
+    case 'nothing':
+      return found
+    case 'digest':
+      return { ...found, digest: finding.digest }
+    case 'image':
+      return { ...found, image: finding.image }
+    case 'warnings':
+      return { ...found, warnings: [...found.warnings, ...finding.warnings] }
+    default:
+      return finding satisfies never
+  }
+}
+
+const end = (state: RunState, isUnknown = false): Turn => {
+  const outcome = outcomeOf(state, isUnknown)
+  return { state: { ...state, phase: 'ended', outcome }, effects: [{ kind: 'end', outcome }] }
+}
+
+const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
+  const { failure } = state
+  if (failure === null) return { status: 'succeeded', result: resultOf(state), ...state.after }
+  const error = { ...failure, detail: failure.detail.slice(0, limits.maxReasonChars) }
+  const hasChanged = state.steps.slice(0, state.position + 1).some((step) => isChanging(step.kind))
+  if (isUnknown && (state.phase === 'undoing' || hasChanged))
+    return { status: 'unknown', error, serving: 'unknown', release: null }
+  return { status: 'failed', error, ...servedAfterFailure(state) }
+}
+
+/** What serves after a failure: what did before, unless it was stopped and did not come back healthy. */
+const servedAfterFailure = (state: RunState): Served => {
+  const none: Served = { serving: 'none', release: null }
+  if (state.phase === 'undoing') return state.hasUndoFailed ? none : state.before
+  const begun = state.steps.slice(0, state.position + 1)
+  const { kind } = state.task.command.body
+  const isStopped =
+    kind === 'remove' ? begun.some((step) => step.kind === 'remove-container') : hasRetired(begun)
+  return isStopped ? none : state.before
+}
+
+const resultOf = (state: RunState): RunResult => {
+  const { body } = state.task.command
+  switch (body.kind) {
+    case 'resolve':
+      return { kind: 'resolve', digest: demand(state.found.digest, 'digest') }
+    case 'stage':
+      return {
+        kind: 'stage',
+        image: demand(state.found.image, 'image'),
+        isRunning: state.before.serving === 'new'
+      }
+    case 'release':
+      return { kind: 'release', containers: containerNames(state) }
+    case 'settle':
+      return {
+        kind: 'settle',
+        warnings: state.found.warnings.slice(0, 50).map((one) => one.slice(0, limits.maxReasonChars))
+      }
+    case 'revert':
+    case 'remove':
+      return { kind: body.kind }
+    default:
+      return body satisfies never
+  }
+}
+
+const containerNames = (state: RunState): string[] =>
+  state.steps
+    .flatMap((step) => (step.kind === 'create-container' ? [step.name.slice(0, 64)] : []))
+    .slice(0, 50)
+
+const demand = <T>(value: T | null, what: string): T => {
+  if (value === null) throw new RangeError(`the steps of the plan ended without ${what}`)
+  return value
+}

@@ -1,0 +1,84 @@
+// The steps that runs are made of, as data. A plan is a list of them; the executor has one function per kind.
+// Every step may be executed again after a crash in its middle and then finds what it had done before.
+import type {
+  CommandId,
+  Digest,
+  ImageReference,
+  PortSpec,
+  ServiceSpec,
+  StagedImage
+} from '@longshore/protocol'
+import type { ContainerRequest, HealthRule, Ownership, RestartPolicy } from './observation.ts'
+
+/** A container by Docker's id, or, before it has one, by the command that makes it and its index. */
+export type ContainerRef = { by: 'id'; id: string } | { by: 'command'; command: CommandId; index: number }
+
+export type Step =
+  /** Fails with `disk-full` when Docker's directory has fewer free bytes. */
+  | { kind: 'check-disk'; minFreeBytes: number }
+  /** Looks before Docker is asked: its own refusal comes only at start, as text. `allowed`: ids of containers that will give the port up. */
+  | { kind: 'check-ports'; ports: PortSpec[]; allowed: string[] }
+  | { kind: 'create-network'; name: string; labels: Record<string, string> }
+  | { kind: 'resolve-image'; image: ImageReference }
+  | {
+      kind: 'fetch-image'
+      repository: string
+      tag: string | null
+      digest: Digest
+      platform: string | null
+      pullPolicy: ServiceSpec['pullPolicy']
+    }
+  | { kind: 'verify-image'; repository: string; digest: Digest; platform: string | null }
+  | { kind: 'tag-image'; reference: string; repository: string; tag: string }
+  | { kind: 'create-container'; name: string; owner: Ownership; request: ContainerRequest }
+  /** Sets the restart policy to `no` first, else an engine restart would start it beside its successor. */
+  | { kind: 'retire-container'; container: ContainerRef; graceMs: number }
+  | { kind: 'rename-container'; container: ContainerRef; name: string }
+  | { kind: 'start-container'; container: ContainerRef; restart: RestartPolicy }
+  | { kind: 'await-healthy'; containers: ContainerRef[]; rule: HealthRule }
+  | { kind: 'monitor'; containers: ContainerRef[]; rule: HealthRule; forMs: number }
+  /** With its anonymous volumes; a container that is gone is done. */
+  | { kind: 'remove-container'; container: ContainerRef; graceMs: number }
+  | {
+      kind: 'prune-images'
+      repository: string
+      environment: string
+      release: number
+      keepImages: number
+    }
+
+export type StepKind = Step['kind']
+
+/** What a step found out for the report; most find nothing. */
+export type Finding =
+  | { kind: 'nothing' }
+  | { kind: 'digest'; digest: Digest }
+  | { kind: 'image'; image: StagedImage }
+  | { kind: 'warnings'; warnings: string[] }
+
+/** Steps after which something on the host may differ; a run that has begun none leaves no trace. */
+export const isChanging = (kind: StepKind): boolean => {
+  switch (kind) {
+    case 'check-disk':
+    case 'check-ports':
+    case 'resolve-image':
+    case 'verify-image':
+    case 'await-healthy':
+    case 'monitor':
+      return false
+    case 'create-network':
+    case 'fetch-image':
+    case 'tag-image':
+    case 'create-container':
+    case 'retire-container':
+    case 'rename-container':
+    case 'start-container':
+    case 'remove-container':
+    case 'prune-images':
+      return true
+    default:
+      return kind satisfies never
+  }
+}
+
+export const byId = (container: { id: string }): ContainerRef => ({ by: 'id', id: container.id })

@@ -1,0 +1,88 @@
+// Steps that make, move and remove containers. Each looks first, so that it may be executed again after a
+// crash; a new container is recognised by its command and index whatever its name is by then.
+import { neverRestart } from '../core/observation.ts'
+import type { ContainerRef, Finding, Step } from '../core/steps.ts'
+import { isEngineError, StepError } from '../engine-error.ts'
+import type { ContainerLook, Engine, Runtime } from '../ports.ts'
+
+export type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>
+export const nothing: Finding = { kind: 'nothing' }
+
+/** @returns undefined when the container is gone or was never made */
+export const findContainer = async (
+  engine: Engine,
+  ref: ContainerRef
+): Promise<ContainerLook | undefined> => {
+  if (ref.by === 'id') return engine.inspectContainer(ref.id)
+  const all = await engine.listContainers()
+  const found = all.find((one) => one.owner?.command === ref.command && one.owner.index === ref.index)
+  return found === undefined ? undefined : engine.inspectContainer(found.id)
+}
+
+export const demandContainer = async (engine: Engine, ref: ContainerRef): Promise<ContainerLook> => {
+  const found = await findContainer(engine, ref)
+  if (found === undefined)
+    throw new StepError('interrupted', 'a container of this run was removed by something else')
+  return found
+}
+
+export const createContainer = async (
+  { engine }: Runtime,
+  step: StepOf<'create-container'>
+): Promise<Finding> => {
+  try {
+    await engine.createContainer(step.name, step.request)
+  } catch (error) {
+    if (!isEngineError(error, 'name-taken')) throw error
+    const holder = await engine.inspectContainer(step.name)
+    const isOurs = holder?.owner?.command === step.owner.command && holder.owner.index === step.owner.index
+    if (!isOurs) throw error
+  }
+  return nothing
+}
+
+/** Policy first: between the two calls an engine restart leaves it down, never up twice. */
+export const retireContainer = async (
+  { engine }: Runtime,
+  step: StepOf<'retire-container'>
+): Promise<Finding> => {
+  const found = await findContainer(engine, step.container)
+  if (found === undefined) return nothing
+  await engine.setRestartPolicy(found.id, neverRestart)
+  await engine.stopContainer(found.id, step.graceMs)
+  return nothing
+}
+
+export const renameContainer = async (
+  { engine }: Runtime,
+  step: StepOf<'rename-container'>
+): Promise<Finding> => {
+  const found = await demandContainer(engine, step.container)
+  if (found.name !== step.name) await engine.renameContainer(found.id, step.name)
+  return nothing
+}
+
+/** The policy is given only now: a container that was merely created is never started by an engine restart. */
+export const startContainer = async (
+  { engine }: Runtime,
+  step: StepOf<'start-container'>
+): Promise<Finding> => {
+  const found = await demandContainer(engine, step.container)
+  await engine.setRestartPolicy(found.id, step.restart)
+  await engine.startContainer(found.id)
+  return nothing
+}
+
+export const removeContainer = async (
+  { engine }: Runtime,
+  step: StepOf<'remove-container'>
+): Promise<Finding> => {
+  const found = await findContainer(engine, step.container)
+  if (found === undefined) return nothing
+  if (found.isRunning || found.isRestarting) {
+    await engine.setRestartPolicy(found.id, neverRestart)
+    await engine.stopContainer(found.id, step.graceMs)
+  }
+  await engine.removeContainer(found.id)
+  return nothing
+}

@@ -1,0 +1,192 @@
+// The two waiting steps: until containers are healthy, and while they must stay so. What is healthy is decided
+// in core/health.ts; this looks at the containers, probes them, and starts again what an engine restart left down.
+import {
+  awaitHealth,
+  type HealthState,
+  healthyTimeoutOf,
+  judgeHealth,
+  monitorHealth,
+  type Verdict
+} from '../core/health.ts'
+import type { HealthRule } from '../core/observation.ts'
+import type { ContainerRef, Finding } from '../core/steps.ts'
+import { isEngineError, StepError } from '../engine-error.ts'
+import type { ContainerLook, Runtime } from '../ports.ts'
+import { demandContainer, nothing, type StepOf } from './containers.ts'
+import { pause, throwIfStopped } from './pause.ts'
+
+/** Short enough that a healthy container is not waited for in vain, long enough to cost the engine nothing. */
+const lookEveryMs = 150
+/** An engine that stops may show a dead container for a moment before its socket closes. */
+const doubtMs = 400
+const engineWaitMs = 120_000
+const logLines = 20
+
+type Watch = { id: string; name: string; state: HealthState; probedAtMs: number; probe: ProbeResult | null }
+type ProbeResult = { isOk: boolean; detail: string }
+
+export const awaitHealthy = (runtime: Runtime, step: StepOf<'await-healthy'>): Promise<Finding> =>
+  watchAll(runtime, step.containers, step.rule, (look) =>
+    awaitHealth({
+      hasProbe: step.rule.probe !== null,
+      timeoutMs: step.rule.timeoutMs ?? healthyTimeoutOf(look.checkup),
+      isTimeoutExplicit: step.rule.timeoutMs !== null,
+      atMs: runtime.clock.monotonicMs()
+    })
+  )
+
+export const monitor = (runtime: Runtime, step: StepOf<'monitor'>): Promise<Finding> =>
+  watchAll(runtime, step.containers, step.rule, () =>
+    monitorHealth({
+      hasProbe: step.rule.probe !== null,
+      monitorMs: step.forMs,
+      atMs: runtime.clock.monotonicMs()
+    })
+  )
+
+/** Looks at all containers in turn until each has its verdict; the first failure ends it. */
+const watchAll = async (
+  runtime: Runtime,
+  refs: readonly ContainerRef[],
+  rule: HealthRule,
+  begin: (look: ContainerLook) => HealthState
+): Promise<Finding> => {
+  const watches: Watch[] = []
+  for (const ref of refs) {
+    const look = await ensureStarted(runtime, await demandContainer(runtime.engine, ref))
+    watches.push({ id: look.id, name: look.name, state: begin(look), probedAtMs: 0, probe: null })
+  }
+  const healthy = new Set<string>()
+  for (;;) {
+    for (const watch of watches) {
+      if (healthy.has(watch.id)) continue
+      const verdict = await lookOnce(runtime, watch, rule)
+      if (verdict.kind === 'healthy') healthy.add(watch.id)
+      if (verdict.kind === 'failed') await failWith(runtime, watch, verdict)
+      if (verdict.kind === 'undecided') runtime.progress(`${watch.name}: ${verdict.detail}`)
+    }
+    if (healthy.size === watches.length) return nothing
+    throwIfStopped(runtime)
+    await pause(runtime, lookEveryMs)
+  }
+}
+
+/**
+ * A step that is executed again after the agent's death may find the container that it started stopped by an
+ * engine restart in between. One that was never started, or ended by itself while the engine ran, is judged.
+ */
+const ensureStarted = async (runtime: Runtime, look: ContainerLook): Promise<ContainerLook> => {
+  if (look.isRunning || look.isRestarting || !wasStoppedByEngine(look)) return look
+  await runtime.engine.startContainer(look.id)
+  return (await runtime.engine.inspectContainer(look.id)) ?? look
+}
+
+/** 137 and 143: killed or terminated by signal, which is how an engine ends its containers. */
+const wasStoppedByEngine = (look: ContainerLook): boolean => look.exitCode === 137 || look.exitCode === 143
+
+const lookOnce = async (runtime: Runtime, watch: Watch, rule: HealthRule): Promise<Verdict> => {
+  let look: ContainerLook | undefined
+  try {
+    look = await lookTwiceWhenDown(runtime, watch.id)
+  } catch (error) {
+    if (!isEngineError(error, 'unreachable', 'timed-out')) throw error
+    await recoverEngine(runtime, watch.id, error)
+    return judge(watch, { kind: 'engine-returned', atMs: runtime.clock.monotonicMs() })
+  }
+  if (look === undefined)
+    return { kind: 'failed', code: 'container-exited', detail: 'the container was removed by something else' }
+  return judge(watch, {
+    kind: 'looked',
+    atMs: runtime.clock.monotonicMs(),
+    isRunning: look.isRunning,
+    isRestarting: look.isRestarting,
+    startedAt: look.startedAt,
+    restartCount: look.restartCount,
+    exitCode: look.exitCode,
+    health: look.health,
+    probe: await probeWhenDue(runtime, watch, rule, look)
+  })
+}
+
+/** A container found down is looked at again: when the engine itself is going, the second look does not answer. */
+const lookTwiceWhenDown = async (runtime: Runtime, id: string): Promise<ContainerLook | undefined> => {
+  const look = await runtime.engine.inspectContainer(id)
+  if (look === undefined || look.isRunning) return look
+  await pause(runtime, doubtMs)
+  return runtime.engine.inspectContainer(id)
+}
+
+/** Waits for the engine and starts the container if it stayed down: it should serve. */
+const recoverEngine = async (runtime: Runtime, id: string, cause: unknown): Promise<void> => {
+  const deadlineMs = runtime.clock.monotonicMs() + engineWaitMs
+  for (;;) {
+    try {
+      await runtime.engine.ping()
+      const look = await runtime.engine.inspectContainer(id)
+      if (look !== undefined && !look.isRunning && !look.isRestarting) await runtime.engine.startContainer(id)
+      return
+    } catch (error) {
+      if (!isEngineError(error, 'unreachable', 'timed-out')) throw error
+      if (runtime.clock.monotonicMs() > deadlineMs) throw cause
+    }
+    await pause(runtime, lookEveryMs)
+  }
+}
+
+const judge = (watch: Watch, event: Parameters<typeof judgeHealth>[1]): Verdict => {
+  const { state, verdict } = judgeHealth(watch.state, event)
+  watch.state = state
+  return verdict
+}
+
+/** @returns null between two probes while monitoring, so that one failure counts once */
+const probeWhenDue = async (
+  runtime: Runtime,
+  watch: Watch,
+  rule: HealthRule,
+  look: ContainerLook
+): Promise<ProbeResult | null> => {
+  const { probe } = rule
+  if (probe === null || !look.isRunning) return null
+  const isWaiting = watch.state.phase === 'waiting'
+  const everyMs = isWaiting ? Math.min(probe.intervalMs, lookEveryMs) : probe.intervalMs
+  const nowMs = runtime.clock.monotonicMs()
+  if (watch.probe !== null && nowMs - watch.probedAtMs < everyMs) return isWaiting ? watch.probe : null
+  watch.probedAtMs = nowMs
+  watch.probe = await probeOnce(runtime, probe, look)
+  return watch.probe
+}
+
+const probeOnce = async (
+  runtime: Runtime,
+  probe: NonNullable<HealthRule['probe']>,
+  look: ContainerLook
+): Promise<ProbeResult> => {
+  const published = look.bindings.filter((one) => one.target === probe.port)
+  const targets = [
+    ...look.addresses.map((address) => ({ address, port: probe.port })),
+    ...(look.isOnHostNetwork ? [{ address: '127.0.0.1', port: probe.port }] : []),
+    ...published.map((one) => ({ address: isAny(one.hostIp) ? '127.0.0.1' : one.hostIp, port: one.port }))
+  ]
+  let last: ProbeResult = {
+    isOk: false,
+    detail: `the container has no address to probe port ${probe.port} at`
+  }
+  for (const target of targets) {
+    last = await runtime.host.probe(probe, target.address, target.port)
+    if (last.isOk) return last
+  }
+  return last
+}
+
+const isAny = (address: string): boolean => address === '' || address === '0.0.0.0' || address === '::'
+
+const failWith = async (
+  runtime: Runtime,
+  watch: Watch,
+  verdict: Extract<Verdict, { kind: 'failed' }>
+): Promise<never> => {
+  // The log is a help for people; without it the verdict stands all the same.
+  const log = await runtime.engine.readLog(watch.id, logLines).catch((): string[] => [])
+  throw new StepError(verdict.code, `${watch.name}: ${verdict.detail}`, log)
+}

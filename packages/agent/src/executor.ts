@@ -1,0 +1,92 @@
+// Carries out one step. One table, exhaustive over the kinds of step: a step without a function does not
+// compile. An engine that goes away is waited for and the step executed again, which every step allows; only
+// when it stays away does the step end as unknown.
+import { limits } from '@longshore/protocol'
+import type { StepResult } from './core/run.ts'
+import type { Finding, Step, StepKind } from './core/steps.ts'
+import { EngineError, engineErrors, isEngineError, StepError } from './engine-error.ts'
+import {
+  createContainer,
+  removeContainer,
+  renameContainer,
+  retireContainer,
+  startContainer
+} from './execute/containers.ts'
+import { awaitHealthy, monitor } from './execute/health.ts'
+import { checkDisk, checkPorts, createNetwork } from './execute/host.ts'
+import { fetchImage, pruneImages, resolveImage, tagImage, verifyImage } from './execute/images.ts'
+import { pause } from './execute/pause.ts'
+import type { Runtime } from './ports.ts'
+
+/** An engine that restarts is back in seconds; one that is upgraded in a minute. */
+export const engineWaitMs = 120_000
+const enginePollMs = 250
+
+type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
+type Executors = { [K in StepKind]: (runtime: Runtime, step: StepOf<K>) => Promise<Finding> }
+
+const executors: Executors = {
+  'check-disk': checkDisk,
+  'check-ports': checkPorts,
+  'create-network': createNetwork,
+  'resolve-image': resolveImage,
+  'fetch-image': fetchImage,
+  'verify-image': verifyImage,
+  'tag-image': tagImage,
+  'create-container': createContainer,
+  'retire-container': retireContainer,
+  'rename-container': renameContainer,
+  'start-container': startContainer,
+  'await-healthy': awaitHealthy,
+  monitor,
+  'remove-container': removeContainer,
+  'prune-images': pruneImages
+}
+
+/** Never rejects: whatever happens is a result. */
+export const executeStep = async (runtime: Runtime, step: Step): Promise<StepResult> => {
+  let deadlineMs: number | undefined
+  for (;;) {
+    try {
+      return { kind: 'done', finding: await dispatch(runtime, step) }
+    } catch (error) {
+      if (!isEngineError(error, 'unreachable', 'timed-out')) return { kind: 'failed', error: describe(error) }
+      // From the first failure on: the step itself may have lasted longer before.
+      deadlineMs ??= runtime.clock.monotonicMs() + engineWaitMs
+      const isBack = await waitForEngine(runtime, deadlineMs)
+      if (!isBack) return { kind: 'unknown', error: describe(error) }
+    }
+  }
+}
+
+/** The table is typed by kind; a union of steps needs this one place that narrows both together. */
+const dispatch = <K extends StepKind>(runtime: Runtime, step: StepOf<K>): Promise<Finding> =>
+  (executors[step.kind] as (runtime: Runtime, step: StepOf<K>) => Promise<Finding>)(runtime, step)
+
+/** @returns whether the engine answered before the deadline; false at once when the run is to stop */
+export const waitForEngine = async (runtime: Runtime, deadlineMs: number): Promise<boolean> => {
+  runtime.progress('waiting for the Docker Engine')
+  while (runtime.clock.monotonicMs() < deadlineMs) {
+    try {
+      await runtime.engine.ping()
+      return true
+    } catch (error) {
+      if (!isEngineError(error, 'unreachable', 'timed-out')) return false
+    }
+    await pause(runtime, enginePollMs)
+  }
+  return false
+}
+
+/** Docker's and our own failures as a run reports them. */
+export const describe = (error: unknown): Extract<StepResult, { kind: 'failed' }>['error'] => {
+  if (error instanceof EngineError) return reportOf(engineErrors[error.code].report, error.message, [])
+  if (error instanceof StepError) return reportOf(error.code, error.message, error.log)
+  return reportOf('engine-error', error instanceof Error ? error.message : String(error), [])
+}
+
+const reportOf = (code: StepError['code'], detail: string, log: string[]) => ({
+  code,
+  detail: detail.slice(0, limits.maxReasonChars),
+  log: log.slice(-limits.maxReportLogLines).map((line) => line.slice(0, limits.maxReportLineChars))
+})

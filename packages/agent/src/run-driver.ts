@@ -1,0 +1,176 @@
+// Drives one run: executes the effects of its machine, measures its time, writes its state into the journal at
+// every turn. Which run may begin is left to runs.ts.
+import type { ProgressMessage, RunReport } from '@longshore/protocol'
+import {
+  type Observation,
+  ownContainers,
+  type ReleaseRecord,
+  type SeenContainer
+} from './core/observation.ts'
+import { type RunEffect, type RunEvent, type RunState, stepRun } from './core/run.ts'
+import { isEngineError } from './engine-error.ts'
+import { describe, engineWaitMs, executeStep, waitForEngine } from './executor.ts'
+import type { Runtime } from './ports.ts'
+import type { RunsPorts } from './runs.ts'
+
+export type RunHandle = {
+  /** Resolves with the stored report, or undefined when the agent stopped before the end. */
+  ended: Promise<RunReport | undefined>
+  cancel(): void
+  /** Begins no further step; resolves once the one under way has ended. */
+  stop(): Promise<void>
+}
+
+type Ports = RunsPorts
+/** Events without their time: the driver adds it. */
+type Untimed<E> = E extends { atMs: number } ? Omit<E, 'atMs'> : never
+type Happening = Untimed<RunEvent>
+
+/** Begins a run, or goes on with one whose state was in the journal. */
+export const driveRun = (
+  ports: Ports,
+  initial: RunState,
+  tell: (message: ProgressMessage) => void
+): RunHandle => new RunDriver(ports, initial, tell).handle()
+
+class RunDriver {
+  readonly #ports: Ports
+  readonly #tell: (message: ProgressMessage) => void
+  readonly #ended = Promise.withResolvers<RunReport | undefined>()
+  readonly #startedAtMs: number
+  readonly #elapsedBeforeMs: number
+  #state: RunState
+  #interruption = new AbortController()
+  #isStopping = false
+  #underWay: Promise<void> = Promise.resolve()
+  #stopTimer: () => void
+
+  constructor(ports: Ports, initial: RunState, tell: (message: ProgressMessage) => void) {
+    this.#ports = ports
+    this.#tell = tell
+    this.#state = initial
+    this.#startedAtMs = ports.clock.monotonicMs()
+    this.#elapsedBeforeMs = initial.elapsedMs
+    const leftMs = Math.max(0, initial.task.command.timeLimitMs - initial.elapsedMs)
+    this.#stopTimer = ports.clock.after(leftMs, () => this.#take({ kind: 'time-limit-passed' }))
+  }
+
+  handle(): RunHandle {
+    const isNew = this.#state.phase === 'observing' && this.#state.elapsedMs === 0
+    this.#take({ kind: isNew ? 'began' : 'resumed' })
+    return {
+      ended: this.#ended.promise,
+      cancel: () => this.#take({ kind: 'cancelled' }),
+      stop: async () => {
+        this.#isStopping = true
+        this.#interruption.abort()
+        this.#stopTimer()
+        await this.#underWay
+        this.#ended.resolve(undefined)
+      }
+    }
+  }
+
+  #take(happening: Happening): void {
+    if (this.#isStopping || this.#state.phase === 'ended') return
+    const atMs = this.#elapsedBeforeMs + this.#ports.clock.monotonicMs() - this.#startedAtMs
+    const { state, effects } = stepRun(this.#state, { ...happening, atMs })
+    this.#state = state
+    if (state.phase !== 'ended') this.#ports.journal.saveRun(state.task.command.id, state, recordIn(effects))
+    for (const effect of effects) this.#carryOut(effect)
+  }
+
+  #carryOut(effect: RunEffect): void {
+    switch (effect.kind) {
+      case 'observe':
+        this.#underWay = this.#observe()
+        return
+      case 'execute':
+        this.#underWay = this.#execute(effect)
+        return
+      case 'interrupt':
+        this.#interruption.abort()
+        return
+      case 'remember-release':
+        // Written together with the state.
+        return
+      case 'end':
+        this.#end(effect.outcome)
+        return
+      default:
+        effect satisfies never
+    }
+  }
+
+  async #observe(): Promise<void> {
+    const runtime = this.#runtime('observe', 1, 1)
+    const deadlineMs = this.#ports.clock.monotonicMs() + engineWaitMs
+    for (;;) {
+      try {
+        const observation = await observeHost(this.#ports, this.#state)
+        return this.#take({ kind: 'observed', observation })
+      } catch (error) {
+        const isAway = isEngineError(error, 'unreachable', 'timed-out') && !this.#isLookingOnly()
+        if (this.#isStopping || !isAway || !(await waitForEngine(runtime, deadlineMs)))
+          return this.#take({ kind: 'observing-failed', error: describe(error) })
+      }
+    }
+  }
+
+  /** A vote is better given at once: an engine that is down when asked is a host that is not ready. */
+  #isLookingOnly(): boolean {
+    const { kind } = this.#state.task.command.body
+    return kind === 'resolve' || kind === 'stage'
+  }
+
+  async #execute(effect: Extract<RunEffect, { kind: 'execute' }>): Promise<void> {
+    // The way back is not interrupted by what began it.
+    if (this.#state.phase === 'undoing') this.#interruption = new AbortController()
+    const name = this.#state.phase === 'undoing' ? `undo ${effect.step.kind}` : effect.step.kind
+    const runtime = this.#runtime(name, effect.position, effect.total)
+    this.#tell(this.#messageOf(name, effect.position, effect.total))
+    const result = await executeStep(runtime, effect.step)
+    this.#take({ kind: 'step-ended', result })
+  }
+
+  #runtime(step: string, position: number, total: number): Runtime {
+    const { engine, host, clock } = this.#ports
+    return {
+      engine,
+      host,
+      clock,
+      signal: this.#interruption.signal,
+      progress: (detail, bytes) =>
+        this.#tell({
+          ...this.#messageOf(step, position, total),
+          detail: detail.slice(0, 300),
+          ...(bytes === undefined ? {} : { bytes })
+        })
+    }
+  }
+
+  #messageOf(step: string, position: number, total: number): ProgressMessage {
+    return { type: 'progress', command: this.#state.task.command.id, step, position, total }
+  }
+
+  #end(outcome: NonNullable<RunState['outcome']>): void {
+    this.#stopTimer()
+    const { journal, clock } = this.#ports
+    const { task, receipts } = this.#state
+    this.#ended.resolve(journal.endRun(task.command.id, this.#state, outcome, receipts, clock.nowMs()))
+  }
+}
+
+const recordIn = (effects: readonly RunEffect[]): ReleaseRecord | null =>
+  effects.find((effect) => effect.kind === 'remember-release')?.record ?? null
+
+/** The whole engine, with restart policies where a plan may have to put them back. */
+const observeHost = async ({ engine, journal }: Ports, state: RunState): Promise<Observation> => {
+  const { command } = state.task
+  const releases = journal.releases(command.environment, command.service)
+  const strangers = new Set(releases.flatMap((one) => one.replaced?.id ?? []))
+  const replace = 'replace' in command.body ? command.body.replace : null
+  const needsPolicy = (one: SeenContainer): boolean =>
+    ownContainers([one], command).length > 0 || one.name === replace || strangers.has(one.id)
+  return { containers: await engine.listContainers(needsPolicy), releases }
+}

@@ -1,0 +1,180 @@
+// The loop over commands: takes them into the journal, gives each service one run at a time, turns the effects
+// of core/run.ts into steps and their ends into events. Whatever a run will do next is on disk before it does it.
+import { createHash } from 'node:crypto'
+import type { Command, CommandId, ProgressMessage, ServiceSpec } from '@longshore/protocol'
+import { limits } from '@longshore/protocol'
+import { decideAcceptance } from './core/accept.ts'
+import { pinnedReference } from './core/image-match.ts'
+import type { ContainerRequest } from './core/observation.ts'
+import type { Task } from './core/plan.ts'
+import { beginRun, type RunState } from './core/run.ts'
+import type { Clock, Engine, HostChecks, Journal, PolicySource, Runs, RunsListener } from './ports.ts'
+import { driveRun, type RunHandle } from './run-driver.ts'
+
+/** Ended commands stay as evidence for this long. */
+const evidenceMs = 30 * 24 * 3_600_000
+
+/** From a spec to Docker's create request; throws with words for people when it cannot be expressed. */
+export type BuildRequest = (input: {
+  spec: ServiceSpec
+  image: string
+  name: string
+  labels: Record<string, string>
+}) => ContainerRequest
+
+export type RunsPorts = {
+  engine: Engine
+  host: HostChecks
+  journal: Journal
+  clock: Clock
+  policy: PolicySource
+}
+
+export type RunsSettings = { minFreeBytes: number; buildRequest: BuildRequest }
+
+type Entry = { state: RunState; handle: RunHandle | undefined; isCancelled: boolean }
+
+/** @param listener told of progress and of reports, after they are on disk */
+export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: RunsListener): Runs => {
+  const { journal } = ports
+  /** In order of arrival: commands taken and not ended. */
+  const open = new Map<CommandId, Entry>()
+  let isStopped = false
+
+  const startDue = (): void => {
+    if (isStopped) return
+    for (const [id, entry] of dueEntries(open)) {
+      const handle = driveRun(ports, entry.state, throttled(ports.clock, listener))
+      entry.handle = handle
+      if (entry.isCancelled) handle.cancel()
+      void handle.ended.then((report) => {
+        if (report === undefined) return
+        open.delete(id)
+        listener.reported(report)
+        startDue()
+      })
+    }
+  }
+
+  return {
+    receive: async (command, jws, controllerNowMs) => {
+      const found = journal.find(command.id)
+      const answer = decideAcceptance({
+        command,
+        known: found === undefined ? 'absent' : found.report === null ? 'open' : 'ended',
+        highestFence: journal.highestFence(command.environment, command.service),
+        controllerNowMs,
+        openCommands: open.size,
+        maxOpenCommands: limits.maxPendingCommandsPerHost,
+        policy: ports.policy.state()
+      })
+      switch (answer.kind) {
+        case 'repeat-accepted':
+          return { type: 'accepted', command: command.id }
+        case 'repeat-report':
+          if (found?.report != null) listener.reported(found.report)
+          return undefined
+        case 'refuse': {
+          const detail = answer.detail.slice(0, limits.maxReasonChars)
+          return { type: 'refused', command: command.id, code: answer.code, detail }
+        }
+        case 'take':
+          break
+        default:
+          return answer satisfies never
+      }
+      const task = makeTask(command, settings)
+      if (typeof task === 'string')
+        return { type: 'refused', command: command.id, code: 'unsupported', detail: task }
+      journal.prune(ports.clock.nowMs() - evidenceMs, controllerNowMs)
+      const state = beginRun(task)
+      journal.begin(command, jws, state, ports.clock.nowMs())
+      open.set(command.id, { state, handle: undefined, isCancelled: false })
+      // After the answer: `accepted` leaves before the first progress.
+      setImmediate(startDue)
+      return { type: 'accepted', command: command.id }
+    },
+    cancel: (id) => {
+      const entry = open.get(id)
+      if (entry === undefined) return
+      entry.isCancelled = true
+      entry.handle?.cancel()
+    },
+    recover: async () => {
+      for (const state of journal.openRuns())
+        open.set(state.task.command.id, { state, handle: undefined, isCancelled: false })
+      startDue()
+    },
+    acknowledged: async (reportsUpTo) => journal.acknowledge(reportsUpTo),
+    unacknowledged: () => journal.unacknowledged(),
+    marks: () => journal.marks(),
+    inFlight: () => [...open.keys()],
+    stop: async () => {
+      isStopped = true
+      await Promise.all([...open.values()].map((entry) => entry.handle?.stop()))
+      journal.close()
+    }
+  }
+}
+
+/** The first entry of each service that nothing runs for, as far as there is room. */
+const dueEntries = (open: ReadonlyMap<CommandId, Entry>): [CommandId, Entry][] => {
+  const busy = new Set<string>()
+  const due: [CommandId, Entry][] = []
+  let room = limits.maxParallelRuns - [...open.values()].filter((entry) => entry.handle !== undefined).length
+  for (const [id, entry] of open) {
+    const { environment, service } = entry.state.task.command
+    const key = `${environment}/${service}`
+    if (!busy.has(key) && entry.handle === undefined && room > 0) {
+      due.push([id, entry])
+      room -= 1
+    }
+    busy.add(key)
+  }
+  return due
+}
+
+/** @returns why it cannot be done, in words, when the spec cannot be told to Docker */
+const makeTask = (command: Command, settings: RunsSettings): Task | string => {
+  const { body } = command
+  const base = { command, minFreeBytes: settings.minFreeBytes }
+  if (body.kind !== 'stage' && body.kind !== 'release') return { ...base, specHash: '', requests: [] }
+  const { spec } = body
+  const image = pinnedReference(body.image)
+  try {
+    // Built for `stage` as well: what Docker cannot be told is a vote, not a failure after others have switched.
+    const requests = Array.from({ length: spec.replicas }, (_, index) =>
+      settings.buildRequest({ spec, image, name: `${command.service}-r${body.release}-${index}`, labels: {} })
+    )
+    return { ...base, specHash: hashSpec(spec), requests }
+  } catch (error) {
+    return (error instanceof Error ? error.message : String(error)).slice(0, limits.maxReasonChars)
+  }
+}
+
+/**
+ * Hash of what makes a container: how a release is rolled out, and the tag, may change without a restart.
+ * Keys are sorted, so that the order in which a controller writes them does not matter.
+ */
+export const hashSpec = (spec: ServiceSpec): string => {
+  const { image: _image, update: _update, constraints: _constraints, keepImages: _keepImages, ...rest } = spec
+  const sorted = (_key: string, value: unknown): unknown =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : value
+  return createHash('sha256').update(JSON.stringify(rest, sorted)).digest('hex')
+}
+
+/** A new step is told at once; within a step at most so many messages a second. */
+const throttled = (clock: Clock, listener: RunsListener): ((message: ProgressMessage) => void) => {
+  const everyMs = 1000 / limits.maxProgressPerSecond
+  let lastAtMs = Number.NEGATIVE_INFINITY
+  let lastPosition = 0
+  return (message) => {
+    const nowMs = clock.monotonicMs()
+    if (message.position === lastPosition && nowMs - lastAtMs < everyMs) return
+    lastAtMs = nowMs
+    lastPosition = message.position
+    listener.progressed(message)
+  }
+}
