@@ -1,8 +1,8 @@
 // What runs where: per service of an environment the current release, the deployment in progress, and each host.
 import type { AgentId, Inventory } from '@longshore/protocol'
 import type { ReleaseView, StatusView } from '../api/schemas.ts'
-import { judgeHost } from '../core/fleet/judge-host.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
+import { judgeHost } from '../core/targets/judge-host.ts'
 import type { Reads, SpecRow } from '../ports.ts'
 
 export type HostKnowledge = {
@@ -33,9 +33,9 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
     tag: current?.tag ?? null,
     digest: current?.digest ?? null,
     deployment: lock?.deployment ?? null,
-    hosts: targets.map(({ id, hostName }) =>
-      judgeHost({
-        host: hostName,
+    hosts: targets.map(({ id, hostName }) => ({
+      host: hostName,
+      ...judgeHost({
         isConnected: hosts.isConnected(id),
         inventory: hosts.inventoryOf(id) ?? null,
         environment,
@@ -43,7 +43,7 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
         current: current?.number ?? null,
         replicas: spec.replicas
       })
-    )
+    }))
   }
 }
 
