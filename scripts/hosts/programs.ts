@@ -1,0 +1,162 @@
+// How Longshore's own programs are run from a checkout, without a build: the controller on an address, an agent
+// inside a host, the CLI against a controller. Used by the demo, the tests and the benchmarks.
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type CommandResult, collectCommand } from './run-command.ts'
+import { type ProcessEnd, type RunningProcess, startProcess } from './start-process.ts'
+import { waitUntil } from './wait-until.ts'
+
+const checkout = resolve(import.meta.dirname, '../..')
+const cliMain = join(checkout, 'packages/controller/src/cli/main.ts')
+const agentMain = join(checkout, 'packages/agent/src/main.ts')
+
+/** The caller's environment without settings of Longshore, which would leak into what is started. */
+const cleanEnvironment = (own: Record<string, string>): NodeJS.ProcessEnv => {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(LONGSHORE_|DOCKER_|TAP|NODE_V8)/.test(name)
+  )
+  return { ...Object.fromEntries(inherited), NO_COLOR: '1', LONGSHORE_ALLOW_PLAINTEXT: '1', ...own }
+}
+
+/** A daemon that tests kill and start again: always the latest process of it. */
+export type Daemon = {
+  /** The process that runs now, or ran last. */
+  readonly process: RunningProcess
+  stop(): Promise<ProcessEnd>
+  kill(): Promise<ProcessEnd>
+  /** Starts it again with the same settings; `more` are added to its environment. */
+  start(more?: Record<string, string>): Promise<void>
+}
+export type CliResult = CommandResult
+export type Controller = Daemon & {
+  url: string
+  dataFolder: string
+  /** The API token that `init` printed: all rights. */
+  token: string
+  /** Runs the CLI with that token to its end. */
+  cli(...args: string[]): Promise<CliResult>
+  /** As `cli`, with `--output json`; exit code and document. */
+  cliJson<T>(...args: string[]): Promise<{ exitCode: number | null; document: T; stderr: string }>
+  /** Starts the CLI and leaves it running. */
+  startCli(...args: string[]): Promise<RunningProcess>
+}
+export type Agent = Daemon & { name: string; dataFolder: string }
+
+export type ControllerOptions = {
+  dataFolder: string
+  /** Where it listens. */
+  address: string
+  port?: number
+  /** More arguments of `controller start`. */
+  args?: readonly string[]
+  env?: Record<string, string>
+}
+export type AgentOptions = {
+  name: string
+  dataFolder: string
+  controllerUrl: string
+  joinToken: string
+  dockerHost: string
+  /** Put before the command line: enters the host's network. */
+  enter?: readonly string[]
+  env?: Record<string, string>
+}
+
+/** Runs the CLI from the sources. */
+export const runCli = (
+  args: readonly string[],
+  env: Record<string, string> = {},
+  timeoutMs = 300_000
+): Promise<CliResult> =>
+  collectCommand(process.execPath, [cliMain, ...args], { env: cleanEnvironment(env), timeoutMs })
+
+/** `longshore controller init`; returns the first API token. */
+export const initController = async (dataFolder: string): Promise<string> => {
+  const { exitCode, stdout, stderr } = await runCli(['controller', 'init', '--data', dataFolder])
+  if (exitCode !== 0) throw new Error(`controller init ended with ${exitCode}: ${stderr}`)
+  return stdout.trim()
+}
+
+/** `longshore controller start`; resolves when /readyz answers 200. */
+export const startController = async (options: ControllerOptions, token: string): Promise<Controller> => {
+  const listen = `${options.address}:${options.port ?? 8300}`
+  const url = `http://${listen}`
+  const env = { LONGSHORE_URL: url, LONGSHORE_TOKEN: token }
+  const launch = async (more: Record<string, string>): Promise<RunningProcess> => {
+    const args = ['controller', 'start', '--data', options.dataFolder, '--listen', listen]
+    const started = await startProcess({
+      name: 'controller',
+      file: process.execPath,
+      args: [cliMain, ...args, ...(options.args ?? [])],
+      env: cleanEnvironment({ ...options.env, ...more })
+    })
+    await waitUntil(`the controller to be ready at ${url}`, async () => {
+      if (!started.isRunning) throw new Error(`the controller ended:\n${started.output}`)
+      return (await fetch(`${url}/readyz`)).ok
+    })
+    return started
+  }
+  const cli: Controller['cli'] = (...args) => runCli(args, env)
+  return addTo(await makeDaemon(launch), {
+    url,
+    dataFolder: options.dataFolder,
+    token,
+    cli,
+    cliJson: async <T>(...args: string[]) => {
+      const { exitCode, stdout, stderr } = await cli(...args, '--output', 'json')
+      try {
+        return { exitCode, document: JSON.parse(stdout) as T, stderr }
+      } catch (cause) {
+        throw new Error(`longshore ${args.join(' ')} ended with ${exitCode}: ${stdout}${stderr}`, { cause })
+      }
+    },
+    startCli: (...args) =>
+      startProcess({
+        name: `longshore ${args.join(' ')}`,
+        file: process.execPath,
+        args: [cliMain, ...args],
+        env: cleanEnvironment(env)
+      })
+  })
+}
+
+/** Starts an agent; resolves when its process runs. */
+export const startAgent = async (options: AgentOptions): Promise<Agent> => {
+  mkdirSync(options.dataFolder, { recursive: true })
+  const [file, ...args] = [...(options.enter ?? []), process.execPath, agentMain] as [string, ...string[]]
+  const launch = (more: Record<string, string>): Promise<RunningProcess> =>
+    startProcess({
+      name: `agent ${options.name}`,
+      file,
+      args,
+      env: cleanEnvironment({
+        LONGSHORE_CONTROLLER_URL: options.controllerUrl,
+        LONGSHORE_JOIN_TOKEN: options.joinToken,
+        LONGSHORE_DATA_DIR: options.dataFolder,
+        LONGSHORE_HOST_NAME: options.name,
+        DOCKER_HOST: options.dockerHost,
+        ...options.env,
+        ...more
+      })
+    })
+  return addTo(await makeDaemon(launch), { name: options.name, dataFolder: options.dataFolder })
+}
+
+/** Object.assign keeps the getter of `process`; a spread would freeze the first process. */
+const addTo = <T extends object>(daemon: Daemon, more: T): Daemon & T => Object.assign(daemon, more)
+
+const makeDaemon = async (
+  launch: (more: Record<string, string>) => Promise<RunningProcess>
+): Promise<Daemon> => {
+  const current = { process: await launch({}) }
+  return {
+    get process() {
+      return current.process
+    },
+    stop: () => current.process.stop(),
+    kill: () => current.process.kill(),
+    start: async (more = {}) => {
+      current.process = await launch(more)
+    }
+  }
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# What `npm test` does: types, lint, unused code, then all tests. The last line printed is "N passed, N failed".
+# The first part that fails ends it with a failure, counted in that line.
+set -u
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:/usr/sbin:/sbin:$PATH"
+
+part() {
+  local name=$1 begin=$SECONDS
+  shift
+  if "$@"; then
+    echo "# $name: ok, $((SECONDS - begin)) s"
+  else
+    echo "# $name: failed, $((SECONDS - begin)) s"
+    echo "0 passed, 1 failed"
+    exit 1
+  fi
+}
+
+part "node" node scripts/check-node.mjs
+part "set-up" bash scripts/setup-tests.sh
+part "types" tsc
+part "lint" biome ci --colors=off .
+part "unused code" knip
+exec tap "$@"
