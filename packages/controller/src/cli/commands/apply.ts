@@ -8,7 +8,7 @@ import { CliError } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
 import { type OutputFormat, outputOption } from '../output-format.ts'
 import { parseRepeated } from '../parse-values.ts'
-import type { ServiceFile } from '../read-specs.ts'
+import { type ServiceFile, stdinName } from '../service-file.ts'
 
 type Flags = {
   url?: string
@@ -59,7 +59,7 @@ async function readFiles(context: CliContext, names: readonly string[]): Promise
     try {
       files.push(
         name === '-'
-          ? { name: '<stdin>', text: await context.readStdin() }
+          ? { name: stdinName, text: await context.readStdin() }
           : { name, text: await context.readFile(name) }
       )
     } catch (cause) {

@@ -1,0 +1,189 @@
+// The real `longshore` process: tokens alone on stdout, lists as text and JSON, usage errors, speed of what is light.
+import { execFile } from 'node:child_process'
+import t from 'tap'
+import { json, problem, type StandIn, startStandIn } from '../support/controller-stand-in.ts'
+
+const main = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
+const nowMs = Date.now()
+
+let standIn: StandIn
+t.before(async () => {
+  standIn = await startStandIn()
+})
+t.teardown(() => standIn.stop())
+
+type Ended = { code: number; out: string; err: string }
+
+const run = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
+  new Promise((resolve) => {
+    const settings = {
+      PATH: process.env['PATH'],
+      LONGSHORE_URL: standIn.url,
+      LONGSHORE_TOKEN: 'secret',
+      ...env
+    }
+    const child = execFile(
+      process.execPath,
+      [main, ...args],
+      { env: settings, maxBuffer: 64_000_000 },
+      (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err })
+    )
+    child.stdin?.end()
+  })
+
+t.test('created tokens stand alone on stdout', async (t) => {
+  const id = 'tok_00000000000000000001'
+  standIn.on('POST /v1/join-tokens', (response) => json(response, 201, { id, token: 'join.me' }))
+  standIn.on('POST /v1/api-tokens', (response) => json(response, 201, { id, token: 'use.me' }))
+  const join = await run([
+    'join-token',
+    'create',
+    '--env',
+    'wip',
+    '--label',
+    'a=1',
+    '--label',
+    'b=2',
+    '--ttl',
+    '2h',
+    '--uses',
+    '3'
+  ])
+  t.match(join, { code: 0, out: /^join\.me\n$/, err: new RegExp(id) })
+  t.same(standIn.asked.at(-1)?.body, {
+    environment: 'wip',
+    labels: { a: '1', b: '2' },
+    ttlMs: 7_200_000,
+    uses: 3,
+    replace: false
+  })
+  const api = await run([
+    'api-token',
+    'create',
+    '--name',
+    'ci',
+    '--allow',
+    'deploy:wip/*',
+    '--allow',
+    'read:*/*'
+  ])
+  t.match(api, { code: 0, out: /^use\.me\n$/ })
+  t.same(standIn.asked.at(-1)?.body, { name: 'ci', allow: ['deploy:wip/*', 'read:*/*'], ttlMs: null })
+})
+
+t.test('agents are listed as a table and in the shape that scripts read', async (t) => {
+  const agent = {
+    id: 'agt_00000000000000000001',
+    name: 'web-1',
+    environment: 'wip',
+    state: 'silent',
+    reason: 'not heard of for 2 minutes',
+    labels: { role: 'web' },
+    agentVersion: '0.1.0',
+    lastSeenAtMs: nowMs - 120_000,
+    lastSeenAt: new Date(nowMs - 120_000).toISOString(),
+    connectedSinceMs: null,
+    enrolledAtMs: nowMs,
+    clockSkewMs: 0,
+    facts: null,
+    policy: null,
+    inventory: null,
+    inventoryAtMs: null
+  }
+  standIn.on('GET /v1/agents?environment=wip', (response) => json(response, 200, [agent]))
+  const table = await run(['agents', '--env', 'wip'])
+  t.match(
+    table.out,
+    /^HOST +ENVIRONMENT +STATE .*\nweb-1 +wip +silent +2m \d\ds ago +0\.1\.0 .*role=web +not heard of/
+  )
+  t.notOk(table.out.includes('\u001b'), 'no colours outside of a terminal')
+  const document = await run(['agents', '--env', 'wip', '--output', 'json'])
+  t.match(JSON.parse(document.out), [
+    { name: 'web-1', state: 'silent', labels: { role: 'web' }, agentVersion: '0.1.0' }
+  ])
+  const line = await run(['agents', '--env', 'wip', '--output', 'ndjson'])
+  t.match(JSON.parse(line.out), { type: 'agent', at: /Z$/, name: 'web-1' })
+})
+
+t.test('status shows each host and what differs', async (t) => {
+  const status = {
+    environment: 'wip',
+    service: 'web',
+    release: 3,
+    tag: '1.0',
+    digest: `sha256:${'a'.repeat(64)}`,
+    deployment: null,
+    hosts: [
+      { host: 'web-1', state: 'running', release: 3 },
+      { host: 'web-2', state: 'missing', release: null, drift: 'no container' }
+    ]
+  }
+  standIn.on('GET /v1/status?service=web', (response) => json(response, 200, [status]))
+  t.equal(
+    (await run(['status', 'web'])).out,
+    [
+      'web in wip: release 3 (1.0 sha256:aaaaaaaaaaaa)',
+      '  HOST   STATE    RELEASE  DRIFT',
+      '  web-1  running  3',
+      '  web-2  missing  -        no container',
+      ''
+    ].join('\n')
+  )
+})
+
+t.test('an unknown name lists what exists', async (t) => {
+  standIn.on('DELETE /v1/environments/wpi', (response) =>
+    problem(response, 404, 'unknown-environment', 'there is no environment wpi', {
+      known: ['wip', 'production']
+    })
+  )
+  const ended = await run(['environments', 'remove', 'wpi'])
+  t.equal(ended.code, 2)
+  t.equal(
+    ended.err,
+    'error: there is no environment wpi (unknown-environment)\n  there are: wip, production\n'
+  )
+})
+
+t.test('wrong usage ends with 2 and a hint', async (t) => {
+  t.match(await run(['deply', 'web']), { code: 2, err: /Did you mean deploy\?/ })
+  t.match(await run(['deploy', 'web', '--env', 'wip']), { code: 2, err: /--tag TAG or --digest/ })
+  t.match(await run(['deploy', 'web', '--env', 'wip', '--tag', 'a', '--offline', 'no']), {
+    code: 2,
+    err: /fail, skip/
+  })
+  t.match(await run(['environments']), { code: 2, err: /create/ })
+  t.match(await run(['apply', '-f', '-']), { code: 2, err: /--env NAME or --all-envs/ })
+  t.match(await run(['apply', '-f', '/does/not/exist', '--env', 'wip']), { code: 2, err: /cannot read/ })
+  t.match(await run(['--help']), { code: 0, out: /Usage: longshore/, err: '' })
+})
+
+t.test('an answer of something else is named as such', async (t) => {
+  standIn.on('GET /v1/environments', (response) => void response.end('<html>'))
+  t.match(await run(['environments', 'list']), { code: 7, err: /not understood/ })
+  const gone = await run(['environments', 'list'], { LONGSHORE_URL: 'http://127.0.0.1:1' })
+  t.match(gone, { code: 7, err: /cannot reach .* ECONNREFUSED[\s\S]*no request was sent/ })
+})
+
+t.test('a reader that goes away ends the command quietly', async (t) => {
+  const many = Array.from({ length: 20_000 }, (_, number) => ({
+    name: `e${String(number)}`,
+    createdAtMs: 0,
+    agents: 0
+  }))
+  standIn.on('GET /v1/environments', (response) => json(response, 200, many))
+  const env = { PATH: process.env['PATH'], LONGSHORE_URL: standIn.url, LONGSHORE_TOKEN: 'secret' }
+  const command = `'${process.execPath}' '${main}' environments list | head -n 1`
+  const ended = await new Promise<{ out: string; err: string }>((resolve) => {
+    execFile('sh', ['-c', command], { env }, (_error, out, err) => resolve({ out, err }))
+  })
+  t.same(ended, { out: 'ENVIRONMENT  AGENTS  CREATED\n', err: '' })
+})
+
+t.test('no command but its own loads the server or the schemas at the start', async (t) => {
+  const { out } = await run(['version'])
+  t.match(out, /^\d+\.\d+\.\d+\n$/)
+  const trace = await run(['version'], { NODE_DEBUG: 'esm' })
+  t.ok(trace.err.includes('node_modules/commander/'), 'the trace names what is loaded')
+  t.notMatch(trace.err, /node_modules\/(fastify|kysely|zod)\//)
+})
