@@ -1,0 +1,272 @@
+// The engine with a real store, a clock that is moved by hand, and hosts that answer as they are told: no sockets.
+import type {
+  Command,
+  CommandId,
+  DownMessage,
+  HelloMessage,
+  Inventory,
+  RunOutcome,
+  RunReport,
+  ServiceSpec
+} from '@longshore/protocol'
+import type { DeployRequest, StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
+import {
+  createDeployments,
+  type Deployments
+} from '../../../../packages/controller/src/engine/deployments.ts'
+import { createWriter, type Writer } from '../../../../packages/controller/src/engine/writer.ts'
+import type { Actor, AgentRow, Clock, Log, Store } from '../../../../packages/controller/src/ports.ts'
+import { agentOf } from '../core/deployment-scenes.ts'
+
+export const jenkins: Actor = {
+  kind: 'api-token',
+  id: 'tok_00000000000000000001',
+  name: 'jenkins',
+  address: '10.0.0.9'
+}
+
+/** Time stands still until it is moved. */
+export class HandClock implements Clock {
+  #nowMs = 1_700_000_000_000
+  readonly #timers = new Set<{ atMs: number; wake: () => void }>()
+
+  nowMs(): number {
+    return this.#nowMs
+  }
+  at(atMs: number, wake: () => void): () => void {
+    const timer = { atMs, wake }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+  get waiting(): number {
+    return this.#timers.size
+  }
+  /** Wakes whatever is due, earliest first. */
+  move(ms: number): void {
+    this.#nowMs += ms
+    const due = [...this.#timers].filter((timer) => timer.atMs <= this.#nowMs)
+    for (const timer of due.sort((a, b) => a.atMs - b.atMs)) {
+      if (this.#timers.delete(timer)) timer.wake()
+    }
+  }
+}
+
+const emptyInventory: Inventory = {
+  isEngineReachable: true,
+  containers: [],
+  diskFreeBytes: null,
+  diskTotalBytes: null,
+  load: null,
+  memoryFreeBytes: null
+}
+export const helloOf = (host: string, change: Partial<HelloMessage> = {}): HelloMessage => ({
+  type: 'hello',
+  agentVersion: '0.1.0',
+  hostName: host,
+  facts: {
+    os: 'debian',
+    kernel: '6.1',
+    architecture: 'x86_64',
+    engineVersion: null,
+    engineApiVersion: null,
+    imageStore: null,
+    cpus: 1,
+    memoryBytes: 1
+  },
+  policy: { state: 'absent', path: null, detail: '' },
+  inventory: emptyInventory,
+  marks: [],
+  runs: [],
+  clockSkewMs: 0,
+  ...change
+})
+
+const spec = {
+  image: { repository: 'api', tag: null, digest: null },
+  constraints: [],
+  replicas: 1,
+  stopGracePeriodMs: 10_000,
+  healthyTimeoutMs: null,
+  drainTimeoutMs: 0,
+  keepImages: 3,
+  update: {
+    parallelism: { unit: 'count', value: 1 },
+    delayMs: 0,
+    monitorMs: 0,
+    order: 'stop-first',
+    failureAction: 'rollback',
+    maxFailureRatio: 0
+  }
+} as unknown as ServiceSpec
+
+const agentRow = (host: string) =>
+  ({
+    id: agentOf(host),
+    environment: 'staging',
+    hostName: host,
+    thumbprint: host.repeat(43),
+    publicJwk: {},
+    encryptionJwk: {},
+    labels: {},
+    state: 'active',
+    stateReason: null,
+    joinToken: 'tok_00000000000000000001',
+    enrolledAtMs: 0,
+    lastSeenAtMs: null,
+    reportsUpTo: 0,
+    agentVersion: null,
+    facts: null,
+    policy: null,
+    clockSkewMs: null
+  }) as unknown as AgentRow
+
+export const furnish = (store: Store, hosts: string[]): Promise<void> =>
+  store.transaction(async (tx) => {
+    await tx.setInstallation('ins_00000000000000000001' as Parameters<typeof tx.setInstallation>[0])
+    await tx.insertEnvironment({ name: 'staging' as AgentRow['environment'], createdAtMs: 0 })
+    for (const host of hosts) await tx.putAgent(agentRow(host))
+    const service = 'api' as Parameters<typeof tx.insertSpec>[0]['service']
+    const environment = 'staging' as AgentRow['environment']
+    await tx.insertSpec({ service, environment, revision: 1, spec, appliedAtMs: 0, appliedBy: 'test' })
+  })
+
+export const requestFor = (change: Partial<DeployRequest> = {}): DeployRequest => ({
+  service: 'api' as DeployRequest['service'],
+  environment: 'staging' as DeployRequest['environment'],
+  what: { by: 'tag', tag: 'v1' },
+  recreate: false,
+  offline: 'fail',
+  replace: null,
+  ...change
+})
+
+/** What a host does with a command; undefined: it says nothing. */
+export type Behaviour = (host: string, command: Command) => RunOutcome | undefined
+
+/** One life of the controller over a store; the hosts outlive it. */
+export class EngineScene {
+  readonly store: Store
+  readonly clock: HandClock
+  readonly writer: Writer
+  readonly deployments: Deployments
+  readonly events: StreamEvent[] = []
+  /** `host kind` of every command, and `host cancel`, in the order in which they were sent. */
+  readonly sent: string[] = []
+  readonly faults: string[] = []
+  readonly connected = new Set<string>()
+  readonly #hosts: Hosts
+  #queue: (() => Promise<void>)[] = []
+  isDead = false
+
+  constructor(store: Store, hosts: Hosts, clock = new HandClock()) {
+    this.store = store
+    this.clock = clock
+    this.#hosts = hosts
+    this.writer = createWriter({ store, clock })
+    this.deployments = createDeployments({
+      store,
+      writer: this.writer,
+      clock,
+      random: { bytes: (count) => hosts.randomBytes(count) },
+      link: {
+        isConnected: (agent) => this.connected.has(agent),
+        send: (agent, messages) => this.#send(agent, messages),
+        close: () => {
+          throw new Error('no session is closed here')
+        }
+      },
+      signer: { sign: async (command) => JSON.stringify(command) },
+      publisher: { publish: (event) => this.events.push(event) },
+      settings: { lostAfterMs: 60_000, commandResendMs: 10_000 },
+      log: this.#log()
+    })
+  }
+
+  #log(): Log {
+    const fault = (fields: object, text: string) => this.faults.push(`${text} ${JSON.stringify(fields)}`)
+    return { debug: () => {}, info: () => {}, warn: fault, error: fault }
+  }
+
+  #send(agent: string, messages: DownMessage[]): boolean {
+    if (this.isDead || !this.connected.has(agent)) return false
+    const host = this.#hosts.nameOf(agent)
+    for (const message of messages) {
+      if (message.type === 'cancel') this.sent.push(`${host} cancel`)
+      if (message.type !== 'command') continue
+      const command = JSON.parse(message.jws) as Command
+      this.sent.push(`${host} ${command.body.kind}`)
+      this.#queue.push(() => this.#answer(host, command))
+    }
+    return true
+  }
+
+  async #answer(host: string, command: Command): Promise<void> {
+    const report = this.#hosts.execute(host, command)
+    if (this.isDead || !this.connected.has(agentOf(host))) return
+    await this.deployments.accepted(agentOf(host), command.id)
+    if (report !== undefined) await this.deployments.reported(agentOf(host), report)
+  }
+
+  async connect(host: string, change: Partial<HelloMessage> = {}): Promise<void> {
+    this.connected.add(agentOf(host))
+    await this.deployments.agentConnected(agentOf(host), helloOf(host, change))
+    for (const report of this.#hosts.reports(host)) await this.deployments.reported(agentOf(host), report)
+  }
+
+  async disconnect(host: string): Promise<void> {
+    this.connected.delete(agentOf(host))
+    await this.deployments.agentDisconnected(agentOf(host))
+  }
+
+  /** Lets everything happen that needs no time to pass. */
+  async settle(): Promise<void> {
+    for (let idle = 0; idle < 20; ) {
+      await this.writer.idle()
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      const work = this.#queue
+      this.#queue = []
+      for (const one of work) await one()
+      idle = work.length === 0 ? idle + 1 : 0
+    }
+  }
+}
+
+/** Hosts with their journals: a command is executed once, its report is kept. */
+export class Hosts {
+  readonly executed = new Map<CommandId, number>()
+  readonly #names: string[]
+  readonly #behaviour: Behaviour
+  readonly #reports = new Map<string, RunReport[]>()
+  #random = 0
+
+  constructor(names: string[], behaviour: Behaviour) {
+    this.#names = names
+    this.#behaviour = behaviour
+  }
+  nameOf(agent: string): string {
+    const name = this.#names.find((host) => agentOf(host) === agent)
+    if (name === undefined) throw new Error(`there is no agent ${agent}`)
+    return name
+  }
+  reports(host: string): RunReport[] {
+    return this.#reports.get(host) ?? []
+  }
+  execute(host: string, command: Command): RunReport | undefined {
+    const own = this.reports(host)
+    const known = own.find((report) => report.command === command.id)
+    if (known !== undefined) return known
+    const outcome = this.#behaviour(host, command)
+    if (outcome === undefined) return undefined
+    this.executed.set(command.id, (this.executed.get(command.id) ?? 0) + 1)
+    const report: RunReport = { command: command.id, number: own.length + 1, outcome, steps: [] }
+    this.#reports.set(host, [...own, report])
+    return report
+  }
+  /** Different at each call, the same in each run of the test. */
+  randomBytes(count: number): Uint8Array {
+    this.#random += 1
+    const bytes = new Uint8Array(count)
+    new DataView(bytes.buffer).setUint32(0, this.#random)
+    return bytes
+  }
+}
