@@ -29,6 +29,8 @@ export const problem = z.object({
   detail: z.string(),
   code: z.string(),
   known: z.array(z.string()).optional(),
+  /** Code `clock-skew`: the controller's time, a JWS of kind `time` bound to the refused assertion. */
+  time: z.string().optional(),
   /** Code `locked`: the deployment that holds the lock. */
   lock: z
     .object({ deployment: deploymentId, holder: z.string(), sinceMs: atMs, release: releaseNumber })
@@ -301,3 +303,11 @@ export type AgentEvent = z.infer<typeof agentEvent>
 export type StreamEvent = DeploymentEvent | AgentEvent
 
 export const serverInfo = z.object({ version: z.string(), installation: z.string(), nowMs: atMs })
+
+export const createEnvironment = z.object({ name: environmentName })
+/** Enrolment: a JWS each way, so that neither rests on the transport. */
+export const enrolRequest = z.object({ request: z.string() })
+export const enrolResponse = z.object({ answer: z.string() })
+/** Key announcements of the controller as JWS, oldest first. */
+export const keysView = z.object({ chain: z.array(z.string()) })
+export const healthView = z.object({ status: z.enum(['ok', 'stopping']) })
