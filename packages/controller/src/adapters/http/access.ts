@@ -1,0 +1,79 @@
+// Which right does a route ask for? Every route declares it in its config, or the server does not start. Reads the
+// bearer token once per request and leaves the decision to core/access.
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { ApiError } from '../../api/errors.ts'
+import type { Verb } from '../../api/schemas.ts'
+import { formatNeed, isAllowed, mayKnowEnvironment, type Need } from '../../core/access/permissions.ts'
+import type { Failures } from '../../engine/count-failures.ts'
+import type { Caller, Tokens } from '../../engine/tokens.ts'
+
+export type RouteAccess =
+  /** Anyone. */
+  | { kind: 'open'; because: string }
+  /** Any valid API token. */
+  | { kind: 'any-token' }
+  /** Checked before the handler, from the path. */
+  | {
+      kind: 'needs'
+      verb: Verb
+      of: (params: Record<string, string>) => { environment: string; service: string }
+    }
+  /** The handler answers only what the token may read. */
+  | { kind: 'filters'; verb: Verb }
+  /** The handler demands the verb once it knows the environment: from the body, or from what an id names. */
+  | { kind: 'demands'; verb: Verb }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: RouteAccess
+  }
+  interface FastifyRequest {
+    /** null where the route is open. */
+    caller: Caller | null
+  }
+}
+
+export const guardRoutes = (app: FastifyInstance, ports: { tokens: Tokens; failures: Failures }): void => {
+  app.decorateRequest('caller', null)
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.access === undefined) throw new TypeError(`the route ${url} declares no access`)
+  })
+  app.addHook('onRequest', async (request) => {
+    const access = request.routeOptions.config.access
+    if (access === undefined || access.kind === 'open') return
+    request.caller = await authenticate(ports, request)
+    if (access.kind !== 'needs') return
+    demand(request, { verb: access.verb, ...access.of(request.params as Record<string, string>) })
+  })
+}
+
+const authenticate = async (
+  { tokens, failures }: { tokens: Tokens; failures: Failures },
+  request: FastifyRequest
+): Promise<Caller> => {
+  failures.demandPatience(request.ip)
+  const [, token] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+  try {
+    if (token === undefined) throw new ApiError('unauthenticated', 'send `Authorization: Bearer TOKEN`')
+    return await tokens.authenticate(token, request.ip)
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'unauthenticated') failures.count(request.ip)
+    throw error
+  }
+}
+
+export const callerOf = (request: FastifyRequest): Caller => {
+  if (request.caller === null) throw new TypeError('an open route has no caller')
+  return request.caller
+}
+
+export const may = (request: FastifyRequest, need: Need): boolean => isAllowed(callerOf(request).allow, need)
+
+/** @throws ApiError `forbidden`, naming the permission that is missing */
+export const demand = (request: FastifyRequest, need: Need): void => {
+  if (!may(request, need)) throw new ApiError('forbidden', `the token lacks ${formatNeed(need)}`)
+}
+
+/** Names that the token may know of, for filters and for `known` in refusals. */
+export const knowable = (request: FastifyRequest, environments: readonly string[]): string[] =>
+  environments.filter((name) => mayKnowEnvironment(callerOf(request).allow, name))

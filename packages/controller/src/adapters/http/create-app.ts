@@ -1,0 +1,102 @@
+// The HTTP server: fastify with the API's schemas, access rules, problem bodies and the OpenAPI document made from
+// the same schemas. What each route does is in routes/; who listens where is main.ts's.
+import { readFileSync } from 'node:fs'
+import swagger from '@fastify/swagger'
+import { limits } from '@longshore/protocol'
+import { type FastifyInstance, fastify } from 'fastify'
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider
+} from 'fastify-type-provider-zod'
+import type { Failures } from '../../engine/count-failures.ts'
+import type { Deployments } from '../../engine/deployments.ts'
+import type { EventStream } from '../../engine/event-stream.ts'
+import type { Fleet } from '../../engine/fleet.ts'
+import type { Installation } from '../../engine/installation.ts'
+import type { Specs } from '../../engine/specs.ts'
+import type { Tokens } from '../../engine/tokens.ts'
+import type { Clock, Log } from '../../ports.ts'
+import { guardRoutes } from './access.ts'
+import { answerErrors } from './answer-errors.ts'
+import { createEventResponses, type EventResponses } from './event-response.ts'
+import { addAgentRoutes } from './routes/agents.ts'
+import { addDeploymentRoutes } from './routes/deployments.ts'
+import { addEnvironmentRoutes } from './routes/environments.ts'
+import { addEventRoutes } from './routes/events.ts'
+import { addOpenRoutes } from './routes/open.ts'
+import { addSpecRoutes } from './routes/specs.ts'
+import { addTokenRoutes } from './routes/tokens.ts'
+
+export type Services = {
+  tokens: Tokens
+  fleet: Fleet
+  specs: Specs
+  deployments: Deployments
+  failures: Failures
+  events: EventStream
+  installation: Installation
+  enrol(request: string, address: string): Promise<string>
+  isStopping(): boolean
+  clock: Clock
+  log: Log
+  version: string
+}
+export type HttpOptions = { trustedProxies: readonly string[]; tls?: { cert: string; key: string } }
+export type RouteScope = { app: App; services: Services; responses: EventResponses }
+export type App = ReturnType<typeof newApp>
+
+/** @param options.tls paths of PEM files */
+export const createApp = async (services: Services, options: HttpOptions): Promise<App> => {
+  const app = newApp(options)
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  answerErrors(app as unknown as FastifyInstance, services.log)
+  guardRoutes(app as unknown as FastifyInstance, services)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Longshore', version: services.version },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }]
+    },
+    transform: jsonSchemaTransform
+  })
+  const responses = createEventResponses()
+  const scope: RouteScope = { app, services, responses }
+  for (const add of [
+    addOpenRoutes,
+    addEnvironmentRoutes,
+    addTokenRoutes,
+    addAgentRoutes,
+    addSpecRoutes,
+    addDeploymentRoutes,
+    addEventRoutes
+  ]) {
+    add(scope)
+  }
+  app.addHook('preClose', async () => responses.endAll())
+  return app
+}
+
+const newApp = ({ trustedProxies, tls }: HttpOptions) => {
+  const common = {
+    bodyLimit: limits.maxBodyBytes,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    logger: false as const
+  }
+  const app =
+    tls === undefined
+      ? fastify(common)
+      : (fastify({ ...common, https: readPems(tls) }) as unknown as FastifyInstance)
+  return app.withTypeProvider<ZodTypeProvider>()
+}
+
+export const readPems = (tls: { cert: string; key: string }): { cert: Buffer; key: Buffer } => ({
+  cert: readFileSync(tls.cert),
+  key: readFileSync(tls.key)
+})

@@ -1,0 +1,119 @@
+// Deployments, releases and status. What a deployment does is the engine's; here only who may ask.
+import { deploymentId, environmentName, serviceName } from '@longshore/protocol'
+import type { FastifyRequest } from 'fastify'
+import * as z from 'zod'
+import { ApiError } from '../../../api/errors.ts'
+import {
+  type DeploymentView,
+  deploymentView,
+  deployRequest,
+  releaseView,
+  statusView
+} from '../../../api/schemas.ts'
+import { callerOf, demand, knowable, may } from '../access.ts'
+import type { RouteScope } from '../create-app.ts'
+
+const byId = z.object({ id: deploymentId })
+const ofService = z.object({ environment: environmentName.optional(), service: serviceName.optional() })
+const limit = z.coerce.number().int().min(1).max(1000).default(50)
+const isActive = z.stringbool().optional()
+
+type Named = { environment: string; service: string }
+export const mayRead = (request: FastifyRequest, { environment, service }: Named): boolean =>
+  may(request, { verb: 'read', environment, service })
+
+export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: RouteScope): void => {
+  /** Names the environments that exist, as far as the token may know them. */
+  const demandEnvironment = async (request: FastifyRequest, name: string | undefined): Promise<void> => {
+    const names = (await fleet.environments()).map((one) => one.name as string)
+    if (name === undefined || names.includes(name)) return
+    const known = knowable(request, names)
+    throw new ApiError('unknown-environment', `there is no environment ${name}`, { known })
+  }
+  const filterOf = async (request: FastifyRequest, query: z.infer<typeof ofService>) => {
+    await demandEnvironment(request, query.environment)
+    const { environment, service } = query
+    return { ...(environment && { environment }), ...(service && { service }) }
+  }
+  /** What the token may not read does not exist for it. */
+  const find = async (request: FastifyRequest, id: string): Promise<DeploymentView> => {
+    const view = await deployments.view(id)
+    if (mayRead(request, view)) return view
+    throw new ApiError('unknown-deployment', `there is no deployment ${id}`)
+  }
+  const filters = { access: { kind: 'filters' as const, verb: 'read' as const } }
+
+  app.post(
+    '/v1/deployments',
+    {
+      config: { access: { kind: 'demands', verb: 'deploy' } },
+      schema: { body: deployRequest, response: { 202: deploymentView } }
+    },
+    async (request, reply) => {
+      const { environment, service, what } = request.body
+      demand(request, { verb: what.by === 'rollback' ? 'rollback' : 'deploy', environment, service })
+      await demandEnvironment(request, environment)
+      reply.code(202)
+      return deployments.request(callerOf(request).actor, request.body)
+    }
+  )
+  app.get(
+    '/v1/deployments',
+    {
+      config: filters,
+      schema: {
+        querystring: ofService.extend({ limit, active: isActive }),
+        response: { 200: z.array(deploymentView) }
+      }
+    },
+    async (request) => {
+      const { limit: most, active } = request.query
+      const found = await deployments.list({ ...(await filterOf(request, request.query)), limit: 1000 })
+      return found
+        .filter(
+          (one) => mayRead(request, one) && (active === undefined || (one.phase !== 'ended') === active)
+        )
+        .slice(0, most)
+    }
+  )
+  app.get(
+    '/v1/deployments/:id',
+    {
+      config: { access: { kind: 'demands', verb: 'read' } },
+      schema: { params: byId, response: { 200: deploymentView } }
+    },
+    async (request) => find(request, request.params.id)
+  )
+  app.post(
+    '/v1/deployments/:id/cancel',
+    {
+      config: { access: { kind: 'demands', verb: 'cancel' } },
+      schema: { params: byId, response: { 202: deploymentView } }
+    },
+    async (request, reply) => {
+      const { environment, service, id } = await find(request, request.params.id)
+      demand(request, { verb: 'cancel', environment, service })
+      reply.code(202)
+      return deployments.cancel(callerOf(request).actor, id)
+    }
+  )
+  app.get(
+    '/v1/releases',
+    {
+      config: filters,
+      schema: { querystring: ofService.extend({ limit }), response: { 200: z.array(releaseView) } }
+    },
+    async (request) => {
+      const found = await deployments.releases({ ...(await filterOf(request, request.query)), limit: 1000 })
+      return found.filter((one) => mayRead(request, one)).slice(0, request.query.limit)
+    }
+  )
+  app.get(
+    '/v1/status',
+    { config: filters, schema: { querystring: ofService, response: { 200: z.array(statusView) } } },
+    async (request) => {
+      const found = await deployments.status(await filterOf(request, request.query))
+      return found.filter((one) => mayRead(request, one))
+    }
+  )
+}

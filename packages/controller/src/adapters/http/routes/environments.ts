@@ -1,0 +1,54 @@
+// Environments: listed as far as the token may know them, made, removed.
+import { environmentName } from '@longshore/protocol'
+import * as z from 'zod'
+import { createEnvironment, environmentView } from '../../../api/schemas.ts'
+import { callerOf, demand, knowable } from '../access.ts'
+import type { RouteScope } from '../create-app.ts'
+
+export const addEnvironmentRoutes = ({ app, services }: RouteScope): void => {
+  app.get(
+    '/v1/environments',
+    {
+      config: { access: { kind: 'filters', verb: 'read' } },
+      schema: { response: { 200: z.array(environmentView) } }
+    },
+    async (request) => {
+      const all = await services.fleet.environments()
+      const names = knowable(
+        request,
+        all.map((environment) => environment.name)
+      )
+      return all.filter((environment) => names.includes(environment.name))
+    }
+  )
+  app.post(
+    '/v1/environments',
+    {
+      config: { access: { kind: 'demands', verb: 'environments' } },
+      schema: { body: createEnvironment, response: { 201: environmentView } }
+    },
+    async (request, reply) => {
+      const { name } = request.body
+      demand(request, { verb: 'environments', environment: name, service: '*' })
+      reply.code(201)
+      return services.fleet.createEnvironment(callerOf(request).actor, name)
+    }
+  )
+  app.delete(
+    '/v1/environments/:environment',
+    {
+      config: {
+        access: {
+          kind: 'needs',
+          verb: 'environments',
+          of: ({ environment = '' }) => ({ environment, service: '*' })
+        }
+      },
+      schema: { params: z.object({ environment: environmentName }), response: { 204: z.null() } }
+    },
+    async (request, reply) => {
+      await services.fleet.removeEnvironment(callerOf(request).actor, request.params.environment)
+      return reply.code(204).send(null)
+    }
+  )
+}

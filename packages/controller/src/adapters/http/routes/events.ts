@@ -1,0 +1,111 @@
+// Live events: of one deployment until it has ended, and of everything that the token may read. A stream listens
+// before it takes its snapshot, so that nothing falls between the two; events repeated by this are harmless, each
+// says how things are, not what changed.
+import { deploymentId } from '@longshore/protocol'
+import * as z from 'zod'
+import { ApiError } from '../../../api/errors.ts'
+import type { AgentView, DeploymentView, StreamEvent } from '../../../api/schemas.ts'
+import { isAllowed } from '../../../core/access/permissions.ts'
+import { callerOf } from '../access.ts'
+import type { RouteScope, Services } from '../create-app.ts'
+import type { EventResponse } from '../event-response.ts'
+import { mayRead } from './deployments.ts'
+
+export const addEventRoutes = ({ app, services, responses }: RouteScope): void => {
+  app.get(
+    '/v1/deployments/:id/events',
+    {
+      config: { access: { kind: 'demands', verb: 'read' } },
+      schema: { params: z.object({ id: deploymentId }), produces: ['text/event-stream'] }
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const stream = holdBack(services, (event) => idOf(event) === id)
+      const snapshot = await services.deployments.view(id).catch(stream.giveUp)
+      if (!mayRead(request, snapshot)) {
+        stream.giveUp(new ApiError('unknown-deployment', `there is no deployment ${id}`))
+      }
+      const response = responses.begin(reply, stream.stop)
+      const at = new Date(services.clock.nowMs()).toISOString()
+      response.send({ type: 'deployment', at, deployment: snapshot })
+      if (snapshot.phase === 'ended') {
+        response.send({ type: 'ended', at, deployment: snapshot })
+        response.end()
+        return
+      }
+      stream.flow(response, { endsWithDeployment: true })
+    }
+  )
+  app.get(
+    '/v1/events',
+    {
+      config: { access: { kind: 'filters', verb: 'read' } },
+      schema: { produces: ['text/event-stream'] }
+    },
+    async (request, reply) => {
+      const isReadable = readableBy(callerOf(request).allow)
+      const stream = holdBack(services, isReadable)
+      const snapshot = await takeSnapshot(services).catch(stream.giveUp)
+      const response = responses.begin(reply, stream.stop)
+      for (const event of snapshot.filter(isReadable)) response.send(event)
+      stream.flow(response)
+    }
+  )
+}
+
+/** Events from now on, kept until there is a response to send them to. */
+const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolean) => {
+  let response: EventResponse | undefined
+  let isOneDeployment = false
+  const held: StreamEvent[] = []
+  const send = (to: EventResponse, event: StreamEvent): void => {
+    to.send(event)
+    if (event.type === 'ended' && isOneDeployment) to.end()
+  }
+  const stop = events.listen((event) => {
+    if (!isWanted(event)) return
+    if (response === undefined) held.push(event)
+    else send(response, event)
+  })
+  return {
+    stop,
+    giveUp: (error: unknown): never => {
+      stop()
+      throw error
+    },
+    flow: (to: EventResponse, options: { endsWithDeployment?: boolean } = {}): void => {
+      isOneDeployment = options.endsWithDeployment ?? false
+      response = to
+      for (const event of held.splice(0)) send(to, event)
+    }
+  }
+}
+
+const takeSnapshot = async ({ fleet, deployments, clock }: Services): Promise<StreamEvent[]> => {
+  const [agents, recent] = await Promise.all([fleet.agents(), deployments.list({ limit: 1000 })])
+  const at = new Date(clock.nowMs()).toISOString()
+  const ofAgent = (agent: AgentView): StreamEvent => ({ type: 'agent', at, agent })
+  const ofDeployment = (deployment: DeploymentView): StreamEvent => ({ type: 'deployment', at, deployment })
+  return [...agents.map(ofAgent), ...recent.filter((one) => one.phase !== 'ended').map(ofDeployment)]
+}
+
+const idOf = (event: StreamEvent): string | undefined => {
+  if (event.type === 'agent') return undefined
+  return event.type === 'deployment' || event.type === 'ended' ? event.deployment.id : event.id
+}
+
+/** Small events name only their deployment: whether it is readable was said by the last large one. */
+const readableBy = (allow: Parameters<typeof isAllowed>[0]): ((event: StreamEvent) => boolean) => {
+  const readable = new Set<string>()
+  return (event) => {
+    if (event.type === 'agent') {
+      return isAllowed(allow, { verb: 'read', environment: event.agent.environment, service: '*' })
+    }
+    if (event.type !== 'deployment' && event.type !== 'ended') return readable.has(event.id)
+    const { id, environment, service } = event.deployment
+    const isReadable = isAllowed(allow, { verb: 'read', environment, service })
+    if (isReadable && event.type === 'deployment') readable.add(id)
+    else readable.delete(id)
+    return isReadable
+  }
+}

@@ -1,0 +1,33 @@
+// Every setting of the controller, once: checked here, documented in docs/controller.md.
+import * as z from 'zod'
+
+/** Without a prefix length: one address. Names of proxy-addr (`loopback`, ...) are fine too. */
+const proxy = z
+  .string()
+  .regex(/^(?:loopback|linklocal|uniquelocal|[0-9a-fA-F:.]+(?:\/\d{1,3})?)$/, 'expected an address or a CIDR')
+
+export const initSettings = z.strictObject({ dataDir: z.string().min(1) })
+export type InitOptions = z.input<typeof initSettings>
+
+export const startSettings = z.strictObject({
+  dataDir: z.string().min(1),
+  /** HOST:PORT; port 0 lets the system choose. An IPv6 address stands in brackets. */
+  listen: z.string().default('127.0.0.1:7300').transform(parseListen),
+  trustedProxies: z.array(proxy).default([]),
+  /** Paths of PEM files; read again whenever they change. */
+  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+  /** A host whose session has been gone for this long during a switch is lost. */
+  lostAfterMs: z.int().min(1000).default(60_000)
+})
+export type StartOptions = z.input<typeof startSettings>
+
+function parseListen(text: string, context: z.RefinementCtx): { host: string; port: number } {
+  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text)
+  const port = Number(parts?.[3])
+  if (parts === null || port > 65_535) {
+    context.addIssue('expected HOST:PORT, for example 0.0.0.0:7300')
+    return z.NEVER
+  }
+  return { host: parts[1] ?? (parts[2] || '0.0.0.0'), port }
+}
