@@ -1,0 +1,74 @@
+// The writer: one change at a time, each audited, refused ones too.
+import t from 'tap'
+import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
+import { ApiError } from '../../../../packages/controller/src/api/errors.ts'
+import { createWriter } from '../../../../packages/controller/src/engine/writer.ts'
+import type { EnvironmentRow } from '../../../../packages/controller/src/ports.ts'
+import { HandClock, jenkins } from './engine-scene.ts'
+
+const note = {
+  actor: jenkins,
+  action: 'environment.create',
+  subject: 'staging',
+  request: { name: 'staging' }
+}
+const row = { name: 'staging', createdAtMs: 1 } as EnvironmentRow
+
+t.test(
+  'runs changes in the order in which they were asked for, each after what followed from the one before',
+  async (t) => {
+    const store = await openStore({ path: ':memory:' })
+    const writer = createWriter({ store, clock: new HandClock() })
+    const course: string[] = []
+    const one = (name: string) =>
+      writer.step(
+        async (tx) => {
+          course.push(`${name} works`)
+          await tx.environments()
+        },
+        () => course.push(`${name} committed`)
+      )
+    await Promise.all([one('first'), one('second')])
+    t.same(course, ['first works', 'first committed', 'second works', 'second committed'])
+    await store.close()
+  }
+)
+
+t.test('writes the audit row with the change', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const clock = new HandClock()
+  const writer = createWriter({ store, clock })
+  await writer.change(note, (tx) => tx.insertEnvironment(row))
+  const { actor, ...rest } = note
+  const whole = {
+    ...rest,
+    atMs: clock.nowMs(),
+    actorKind: actor.kind,
+    actorId: actor.id,
+    actorName: 'jenkins'
+  }
+  t.same(await store.audit({ limit: 10 }), [{ ...whole, address: '10.0.0.9', outcome: 'ok' }])
+  await store.close()
+})
+
+t.test('keeps nothing of a refused change but its audit row, and goes on', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const writer = createWriter({ store, clock: new HandClock() })
+  const refused = writer.change(note, async (tx) => {
+    await tx.insertEnvironment(row)
+    throw new ApiError('in-use', 'no')
+  })
+  const broken = writer.change(note, async () => {
+    throw new TypeError('a fault')
+  })
+  await t.rejects(refused, { code: 'in-use' })
+  await t.rejects(broken, TypeError)
+  t.same(await store.environments(), [])
+  t.same(
+    (await store.audit({ limit: 10 })).map(({ outcome }) => outcome),
+    ['internal', 'in-use']
+  )
+  await writer.change(note, (tx) => tx.insertEnvironment(row))
+  t.equal((await store.environments()).length, 1)
+  await store.close()
+})
