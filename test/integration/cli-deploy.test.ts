@@ -286,3 +286,20 @@ t.test('on a terminal the hosts are redrawn in place and the cursor comes back',
   t.ok(out.lastIndexOf('\u001b[?25h') > out.lastIndexOf('\u001b[?25l'), 'the cursor is back')
   t.match(out, /HOST +STATE +SERVING/)
 })
+
+t.test('a cancel that comes too late tells how the deployment ended', async (t) => {
+  const standIn = await withStandIn(t)
+  standIn.on(`POST /v1/deployments/${id}/cancel`, (response) =>
+    problem(response, 409, 'already-ended', 'the deployment has ended')
+  )
+  standIn.on(`GET /v1/deployments/${id}`, (response) => json(response, 200, endedAs('succeeded')))
+  standIn.on(events, (response) => {
+    openEvents(response)
+    sendEvent(response, { type: 'deployment', at, deployment: endedAs('succeeded') })
+    response.end()
+  })
+  const { code, out, err } = await run(standIn.url, ['cancel', id]).ended
+  t.equal(code, 0, err)
+  t.match(out, /^succeeded: web in staging/)
+  t.match(err, /has ended/)
+})

@@ -65,5 +65,5 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 /** A snapshot of a deployment that has ended says as much as its `ended` event. */
 function endOf(event: DeploymentEvent): DeploymentView | null {
   if (event.type === 'ended') return event.deployment
-  return event.type === 'deployment' && event.deployment.outcome !== null ? event.deployment : null
+  return event.type === 'deployment' && event.deployment.phase === 'ended' ? event.deployment : null
 }

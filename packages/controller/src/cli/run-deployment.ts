@@ -90,12 +90,15 @@ function writeEnd(context: CliContext, format: OutputFormat, asked: Asked, end: 
 function writeFailure(context: CliContext, format: OutputFormat, asked: Asked, error: unknown): ExitCode {
   const code = exitCodeOfError(error)
   context.stderr.write(renderError(error))
-  if (error instanceof CliError && error.code !== 'unreachable' && code === exitCodes.unknown) {
+  const isRequest = asked.service !== null
+  if (isRequest && error instanceof CliError && error.code !== 'unreachable' && code === exitCodes.unknown) {
     context.stderr.write(
       `  the request may have been accepted all the same; look with: longshore deployments\n`
     )
   }
   if (format === 'text' || code === exitCodes.usage || code === exitCodes.denied) return code
+  // what is refused to attach or cancel is not that deployment's outcome
+  if (!isRequest && code === exitCodes.refused) return code
   const problem = error instanceof ProblemError ? error.problem : null
   const reason = error instanceof Error ? error.message : String(error)
   const outcome = code === exitCodes.refused ? 'refused' : 'unknown'

@@ -1,6 +1,8 @@
 // `longshore cancel`: cancels a deployment and waits until its hosts are back.
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
+import { ProblemError } from '../cli-errors.ts'
+import { formatText } from '../format-values.ts'
 import type { WaitFlags } from '../run-deployment.ts'
 import { addWaitOptions } from '../wait-options.ts'
 
@@ -17,7 +19,11 @@ export function addCancel(program: Command, context: CliContext): void {
       self.optsWithGlobals<WaitFlags>(),
       asked,
       async (client, signal) => {
-        await client.cancel(id, signal)
+        await client.cancel(id, signal).catch((error: unknown) => {
+          // too late: it has an outcome, and that is what this command then tells
+          if (!(error instanceof ProblemError) || error.problem.code !== 'already-ended') throw error
+          context.stderr.write(`${formatText(error.message)}\n`)
+        })
         return client.deployment(id, signal)
       }
     )
