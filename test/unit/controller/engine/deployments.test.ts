@@ -190,6 +190,57 @@ t.test('sends a command again until it is answered, and all of it in a new sessi
   await close(scene)
 })
 
+t.test('sends a command again to a host that does not answer, or is busy', async (t) => {
+  const { scene, store } = await openScene(['a'])
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  await scene.pause()
+  t.same(scene.sent, ['a resolve'])
+  scene.clock.move(9999)
+  await scene.pause()
+  t.same(scene.sent, ['a resolve'])
+  scene.clock.move(1)
+  await scene.pause()
+  t.same(scene.sent, ['a resolve', 'a resolve'])
+  const [row] = await store.outbox({ deployment: id })
+  if (row === undefined) throw new Error('no command is owed')
+  const busy = { type: 'refused', command: row.command, code: 'busy', detail: 'four runs already' } as const
+  await scene.deployments.refused(agentOf('a'), busy)
+  t.equal((await scene.deployments.view(id)).phase, 'requested', 'busy decides nothing')
+  scene.clock.move(10_000)
+  await scene.settle()
+  t.equal((await scene.deployments.view(id)).outcome, 'succeeded')
+  t.equal(scene.sent.filter((line) => line === 'a resolve').length, 3)
+  await close(scene)
+})
+
+t.test('ends with the reason of a host that refuses by its policy', async (t) => {
+  const { scene, store } = await openScene(['a'], () => undefined)
+  const { id } = await scene.deployments.request(
+    jenkins,
+    requestFor({ what: { by: 'digest', digest: digestOf('7') } })
+  )
+  await scene.pause()
+  const [row] = await store.outbox({ deployment: id })
+  if (row === undefined) throw new Error('no command is owed')
+  const refusal = {
+    type: 'refused',
+    command: row.command,
+    code: 'policy',
+    detail: 'api is not on the list'
+  } as const
+  await scene.deployments.refused(agentOf('a'), refusal)
+  const view = await scene.deployments.view(id)
+  t.equal(view.outcome, 'refused')
+  t.equal(
+    view.reason,
+    'not ready: host a: refused (policy): api is not on the list; no container was stopped'
+  )
+  t.match(await store.audit({ limit: 1 }), [
+    { action: 'report.stage', outcome: 'refused:policy', actorName: 'a' }
+  ])
+  await close(scene)
+})
+
 t.test('judges a silent host lost, ends mixed, and believes its late return', async (t) => {
   let isGone = true
   const { scene, store } = await openScene(['a', 'b'], (host, command) =>

@@ -218,6 +218,14 @@ export class EngineScene {
     await this.deployments.agentDisconnected(agentOf(host))
   }
 
+  /** Lets the engine do all that needs no time to pass, while the hosts say nothing. */
+  async pause(): Promise<void> {
+    for (let round = 0; round < 20; round += 1) {
+      await this.writer.idle()
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+  }
+
   /** Lets everything happen that needs no time to pass. */
   async settle(): Promise<void> {
     for (let idle = 0; idle < 20; ) {
