@@ -32,6 +32,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
   let toldAtMs = Number.NEGATIVE_INFINITY
   let isLooking = false
   let hasChanged = false
+  let toldContainers = ''
 
   const wakeIn = (delayMs: number): void => {
     cancel()
@@ -40,11 +41,15 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
   const tellNow = async (): Promise<void> => {
     if (tell === undefined) return
     isLooking = true
+    const isPaced = !hasChanged
     hasChanged = false
     toldAtMs = clock.monotonicMs()
     const inventory = await look()
     isLooking = false
-    tell?.(inventory)
+    // an engine that is away calls back every second without anything to tell
+    const containers = JSON.stringify([inventory.isEngineReachable, inventory.containers])
+    if (isPaced || containers !== toldContainers) tell?.(inventory)
+    toldContainers = containers
     if (tell !== undefined) wakeIn(hasChanged ? minGapMs : paceMs)
   }
   const look = async (): Promise<Inventory> => {

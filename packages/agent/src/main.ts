@@ -1,2 +1,168 @@
 #!/usr/bin/env node
-console.log('x')
+// longshore-agent: reads the settings, puts the adapters together, ends with an exit code that means something.
+import { randomBytes } from 'node:crypto'
+import os from 'node:os'
+import { join } from 'node:path'
+import packageJson from '../package.json' with { type: 'json' }
+import { createClock } from './adapters/clock.ts'
+import { lockDataDir } from './adapters/data-lock.ts'
+import { createDockerClient } from './adapters/docker/client.ts'
+import { createCredentials } from './adapters/docker/credentials.ts'
+import { createEngine } from './adapters/docker/engine.ts'
+import { createHostChecks } from './adapters/docker/host-checks.ts'
+import { createContainerWatch } from './adapters/docker/watch.ts'
+import { measureFacts, measureUsage } from './adapters/host-facts.ts'
+import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
+import { readJoinToken } from './adapters/join-token.ts'
+import { openJournal } from './adapters/journal.ts'
+import { openKeys, prepareDataDir, readIdentity, writeIdentity } from './adapters/key-files.ts'
+import { createLog } from './adapters/log.ts'
+import { createPolicySource } from './adapters/policy-file.ts'
+import { trustCas } from './adapters/trusted-cas.ts'
+import { createDial } from './adapters/ws.ts'
+import { apiMinorOf, expressRequest } from './core/express-request.ts'
+import { enrol } from './enrol.ts'
+import { AgentExit, exitCodes } from './exit-codes.ts'
+import { createInventoryWatch } from './inventory.ts'
+import { openRegistration } from './registration.ts'
+import { runAgent } from './run-agent.ts'
+import { type BuildRequest, createRuns } from './runs.ts'
+import { describeUsage, readInvocation, type Settings, SettingsError } from './settings.ts'
+
+type AgentLog = ReturnType<typeof createLog>
+
+const main = async (): Promise<void> => {
+  // options may hold a join token: from here on they are in no process list
+  process.title = 'longshore-agent'
+  const host = { name: os.hostname(), homeDir: os.homedir() }
+  const invocation = readInvocation(process.argv.slice(2), process.env, host)
+  if (invocation.kind === 'help') return void process.stdout.write(describeUsage())
+  if (invocation.kind === 'version') return void process.stdout.write(`${packageJson.version}\n`)
+  const { settings } = invocation
+  const log = createLog(settings.logLevel)
+  process.once('uncaughtException', (error) => endFor(error, log))
+  process.once('unhandledRejection', (error) => endFor(error, log))
+  try {
+    await live(settings, log, stopOnSignal(log))
+    log.info({}, 'stopped')
+    process.exit(exitCodes.stopped.code)
+  } catch (error) {
+    endFor(error, log)
+  }
+}
+
+/** As process 1 a signal without a handler is ignored by the kernel, so both are handled. */
+const stopOnSignal = (log: AgentLog): AbortSignal => {
+  const stopping = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) process.exit(exitCodes.stopped.code)
+      log.info({ signal: name }, 'stopping')
+      stopping.abort()
+    })
+  }
+  return stopping.signal
+}
+
+const live = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
+  await prepareDataDir(settings.dataDir)
+  const unlock = lockDataDir(settings.dataDir)
+  try {
+    await connectParts(settings, log, signal)
+  } catch (error) {
+    // what a stop interrupted while it was waiting is no failure
+    if (!signal.aborted || error !== signal.reason) throw error
+  } finally {
+    unlock()
+  }
+}
+
+const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
+  const { dataDir, controllerUrl, hostName } = settings
+  const clock = createClock()
+  const tls = controllerUrl.protocol === 'https:' ? trustCas(settings.caFile) : null
+  const ask = createControllerClient(controllerUrl, tls)
+  const askEngine = createEngineClient(settings.dockerHost)
+  const keys = await openKeys(dataDir)
+  let measured = await measureFacts(askEngine)
+  const network = { ask, clock, log, randomBytes, random: Math.random }
+  const registration = await openRegistration(
+    {
+      ask,
+      log,
+      enrol: async () =>
+        enrol(
+          network,
+          {
+            token: await readJoinToken(settings),
+            hostName,
+            labels: settings.labels,
+            facts: measured.facts,
+            ...keys
+          },
+          signal
+        ),
+      save: (identity) => writeIdentity(dataDir, identity)
+    },
+    await readIdentity(dataDir)
+  )
+  const docker = createDockerClient(settings.dockerHost)
+  const engine = createEngine(
+    docker,
+    createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
+  )
+  const watch = createContainerWatch(docker, engine, clock, () => registration.identity().installation)
+  const policy = createPolicySource(settings.policyFile)
+  const measure = () => measureUsage([...(measured.dataRoot === null ? [] : [measured.dataRoot]), dataDir])
+  const buildRequest: BuildRequest = (input) =>
+    expressRequest(input, apiMinorOf(measured.facts.engineApiVersion))
+  await runAgent(
+    {
+      ...network,
+      dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
+      signing: keys.signing,
+      version: packageJson.version,
+      hostName,
+      registration,
+      facts: () => measured.facts,
+      refreshFacts: () => {
+        void measureFacts(askEngine).then((next) => {
+          measured = next
+        })
+      },
+      policy,
+      inventory: createInventoryWatch({ watch, measure, clock, log }),
+      openRuns: async (reporter) =>
+        createRuns(
+          {
+            engine,
+            host: createHostChecks(),
+            journal: openJournal(join(dataDir, 'journal.sqlite')),
+            clock,
+            policy
+          },
+          { minFreeBytes: settings.minFreeBytes, buildRequest },
+          reporter
+        )
+    },
+    signal
+  )
+  watch.stop()
+}
+
+/** Says why and ends. Docker's open streams would keep the process for ever. */
+const endFor = (error: unknown, log: AgentLog | null): never => {
+  const exit = toExit(error)
+  if (log === null) process.stderr.write(`longshore-agent: ${exit.message}\n`)
+  else log.fatal({ err: exit.code === 'failed' ? error : undefined, exit: exit.code }, exit.message)
+  process.exit(exit.exitCode)
+}
+
+const toExit = (error: unknown): AgentExit => {
+  if (error instanceof AgentExit) return error
+  if (error instanceof SettingsError)
+    return new AgentExit('settings', error.problems.join('\nlongshore-agent: '))
+  return new AgentExit('failed', error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+main().catch((error: unknown) => endFor(error, null))

@@ -92,7 +92,17 @@ export const createReporter = (ports: Ports): Reporter => {
     reported(report) {
       // progress that came after its report would show a run that has ended as under way
       latest.delete(report.command)
-      sendDue()
+      if (
+        ports
+          .runs()
+          .unacknowledged()
+          .some((kept) => kept.number === report.number)
+      ) {
+        sentAtMs.delete(report.number)
+        return sendDue()
+      }
+      // acknowledged long ago, and asked for again: by a controller that was restored from a backup
+      sending = sending.then(() => outlet && sendOne(report, outlet))
     },
     attach(next) {
       cancelResend()
