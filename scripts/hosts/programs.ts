@@ -97,19 +97,21 @@ export const startController = async (options: ControllerOptions, token: string)
     return started
   }
   const cli: Controller['cli'] = (...args) => runCli(args, env)
-  return addTo(await makeDaemon(launch), {
+  const daemon = await makeDaemon(launch)
+  const cliJson: Controller['cliJson'] = async <T>(...args: string[]) => {
+    const { exitCode, stdout, stderr } = await cli(...args, '--output', 'json')
+    try {
+      return { exitCode, document: JSON.parse(stdout) as T, stderr }
+    } catch (cause) {
+      throw new Error(`longshore ${args.join(' ')} ended with ${exitCode}: ${stdout}${stderr}`, { cause })
+    }
+  }
+  return addTo<Omit<Controller, keyof Daemon>>(daemon, {
     url,
     dataFolder: options.dataFolder,
     token,
     cli,
-    cliJson: async <T>(...args: string[]) => {
-      const { exitCode, stdout, stderr } = await cli(...args, '--output', 'json')
-      try {
-        return { exitCode, document: JSON.parse(stdout) as T, stderr }
-      } catch (cause) {
-        throw new Error(`longshore ${args.join(' ')} ended with ${exitCode}: ${stdout}${stderr}`, { cause })
-      }
-    },
+    cliJson,
     startCli: (...args) =>
       startProcess({
         name: `longshore ${args.join(' ')}`,
@@ -123,7 +125,8 @@ export const startController = async (options: ControllerOptions, token: string)
 /** Starts an agent; resolves when its process runs. */
 export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   mkdirSync(options.dataFolder, { recursive: true })
-  const [file, ...args] = [...(options.enter ?? []), process.execPath, agentMain] as [string, ...string[]]
+  const [file, ...args] = [...(options.enter ?? []), process.execPath, agentMain]
+  if (file === undefined) throw new RangeError('an empty command line')
   const launch = (more: Record<string, string>): Promise<RunningProcess> =>
     startProcess({
       name: `agent ${options.name}`,
