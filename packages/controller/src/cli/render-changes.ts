@@ -5,7 +5,10 @@ import { formatText } from './format-values.ts'
 import type { Colors } from './state-colors.ts'
 
 export function renderChanges(answer: ApplyAnswer, isDryRun: boolean, colors: Colors): string {
-  return `${renderHead(answer, isDryRun, colors)}\n${answer.changes.map((change) => renderChange(change, colors)).join('')}`
+  return `${renderHead(answer, isDryRun, colors)}\n${answer.changes
+    .flatMap(splitWhole)
+    .map((change) => renderChange(change, colors))
+    .join('')}`
 }
 
 function renderHead(
@@ -23,6 +26,15 @@ function renderChange({ path, before, after }: SpecChange, colors: Colors): stri
   if (isAbsent(before)) return `${colors.green(`  + ${name}: ${formatValue(after)}`)}\n`
   if (isAbsent(after)) return `${colors.red(`  - ${name}: ${formatValue(before)}`)}\n`
   return `${colors.yellow(`  ~ ${name}: ${formatValue(before)} -> ${formatValue(after)}`)}\n`
+}
+
+/** A new service arrives as one change of the whole spec: shown key by key, without the keys that say nothing. */
+function splitWhole(change: SpecChange): SpecChange[] {
+  const { path, before, after } = change
+  if (path !== '' || !isAbsent(before) || typeof after !== 'object' || after === null) return [change]
+  return Object.entries(after)
+    .filter(([, value]) => !['null', '[]', '{}', 'false'].includes(JSON.stringify(value)))
+    .map(([key, value]) => ({ path: key, before, after: value }))
 }
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null
