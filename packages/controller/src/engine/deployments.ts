@@ -30,7 +30,7 @@ import {
 } from '../ports.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
-import { listReleases, listStatus } from './list-status.ts'
+import { type HostKnowledge, listReleases, listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
 import { describeRequest, requireUnlocked } from './request-deployment.ts'
@@ -87,7 +87,7 @@ export type Deployments = {
 }
 
 export const createDeployments = (ports: DeploymentsPorts): Deployments => {
-  const { store, writer, clock, random, link, settings, log } = ports
+  const { store, writer, clock, link, log } = ports
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox })
   const hearing = createAgentHearing({ writer, clock, driver, outbox, log })
@@ -96,57 +96,19 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     isConnected: (agent: AgentId) => link.isConnected(agent),
     inventoryOf: (agent: AgentId) => inventories.get(agent)
   }
-
-  const requestIn = async (tx: Tx, actor: Actor, request: DeployRequest): Promise<Committed> => {
-    const { environment, service, what } = request
-    const id = formatId<DeploymentId>('dep', random.bytes(13))
-    const nowMs = clock.nowMs()
-    const counters = await tx.counters(environment, service)
-    const context = { tx, id, nowMs, counters, lostAfterMs: settings.lostAfterMs, ...hosts }
-    const requested = await describeRequest(request, context)
-    await lockService(tx, request, { deployment: id, holder: actor.name, sinceMs: nowMs })
-    const generation = counters.generation + 1
-    await tx.putCounters(environment, service, { ...counters, generation })
-    const row = {
-      id,
-      service,
-      environment,
-      what,
-      phase: 'requested',
-      outcome: null,
-      release: requested.release,
-      generation,
-      requestedBy: actor.name,
-      requestedAtMs: nowMs,
-      endedAtMs: null
-    } as const
-    return driver.begin(tx, row, requested, actor)
-  }
-  const cancelIn = async (tx: Tx, actor: Actor, id: string): Promise<Committed | DeploymentRow> => {
-    const row = await requireDeployment(tx, id)
-    if (row.phase === 'ended') throw new ApiError('already-ended', `${id} has ended: ${row.outcome}`)
-    const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
-    return (await driver.step(tx, id, event)) ?? row
-  }
-  const restartIn = async (tx: Tx): Promise<(Committed | undefined)[]> => {
-    const committed: (Committed | undefined)[] = []
-    for (const { id } of await tx.deployments({ isEnded: false })) {
-      committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
-    }
-    return committed
-  }
+  const inside: Inside = { ...ports, driver, hosts }
 
   return {
     request: async (actor, request) => {
       const subject = `${request.environment}/${request.service}`
       const note = { actor, action: 'deployment.request', subject, request }
-      const work = (tx: Tx) => requestIn(tx, actor, request)
+      const work = (tx: Tx) => requestIn(tx, inside, actor, request)
       const { after } = await writer.change(note, work, (committed) => driver.follow([committed]))
       return driver.view(after)
     },
     cancel: async (actor, id) => {
       const note = { actor, action: 'deployment.cancel', subject: id, request: {} }
-      const work = (tx: Tx) => cancelIn(tx, actor, id)
+      const work = (tx: Tx) => cancelIn(tx, inside, actor, id)
       const done = await writer.change(note, work, (result) => {
         if ('after' in result) driver.follow([result])
       })
@@ -173,7 +135,7 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     },
     reported: hearing.reported,
     start: async () => {
-      await writer.step(restartIn, driver.follow)
+      await writer.step((tx) => restartIn(tx, inside), driver.follow)
     },
     stop: async () => {
       driver.stop()
@@ -181,6 +143,63 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
       await writer.idle()
     }
   }
+}
+
+/** What the work inside a transaction needs beside it. */
+type Inside = Pick<DeploymentsPorts, 'clock' | 'random' | 'settings'> & {
+  driver: Driver
+  hosts: HostKnowledge
+}
+
+const requestIn = async (
+  tx: Tx,
+  { clock, random, settings, hosts, driver }: Inside,
+  actor: Actor,
+  request: DeployRequest
+): Promise<Committed> => {
+  const { environment, service, what } = request
+  const id = formatId<DeploymentId>('dep', random.bytes(13))
+  const nowMs = clock.nowMs()
+  const counters = await tx.counters(environment, service)
+  const context = { tx, id, nowMs, counters, lostAfterMs: settings.lostAfterMs, ...hosts }
+  const requested = await describeRequest(request, context)
+  await lockService(tx, request, { deployment: id, holder: actor.name, sinceMs: nowMs })
+  const generation = counters.generation + 1
+  await tx.putCounters(environment, service, { ...counters, generation })
+  const row = {
+    id,
+    service,
+    environment,
+    what,
+    phase: 'requested',
+    outcome: null,
+    release: requested.release,
+    generation,
+    requestedBy: actor.name,
+    requestedAtMs: nowMs,
+    endedAtMs: null
+  } as const
+  return driver.begin(tx, row, requested, actor)
+}
+
+const cancelIn = async (
+  tx: Tx,
+  { clock, driver }: Inside,
+  actor: Actor,
+  id: string
+): Promise<Committed | DeploymentRow> => {
+  const row = await requireDeployment(tx, id)
+  if (row.phase === 'ended') throw new ApiError('already-ended', `${id} has ended: ${row.outcome}`)
+  const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
+  return (await driver.step(tx, id, event)) ?? row
+}
+
+const restartIn = async (tx: Tx, { clock, driver }: Inside): Promise<(Committed | undefined)[]> => {
+  const committed: (Committed | undefined)[] = []
+  for (const { id } of await tx.deployments({ isEnded: false })) {
+    committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
+  }
+  return committed
 }
 
 /** The database grants the lock; whoever loses the race is told who won it. */
