@@ -1,5 +1,5 @@
 // `command` (down): one signed instruction to one agent. The command itself is a JWS by the controller (typ
-// `longshore-command+jwt`), kept as evidence; this message only carries it. Its claims are strict: a field that
+// `longshore-command+jws`), kept as evidence; this message only carries it. Its claims are strict: a field that
 // the agent does not know inside a signed body is refused, never ignored.
 import * as z from 'zod'
 import {

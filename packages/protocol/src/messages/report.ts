@@ -93,7 +93,7 @@ export const runReport = z.object({
 })
 export type RunReport = z.infer<typeof runReport>
 
-/** The same content as `report`, signed by the agent (typ `longshore-receipt+jwt`): evidence for the audit. */
+/** The same content as `report`, signed by the agent (typ `longshore-receipt+jws`): evidence for the audit. */
 export const reportMessage = z.object({ type: z.literal('report'), jws: z.string().max(256 * 1024) })
 export type ReportMessage = z.infer<typeof reportMessage>
 
