@@ -205,5 +205,9 @@ t.test('never throws, always ends, never says anything untrue, and replays to th
     }),
     { numRuns: 1000 }
   )
-  t.same([...outcomes].sort(), ['cancelled', 'mixed', 'refused', 'reverted', 'succeeded'], 'every end was reached')
+  t.same(
+    [...outcomes].sort(),
+    ['cancelled', 'mixed', 'refused', 'reverted', 'succeeded'],
+    'every end was reached'
+  )
 })
