@@ -88,12 +88,12 @@ export const readRestart = (cursor: Cursor): ServiceSpec['restart'] =>
 /** Without a driver the engine's own default is used, with these options. */
 export const readLogging = (cursor: Cursor): ServiceSpec['logging'] => {
   const { driver, options } = fieldsOf(cursor, loggingKeys)
-  const texts: Record<string, string> = {}
+  const texts = new Map<string, string>()
   if (options !== undefined) {
     if (options.node.kind !== 'map') complain(options, 'expected a map', 'wrong-type')
-    for (const [key, child] of childrenOf(options)) texts[key] = isNull(child) ? '' : readText(child)
+    for (const [key, child] of childrenOf(options)) texts.set(key, isNull(child) ? '' : readText(child))
   }
-  return { driver: driver === undefined ? '' : readText(driver), options: texts }
+  return { driver: driver === undefined ? '' : readText(driver), options: Object.fromEntries(texts) }
 }
 
 export const readHealthcheck = (cursor: Cursor): HealthcheckSpec => {

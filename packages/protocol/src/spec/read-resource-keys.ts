@@ -24,6 +24,10 @@ export const readUlimits = (cursor: Cursor): ServiceSpec['ulimits'] => {
   const ulimits: ServiceSpec['ulimits'] = {}
   if (cursor.node.kind !== 'map') fieldsOf(cursor, [])
   for (const [name, child] of childrenOf(cursor)) {
+    if (!/^[a-z]+$/.test(name)) {
+      complain(child, 'expected the name of a limit like nofile')
+      continue
+    }
     if (child.node.kind !== 'map') {
       const both = readInteger(child, { min: -1, max: maxUlimit })
       ulimits[name] = { soft: both, hard: both }

@@ -1,6 +1,6 @@
 // Keys that say how a service is brought to its hosts: `deploy` and `x-longshore`.
 import { maxReplicas } from '../limits.ts'
-import { parseAmount } from './parse-units.ts'
+import { parseAmount, parseDuration } from './parse-units.ts'
 import { readDuration } from './read-container-keys.ts'
 import { readResources } from './read-resource-keys.ts'
 import {
@@ -94,12 +94,12 @@ const readPlacement = (cursor: Cursor): Constraint[] => {
 }
 
 const parseConstraint = (text: string): Constraint => {
-  const match = /^\s*([A-Za-z.]*?)\.?([A-Za-z0-9_./-]+)\s*(==|!=)\s*(\S.*?)\s*$/.exec(text)
   const own = /^\s*node\.labels\.([A-Za-z0-9_./-]{1,63})\s*(==|!=)\s*(\S.*?)\s*$/.exec(text)
   if (own?.[1] !== undefined && own[3] !== undefined) {
     return { label: own[1], operator: own[2] === '!=' ? '!=' : '==', value: own[3] }
   }
-  if (match !== null) throw new ValueError('only node.labels.NAME can be compared', 'not-supported')
+  if (/^\s*[\w.]+\s*[=!]=/.test(text))
+    throw new ValueError('only node.labels.NAME can be compared', 'not-supported')
   throw new ValueError('expected node.labels.NAME == VALUE or node.labels.NAME != VALUE')
 }
 
@@ -145,11 +145,13 @@ export const readLongshore = (cursor: Cursor, ports: ServiceSpec['ports']): Part
   }
 }
 
-const readPositive = (cursor: Cursor): number => {
-  const duration = readDuration(cursor)
-  if (duration === 0 && cursor.problems.isEmpty) complain(cursor, 'must be longer than 0')
+const parsePositive = (text: string): number => {
+  const duration = parseDuration(text)
+  if (duration === 0) throw new ValueError('must be longer than 0')
   return duration
 }
+
+const readPositive = (cursor: Cursor): number => parseWith(cursor, parsePositive, 1)
 
 const readProbe = (cursor: Cursor, ports: ServiceSpec['ports']): ProbeSpec | null => {
   const { http, tcp, interval, timeout } = fieldsOf(cursor, probeKeys)

@@ -162,17 +162,25 @@ export const readGpus = (cursor: Cursor): ServiceSpec['gpus'] => {
   return readDeviceRequests(cursor)
 }
 
-/** The list under `gpus` and `deploy.resources.reservations.devices`. */
+/** The list under `gpus` and `deploy.resources.reservations.devices`. The same entry twice, as after a merge, is one. */
 export const readDeviceRequests = (cursor: Cursor): ServiceSpec['gpus'] => {
-  const [first, second] = itemsOf(cursor)
-  if (second !== undefined) complain(second, 'only one entry of GPUs is supported', 'not-supported')
-  if (first === undefined) return null
-  const fields = fieldsOf(first, gpuKeys, { options: 'options of a device driver are not supported' })
+  const requests = new Map<string, ServiceSpec['gpus']>()
+  for (const item of itemsOf(cursor)) {
+    const request = readDeviceRequest(item)
+    requests.set(JSON.stringify(request), request)
+  }
+  if (requests.size > 1) complain(cursor, 'only one entry of GPUs is supported', 'not-supported')
+  const [request = null] = requests.values()
+  return request
+}
+
+const readDeviceRequest = (cursor: Cursor): ServiceSpec['gpus'] => {
+  const fields = fieldsOf(cursor, gpuKeys, { options: 'options of a device driver are not supported' })
   if (fields.driver !== undefined) readOneOf(fields.driver, ['nvidia'])
   const capabilities = fields.capabilities === undefined ? ['gpu'] : readTexts(fields.capabilities)
-  if (capabilities.join() !== 'gpu') complain(first, 'the only capability is gpu', 'not-supported')
+  if (capabilities.join() !== 'gpu') complain(cursor, 'the only capability is gpu', 'not-supported')
   if (fields.count !== undefined && fields.device_ids !== undefined) {
-    complain(first, 'count and device_ids exclude each other', 'conflict')
+    complain(cursor, 'count and device_ids exclude each other', 'conflict')
   }
   if (fields.device_ids !== undefined) return readTexts(fields.device_ids)
   if (fields.count === undefined || readText(fields.count) === 'all') return 'all'
