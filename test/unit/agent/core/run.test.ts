@@ -1,0 +1,285 @@
+// The machine of a run against a simulated engine: whatever step the agent dies in, the end is the same, and
+// the old container is never stopped before its successor exists.
+import fc from 'fast-check'
+import t from 'tap'
+import type { Observation, SeenContainer } from '../../../../packages/agent/src/core/observation.ts'
+import type { Task } from '../../../../packages/agent/src/core/plan.ts'
+import {
+  beginRun,
+  type RunEvent,
+  type RunState,
+  type StepResult,
+  stepRun
+} from '../../../../packages/agent/src/core/run.ts'
+import type { ContainerRef, Step } from '../../../../packages/agent/src/core/steps.ts'
+import {
+  buildSampleRequest,
+  releaseBody,
+  sampleCommand,
+  sampleDigest,
+  sampleSpec
+} from '../../../support/run-samples.ts'
+
+type Sim = SeenContainer & { isBroken: boolean }
+
+/** An engine of plain data. Each step does what the executor's does, again and again if asked. */
+class SimulatedEngine {
+  containers: Sim[] = []
+  isNextBroken = false
+  starts = new Map<string, number>()
+  readonly violations: string[] = []
+  #made = 0
+
+  perform(step: Step): StepResult {
+    const done: StepResult = { kind: 'done', finding: { kind: 'nothing' } }
+    switch (step.kind) {
+      case 'create-container':
+        if (this.containers.every((one) => one.name !== step.name)) this.#create(step)
+        return done
+      case 'retire-container':
+        if (!this.containers.some((one) => one.state === 'created'))
+          this.violations.push('stopped before created')
+        this.#change(step.container, { state: 'exited', restart: { name: 'no', maxRetries: 0 } })
+        return done
+      case 'start-container':
+        this.#start(step)
+        return done
+      case 'rename-container':
+        this.#change(step.container, { name: step.name })
+        return done
+      case 'remove-container':
+        this.containers = this.containers.filter((one) => !refersTo(step.container, one))
+        return done
+      case 'await-healthy':
+        return this.containers.some(
+          (one) => step.containers.some((ref) => refersTo(ref, one)) && one.isBroken
+        )
+          ? failed('container-exited')
+          : done
+      case 'verify-image':
+        return {
+          kind: 'done',
+          finding: {
+            kind: 'image',
+            image: { digest: step.digest, platform: 'linux/amd64', diffIds: [], sizeBytes: 1 }
+          }
+        }
+      default:
+        return done
+    }
+  }
+
+  observe(): Observation {
+    return { containers: this.containers, releases: [] }
+  }
+
+  running(): number[] {
+    return this.containers.flatMap((one) => (one.state === 'running' ? [one.owner?.release ?? 0] : []))
+  }
+
+  #create(step: Extract<Step, { kind: 'create-container' }>): void {
+    this.#made += 1
+    this.containers.push({
+      id: `id${this.#made}`,
+      name: step.name,
+      state: 'created',
+      health: 'none',
+      image: String(step.request.body['Image']),
+      createdAtMs: this.#made,
+      restart: { name: 'no', maxRetries: 0 },
+      owner: step.owner,
+      publishes: [],
+      isBroken: this.isNextBroken
+    })
+  }
+
+  #start(step: Extract<Step, { kind: 'start-container' }>): void {
+    for (const one of this.containers) {
+      if (!refersTo(step.container, one) || one.state === 'running') continue
+      this.starts.set(one.id, (this.starts.get(one.id) ?? 0) + 1)
+      if (this.running().length > 0) this.violations.push('two releases run at once')
+      Object.assign(one, { state: 'running', restart: step.restart })
+    }
+  }
+
+  #change(ref: ContainerRef, change: Partial<Sim>): void {
+    for (const one of this.containers) if (refersTo(ref, one)) Object.assign(one, change)
+  }
+}
+
+const refersTo = (ref: ContainerRef, one: Sim): boolean =>
+  ref.by === 'id' ? ref.id === one.id : ref.command === one.owner?.command && ref.index === one.owner.index
+
+const failed = (code: 'container-exited' | 'port-taken'): StepResult => ({
+  kind: 'failed',
+  error: { code, detail: 'as the test wanted', log: [] }
+})
+
+type Trouble = {
+  /** Turns after which the agent dies: before the step began, or after it was done and not yet noted. */
+  crashes: Set<number>
+  failAt?: number
+  cancelAt?: number
+}
+
+/** Runs a task to its end, as the driver does, dying where the test wants; every state goes through JSON. */
+const finish = (engine: SimulatedEngine, task: Task, trouble: Trouble): RunState => {
+  let state = beginRun(task)
+  let turn = 0
+  const take = (event: RunEvent) => {
+    const next = stepRun(state, event)
+    state = JSON.parse(JSON.stringify(next.state)) as RunState
+    return next.effects
+  }
+  let effects = take({ kind: 'began', atMs: 0 })
+  while (state.phase !== 'ended') {
+    turn += 1
+    if (turn > 500) throw new Error('the run does not end')
+    if (trouble.cancelAt === turn) {
+      take({ kind: 'cancelled', atMs: turn })
+    }
+    const effect = effects.find((one) => one.kind === 'observe' || one.kind === 'execute')
+    if (effect === undefined) throw new Error('a run that has not ended waits for nothing')
+    if (trouble.crashes.has(turn * 2)) {
+      effects = take({ kind: 'resumed', atMs: turn })
+      continue
+    }
+    if (effect.kind === 'observe') {
+      effects = take({ kind: 'observed', atMs: turn, observation: engine.observe() })
+      continue
+    }
+    const isForward = state.phase === 'acting'
+    const result =
+      isForward && trouble.failAt === state.position ? failed('port-taken') : engine.perform(effect.step)
+    effects = trouble.crashes.has(turn * 2 + 1)
+      ? take({ kind: 'resumed', atMs: turn })
+      : take({ kind: 'step-ended', atMs: turn, result })
+  }
+  return state
+}
+
+const taskOf = (
+  number: number,
+  release: number,
+  more: Parameters<typeof releaseBody>[3] = {},
+  spec = sampleSpec()
+): Task => {
+  const image = { repository: 'registry.test/web', tag: 'v1', digest: sampleDigest }
+  return {
+    command: sampleCommand(number, releaseBody(release, spec, image, more)),
+    specHash: `spec${release}`,
+    minFreeBytes: 0,
+    requests: Array.from({ length: spec.replicas }, () =>
+      buildSampleRequest({ spec, image: `registry.test/web@${sampleDigest}`, name: '', labels: {} })
+    )
+  }
+}
+
+const noTrouble: Trouble = { crashes: new Set() }
+
+const withFirstRelease = (): SimulatedEngine => {
+  const engine = new SimulatedEngine()
+  finish(engine, taskOf(1, 1), noTrouble)
+  return engine
+}
+
+t.test('a release switches from the old container to the new one', async (t) => {
+  const engine = withFirstRelease()
+  const state = finish(engine, taskOf(2, 2), noTrouble)
+  t.match(state.outcome, { status: 'succeeded', serving: 'new', release: 2 })
+  t.same(engine.running(), [2])
+  const kept = engine.containers.find((one) => one.owner?.release === 1)
+  t.match(kept, { state: 'exited', restart: { name: 'no' } })
+})
+
+t.test('a release that fails gives the old container its restart policy back', async (t) => {
+  const engine = withFirstRelease()
+  engine.isNextBroken = true
+  const state = finish(engine, taskOf(2, 2), noTrouble)
+  t.match(state.outcome, { status: 'failed', serving: 'old', release: 1, error: { step: 'await-healthy' } })
+  t.same(engine.running(), [1])
+  t.match(engine.containers, [{ restart: { name: 'always' } }])
+  t.equal(engine.containers.length, 1)
+})
+
+t.test('a release that runs already is not touched, unless it is to be recreated', async (t) => {
+  const engine = withFirstRelease()
+  finish(engine, taskOf(2, 1), noTrouble)
+  t.equal(engine.containers.length, 1)
+  const state = finish(engine, taskOf(3, 1, { recreate: true }), noTrouble)
+  t.match(state.outcome, { status: 'succeeded', result: { containers: ['web-r1-0-2'] } })
+  t.same(engine.running(), [1])
+})
+
+t.test('the fixed name moves to the new container and back at the undo', async (t) => {
+  const engine = new SimulatedEngine()
+  const spec = sampleSpec({ containerName: 'web' })
+  finish(engine, taskOf(1, 1, {}, spec), noTrouble)
+  t.same(
+    engine.containers.map((one) => one.name),
+    ['web']
+  )
+  engine.isNextBroken = true
+  finish(engine, taskOf(2, 2, {}, spec), noTrouble)
+  t.same(
+    engine.containers.map((one) => one.name),
+    ['web']
+  )
+  engine.isNextBroken = false
+  finish(engine, taskOf(3, 3, {}, spec), noTrouble)
+  t.same(engine.containers.map((one) => one.name).toSorted(), ['web', 'web-r1-0'])
+})
+
+t.test('an unmanaged container is taken over by name and serves again after a failure', async (t) => {
+  const engine = new SimulatedEngine()
+  engine.containers.push({
+    id: 'stranger',
+    name: 'api',
+    state: 'running',
+    health: 'none',
+    image: 'api',
+    createdAtMs: 0,
+    restart: { name: 'always', maxRetries: 0 },
+    owner: null,
+    publishes: [],
+    isBroken: false
+  })
+  engine.isNextBroken = true
+  const state = finish(engine, taskOf(1, 1, { replace: 'api' }), noTrouble)
+  t.match(state.outcome, { status: 'failed', serving: 'old', release: null })
+  t.match(engine.containers, [{ id: 'stranger', state: 'running', restart: { name: 'always' } }])
+})
+
+t.test('whatever step the agent dies in, the run ends as it would have', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.integer({ min: 2, max: 60 }), { maxLength: 6 }),
+      fc.boolean(),
+      fc.option(fc.integer({ min: 0, max: 8 }), { nil: undefined }),
+      fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
+      (crashes, isBroken, failAt, cancelAt) => {
+        const engine = withFirstRelease()
+        engine.isNextBroken = isBroken
+        const trouble: Trouble = { crashes: new Set(crashes) }
+        if (failAt !== undefined) trouble.failAt = failAt
+        if (cancelAt !== undefined) trouble.cancelAt = cancelAt
+        const { outcome } = finish(engine, taskOf(2, 2), trouble)
+        const isNew = outcome?.status === 'succeeded'
+        const expected = isNew ? 2 : 1
+        const isPolicyRight = engine.containers.every(
+          (one) => (one.state === 'running') === (one.restart.name === 'always')
+        )
+        return (
+          outcome?.release === expected &&
+          engine.running().length === 1 &&
+          engine.running()[0] === expected &&
+          engine.violations.length === 0 &&
+          isPolicyRight &&
+          (!isNew || [...engine.starts.values()].every((count) => count === 1))
+        )
+      }
+    ),
+    { numRuns: 300 }
+  )
+  t.pass('300 runs')
+})
