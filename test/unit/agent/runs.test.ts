@@ -1,0 +1,199 @@
+// The parts around a run: the journal on disk, the executor over an engine that refuses what was not prepared,
+// and credentials as Docker keeps them.
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { RunOutcome } from '@longshore/protocol'
+import t from 'tap'
+import { createCredentials, registryKey } from '../../../packages/agent/src/adapters/docker/credentials.ts'
+import { fromStatus } from '../../../packages/agent/src/adapters/docker/errors.ts'
+import { splitLog } from '../../../packages/agent/src/adapters/docker/log-frames.ts'
+import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
+import { createPolicySource } from '../../../packages/agent/src/adapters/policy-file.ts'
+import { beginRun } from '../../../packages/agent/src/core/run.ts'
+import { EngineError } from '../../../packages/agent/src/engine-error.ts'
+import { executeStep } from '../../../packages/agent/src/executor.ts'
+import type { Engine, Runtime } from '../../../packages/agent/src/ports.ts'
+import { hashSpec } from '../../../packages/agent/src/runs.ts'
+import { releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
+
+const folder = () => mkdtempSync(join(tmpdir(), 'longshore-runs-'))
+
+/** Throws on every call that the test did not prepare. */
+const preparedEngine = (calls: Partial<Engine>): Engine =>
+  new Proxy(calls as Engine, {
+    get: (target, name) => {
+      const call = Reflect.get(target, name)
+      if (call === undefined) throw new Error(`the test did not prepare ${String(name)}`)
+      return call
+    }
+  })
+
+/** A clock that passes at once: what waits for it goes on in the next turn. */
+const runtimeOf = (engine: Engine): Runtime => {
+  let nowMs = 0
+  return {
+    engine,
+    host: {
+      freeBytes: async () => 500,
+      isPortBound: async () => true,
+      probe: async () => ({ isOk: true, detail: '' })
+    },
+    clock: {
+      nowMs: () => nowMs,
+      monotonicMs: () => nowMs,
+      after: (delayMs, wake) => {
+        nowMs += delayMs
+        setImmediate(wake)
+        return () => undefined
+      }
+    },
+    signal: new AbortController().signal,
+    progress: () => undefined
+  }
+}
+
+t.test('the journal keeps commands, numbers reports and never lowers a fence', async (t) => {
+  const path = join(folder(), 'journal.db')
+  const first = openJournal(path)
+  const command = sampleCommand(7, releaseBody(3, sampleSpec()))
+  const state = beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] })
+  first.begin(command, 'jws', state, 1)
+  t.throws(() => first.begin(command, 'jws', state, 1), 'an id is taken once')
+  first.close()
+
+  const journal = openJournal(path)
+  t.same(journal.openRuns(), [state])
+  t.same(journal.marks(), [{ environment: 'production', service: 'web', fence: command.fence, release: 3 }])
+  const outcome: RunOutcome = {
+    status: 'succeeded',
+    result: { kind: 'remove' },
+    serving: 'none',
+    release: null
+  }
+  const report = journal.endRun(command.id, { ...state, phase: 'ended' }, outcome, [], 2)
+  t.equal(report.number, 1)
+  t.same(journal.find(command.id), { command, report })
+  t.same(journal.openRuns(), [])
+  t.same(journal.unacknowledged(), [report])
+  journal.prune(100, 99_000_000)
+  t.ok(journal.find(command.id), 'a report that nobody has is not pruned')
+  journal.acknowledge(1)
+  journal.acknowledge(0)
+  t.same(journal.unacknowledged(), [])
+  journal.prune(100, 0)
+  t.ok(journal.find(command.id), 'a command that could still be executed is not forgotten')
+  journal.prune(100, 99_000_000)
+  t.equal(journal.find(command.id), undefined)
+  t.equal(journal.marks().length, 1, 'the fence stays')
+  journal.close()
+})
+
+t.test('a journal of a newer agent or with foreign content is refused with its code', async (t) => {
+  const newer = join(folder(), 'journal.db')
+  const db = new DatabaseSync(newer)
+  db.exec('pragma user_version = 99')
+  db.close()
+  t.throws(() => openJournal(newer), { code: 'journal-newer' })
+  const corrupt = join(folder(), 'journal.db')
+  writeFileSync(corrupt, 'this is no database, but long enough to look like one'.repeat(50))
+  t.throws(() => openJournal(corrupt), { code: 'journal-corrupt' })
+})
+
+t.test('the executor tells a failure from an engine that is away', async (t) => {
+  const disk = { kind: 'check-disk', minFreeBytes: 1000 } as const
+  const full = await executeStep(runtimeOf(preparedEngine({ dataDirectory: async () => '/d' })), disk)
+  t.match(full, { kind: 'failed', error: { code: 'disk-full', detail: /500 bytes free, 1000/ } })
+  const away = async (): Promise<never> => {
+    throw new EngineError('unreachable', 'nobody there')
+  }
+  const gone = await executeStep(runtimeOf(preparedEngine({ dataDirectory: away, ping: away })), disk)
+  t.match(gone, { kind: 'unknown', error: { code: 'engine-unavailable' } })
+  let calls = 0
+  const shaky = async () => {
+    calls += 1
+    return calls < 3 ? away() : '/d'
+  }
+  const engine = preparedEngine({ dataDirectory: shaky, ping: async () => undefined })
+  t.match(await executeStep(runtimeOf(engine), { ...disk, minFreeBytes: 0 }), { kind: 'done' })
+  const surprise = await executeStep(runtimeOf(preparedEngine({})), disk)
+  t.match(surprise, { kind: 'failed', error: { code: 'engine-error', detail: /did not prepare/ } })
+})
+
+t.test('a port that a process holds is refused before anything is asked of Docker', async (t) => {
+  const step = {
+    kind: 'check-ports',
+    ports: [{ target: 80, published: 8080, hostIp: null, protocol: 'tcp' }],
+    allowed: []
+  } as const
+  const engine = preparedEngine({ listContainers: async () => [] })
+  const result = await executeStep(runtimeOf(engine), { ...step, ports: [...step.ports], allowed: [] })
+  t.match(result, { kind: 'failed', error: { code: 'port-taken', detail: /8080\/tcp/ } })
+})
+
+t.test("Docker's answers become codes by status, and by text where there is only text", async (t) => {
+  const cases = [
+    [500, 'Bind for 0.0.0.0:80 failed: port is already allocated', 'start', 'port-taken'],
+    [409, 'The container name is in use', 'create', 'name-taken'],
+    [404, 'No such image: web:1', 'create', 'image-missing'],
+    [404, 'network x not found', 'create', 'not-found'],
+    [400, 'invalid mount', 'create', 'bad-request'],
+    [500, 'manifest unknown: manifest unknown', 'registry', 'image-missing'],
+    [500, 'Get https://x: dial tcp: connection refused', 'registry', 'registry-unavailable'],
+    [403, 'no', 'registry', 'registry-denied'],
+    [503, 'busy', 'registry', 'registry-unavailable']
+  ] as const
+  for (const [status, text, subject, code] of cases)
+    t.equal(fromStatus(status, text, subject).code, code, text)
+})
+
+t.test('credentials come from auths or a helper, and never stand in an error', async (t) => {
+  const config = folder()
+  const helper = join(config, 'docker-credential-test')
+  writeFileSync(
+    join(config, 'config.json'),
+    JSON.stringify({
+      auths: { 'https://registry.test/v2/': { auth: Buffer.from('me:se:cret').toString('base64') } },
+      credHelpers: { 'helped.test': 'test' }
+    })
+  )
+  const script = (lines: string) => {
+    writeFileSync(helper, `#!/bin/sh\nread server\n${lines}\n`)
+    chmodSync(helper, 0o755)
+  }
+  const credentials = createCredentials({ DOCKER_CONFIG: config, PATH: `${config}:${process.env['PATH']}` })
+  t.match(await credentials.forRepository('registry.test/a/b'), { username: 'me', password: 'se:cret' })
+  t.equal(await credentials.forRepository('library/nginx'), undefined)
+  script(`echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"of $server\\"}"`)
+  t.match(await credentials.forRepository('helped.test/web'), { identitytoken: 'of helped.test' })
+  script('echo "credentials not found in native keychain"; exit 1')
+  t.equal(await credentials.forRepository('helped.test/web'), undefined)
+  script('echo secret; exit 1')
+  await t.rejects(credentials.forRepository('helped.test/web'), {
+    code: 'registry-denied',
+    message: /^docker-credential-test failed for helped.test$/
+  })
+  t.equal(registryKey('nginx'), 'https://index.docker.io/v1/')
+  t.equal(registryKey('localhost:5000/web'), 'localhost:5000')
+})
+
+t.test('the policy file counts from the next command on, and a broken one refuses everything', async (t) => {
+  const path = join(folder(), 'policy.yaml')
+  const source = createPolicySource(path)
+  t.match(source.summary(), { state: 'absent', path })
+  writeFileSync(path, 'services: [web]\n')
+  t.match(source.summary(), { state: 'active' })
+  writeFileSync(path, 'service: [web]\nother: 1\n')
+  t.match(source.summary(), { state: 'invalid', detail: /service/ })
+})
+
+t.test('log frames and the hash of a spec read as they should', async (t) => {
+  const frame = (text: string) =>
+    Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)])
+  t.same(splitLog(Buffer.concat([frame('one\n'), frame('two\n')])), ['one', 'two'])
+  t.same(splitLog(Buffer.from('plain\r\ntext\n')), ['plain', 'text'])
+  const spec = sampleSpec({ environment: { A: '1', B: '2' } })
+  t.equal(hashSpec(spec), hashSpec({ ...spec, environment: { B: '2', A: '1' }, keepImages: 9 }))
+  t.not(hashSpec(spec), hashSpec({ ...spec, environment: { A: '1' } }))
+})
