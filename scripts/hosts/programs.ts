@@ -1,5 +1,7 @@
 // How Longshore's own programs are run from a checkout, without a build: the controller on an address, an agent
 // inside a host, the CLI against a controller. Used by the demo, the tests and the benchmarks.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type CommandResult, collectCommand } from './run-command.ts'
@@ -37,6 +39,8 @@ export type Controller = Daemon & {
   cli(...args: string[]): Promise<CliResult>
   /** As `cli`, with `--output json`; exit code and document. */
   cliJson<T>(...args: string[]): Promise<{ exitCode: number | null; document: T; stderr: string }>
+  /** Runs the CLI on this process's own terminal; returns the exit code. */
+  showCli(...args: string[]): Promise<number | null>
   /** Starts the CLI and leaves it running. */
   startCli(...args: string[]): Promise<RunningProcess>
 }
@@ -79,7 +83,7 @@ export const initController = async (dataFolder: string): Promise<string> => {
 
 /** `longshore controller start`; resolves when /readyz answers 200. */
 export const startController = async (options: ControllerOptions, token: string): Promise<Controller> => {
-  const listen = `${options.address}:${options.port ?? 8300}`
+  const listen = `${options.address}:${options.port ?? 7300}`
   const url = `http://${listen}`
   const env = { LONGSHORE_URL: url, LONGSHORE_TOKEN: token }
   const launch = async (more: Record<string, string>): Promise<RunningProcess> => {
@@ -112,6 +116,12 @@ export const startController = async (options: ControllerOptions, token: string)
     token,
     cli,
     cliJson,
+    showCli: async (...args) => {
+      const own = cleanEnvironment({ ...env, NO_COLOR: process.env['NO_COLOR'] ?? '' })
+      const child = spawn(process.execPath, [cliMain, ...args], { stdio: 'inherit', env: own })
+      const [exitCode] = (await once(child, 'close')) as [number | null]
+      return exitCode
+    },
     startCli: (...args) =>
       startProcess({
         name: `longshore ${args.join(' ')}`,

@@ -113,7 +113,8 @@ export type ProcessOptions = {
 
 /** Starts a process. Rejects when the file cannot be executed. */
 export const startProcess = async (options: ProcessOptions): Promise<RunningProcess> => {
-  const child = spawn(options.file, options.args, {
+  // Whoever is killed outright cannot clean up: the kernel then ends what it had started (prctl(2), PDEATHSIG).
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', options.file, ...options.args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     ...(options.env === undefined ? {} : { env: options.env }),
