@@ -3,7 +3,6 @@
 import type { EnvironmentName, ServiceName, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { ApplyAnswer, SpecView } from '../api/schemas.ts'
-import { compareSpecs } from '../core/fleet/compare-specs.ts'
 import type { Actor, Clock, Reads, SpecRow, Store } from '../ports.ts'
 import type { Writer } from './writer.ts'
 
@@ -50,7 +49,9 @@ export const createSpecs = ({
 const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promise<ApplyAnswer> => {
   await demandEnvironment(reads, at.environment)
   const current = await reads.spec(at.environment, at.service)
-  const changes = compareSpecs(current?.spec ?? null, spec)
+  // loaded here only: it brings the YAML reader along, which a controller's start should not wait for
+  const { diffSpecs } = await import('@longshore/protocol/spec')
+  const changes = diffSpecs(current?.spec ?? null, spec)
   return { ...at, revision: current?.revision ?? 0, isChanged: changes.length > 0, changes }
 }
 
