@@ -45,7 +45,7 @@ export const silenceLimitMs = 40_000
 export const handshakeTimeoutMs = 10_000
 /** Answer to the ping that decides between two sessions of one key. */
 export const duplicateProbeMs = 5_000
-/** Clock difference accepted in an assertion, and how long its `jti` is remembered. */
+/** Clock difference accepted in an assertion, either way; its `jti` is remembered for twice as long. */
 export const maxClockSkewMs = 5 * 60_000
 /** Reconnect: full jitter between 0 and min(cap, base * 2^attempt). */
 export const reconnectBaseMs = 250
