@@ -85,7 +85,13 @@ export const readTrees = (file: SourceFile, problems: Problems): TreeNode[] => {
 const parseText = (file: SourceFile, problems: Problems): TreeNode[] => {
   const lines = new LineCounter()
   // `merge: true` alone would resolve `<<` only in toJS, which forgets positions; here it only keeps the key.
-  const parsed = parseAllDocuments(file.text, { lineCounter: lines, merge: true, logLevel: 'silent' })
+  // Repeated keys are found in convertMap: the parser's own check takes time by the square of their number.
+  const parsed = parseAllDocuments(file.text, {
+    lineCounter: lines,
+    merge: true,
+    uniqueKeys: false,
+    logLevel: 'silent'
+  })
   const documents = Array.isArray(parsed) ? parsed : []
   const trees: TreeNode[] = []
   for (const document of documents) {
@@ -118,7 +124,11 @@ const convert = (reading: Reading, node: YamlNode, depth: number, aliases: reado
   if (reading.nodes > maxNodes || depth > maxDepth) throw new TooComplex(at)
   if (isAlias(node)) {
     const target = node.resolve(reading.document)
-    if (target === undefined || aliases.includes(target)) throw new TooComplex(at)
+    if (target === undefined) {
+      reading.problems.add('yaml-invalid', at, '', `the alias *${node.source} has no anchor before it`)
+      return { kind: 'scalar', at, value: null, source: '' }
+    }
+    if (aliases.includes(target)) throw new TooComplex(at)
     return convert(reading, target, depth, [...aliases, target])
   }
   const tag = mergeTagOf(reading, node, at)
@@ -176,7 +186,9 @@ const convertMap = (
       pair.value === null
         ? { kind: 'scalar', at: keyAt, value: null, source: '' }
         : convert(reading, pair.value, depth + 1, aliases)
-    own.set(pair.key.source ?? String(pair.key.value), { keyAt, node: value })
+    const key = pair.key.source ?? String(pair.key.value)
+    if (own.has(key)) reading.problems.add('yaml-invalid', keyAt, '', `the key ${key} is there twice`)
+    own.set(key, { keyAt, node: value })
   }
   for (const [key, entry] of inherited) if (!own.has(key)) own.set(key, entry)
   return own

@@ -294,6 +294,14 @@ t.test('resolves anchors and merge keys, and bounds aliases', async (t) => {
     )
   ]
   t.equal(problemsOf(() => readAll([bomb.join('\n')]))[0]?.code, 'too-complex')
+  t.match(
+    problemsOf(() => readAll(['x-a: 1\nx-b: 2\nx-a: 3'])),
+    [{ code: 'yaml-invalid', line: 3, message: /twice/ }]
+  )
+  t.match(
+    problemsOf(() => readAll(['x-a: *b'])),
+    [{ code: 'yaml-invalid', message: /no anchor/ }]
+  )
   t.equal(problemsOf(() => readAll(['['.repeat(100_000)]))[0]?.file, 'f0.yaml')
   t.equal(problemsOf(() => readAll(['#'.repeat(600_000)]))[0]?.code, 'file-too-large')
   t.match(
