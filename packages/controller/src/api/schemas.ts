@@ -135,8 +135,9 @@ export const applyRequest = z.object({ spec: serviceSpec, dryRun: z.boolean().de
 export const specChange = z.object({
   /** Path in the spec, `environment.NODE_ENV`. */
   path: z.string(),
-  before: z.unknown(),
-  after: z.unknown()
+  /** Left out of the JSON where the spec had nothing there. */
+  before: z.unknown().optional(),
+  after: z.unknown().optional()
 })
 export type SpecChange = z.infer<typeof specChange>
 export const applyAnswer = z.object({
