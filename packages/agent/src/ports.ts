@@ -103,7 +103,10 @@ export type Engine = {
   listContainers(needsPolicy?: (one: SeenContainer) => boolean): Promise<SeenContainer[]>
   /** @returns undefined when there is none */
   inspectContainer(idOrName: string): Promise<ContainerLook | undefined>
+  /** Without its further networks: a repeated create may have to join them all the same. */
   createContainer(name: string, request: ContainerRequest): Promise<string>
+  /** Joins what is not joined yet. */
+  joinNetworks(id: string, joins: ContainerRequest['joins']): Promise<void>
   startContainer(id: string): Promise<void>
   stopContainer(id: string, graceMs: number): Promise<void>
   removeContainer(id: string): Promise<void>

@@ -53,6 +53,8 @@ export type SeenContainer = {
 
 /** Docker's body of `POST /containers/create`, and the networks to connect before the first start. */
 export type ContainerRequest = {
+  /** Which of the platforms of a multi-platform image; absent: the engine's own. */
+  platform?: string | null
   body: { [key: string]: unknown }
   joins: { network: string; endpoint: { [key: string]: unknown } }[]
 }

@@ -6,7 +6,7 @@ import type { Digest, RunError, RunOutcome, RunResult, StagedImage, StepReceipt 
 import { limits } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import { planSteps, type Served, type Task } from './plan.ts'
-import { type Finding, isChanging, type Step } from './steps.ts'
+import { type Finding, movesContainers, type Step } from './steps.ts'
 
 export type RunState = {
   task: Task
@@ -257,8 +257,9 @@ const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
   const { failure } = state
   if (failure === null) return { status: 'succeeded', result: resultOf(state), ...state.after }
   const error = { ...failure, detail: failure.detail.slice(0, limits.maxReasonChars) }
-  const hasChanged = state.steps.slice(0, state.position + 1).some((step) => isChanging(step.kind))
-  if (isUnknown && (state.phase === 'undoing' || hasChanged))
+  // Networks and images alone never change what serves.
+  const isAtStake = state.steps.slice(0, state.position + 1).some((step) => movesContainers(step.kind))
+  if (isUnknown && (state.phase === 'undoing' || isAtStake))
     return { status: 'unknown', error, serving: 'unknown', release: null }
   return { status: 'failed', error, ...servedAfterFailure(state) }
 }

@@ -56,25 +56,25 @@ export type Finding =
   | { kind: 'image'; image: StagedImage }
   | { kind: 'warnings'; warnings: string[] }
 
-/** Steps after which something on the host may differ; a run that has begun none leaves no trace. */
-export const isChanging = (kind: StepKind): boolean => {
+/** Steps after which another container may serve than before, or none; a run that has begun none is harmless. */
+export const movesContainers = (kind: StepKind): boolean => {
   switch (kind) {
     case 'check-disk':
     case 'check-ports':
+    case 'create-network':
     case 'resolve-image':
+    case 'fetch-image':
     case 'verify-image':
+    case 'tag-image':
     case 'await-healthy':
     case 'monitor':
+    case 'prune-images':
       return false
-    case 'create-network':
-    case 'fetch-image':
-    case 'tag-image':
     case 'create-container':
     case 'retire-container':
     case 'rename-container':
     case 'start-container':
     case 'remove-container':
-    case 'prune-images':
       return true
     default:
       return kind satisfies never

@@ -30,15 +30,22 @@ export const createContainer = async (
   { engine }: Runtime,
   step: StepOf<'create-container'>
 ): Promise<Finding> => {
+  const id = await createOrFind(engine, step)
+  await engine.joinNetworks(id, step.request.joins)
+  return nothing
+}
+
+/** A repeated create answers that the name is taken: by the container that this very step had made. */
+const createOrFind = async (engine: Engine, step: StepOf<'create-container'>): Promise<string> => {
   try {
-    await engine.createContainer(step.name, step.request)
+    return await engine.createContainer(step.name, step.request)
   } catch (error) {
     if (!isEngineError(error, 'name-taken')) throw error
     const holder = await engine.inspectContainer(step.name)
     const isOurs = holder?.owner?.command === step.owner.command && holder.owner.index === step.owner.index
-    if (!isOurs) throw error
+    if (holder === undefined || !isOurs) throw error
+    return holder.id
   }
-  return nothing
 }
 
 /** Policy first: between the two calls an engine restart leaves it down, never up twice. */

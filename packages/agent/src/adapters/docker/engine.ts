@@ -43,6 +43,7 @@ type ContainerCalls = Pick<
   | 'listContainers'
   | 'inspectContainer'
   | 'createContainer'
+  | 'joinNetworks'
   | 'startContainer'
   | 'stopContainer'
   | 'removeContainer'
@@ -58,12 +59,14 @@ const containerCalls = (client: DockerClient): ContainerCalls => ({
     const answer = await findOrUndefined(client.call({ ...request, subject: 'container' }))
     return answer === undefined ? undefined : readInspected(answer)
   },
-  createContainer: async (name, { body, joins }) => {
-    const query = { name }
+  createContainer: async (name, { body, platform }) => {
+    const query = platform == null ? { name } : { name, platform }
     const request = { method: 'POST', path: '/containers/create', query, body, subject: 'create' } as const
     const { Id } = created.parse(await client.call({ ...request, limitMs: slowLimitMs }))
-    for (const { network, endpoint } of joins) await joinNetwork(client, Id, network, endpoint)
     return Id
+  },
+  joinNetworks: async (id, joins) => {
+    for (const { network, endpoint } of joins) await joinNetwork(client, id, network, endpoint)
   },
   startContainer: async (id) => {
     await client.call({
@@ -135,7 +138,7 @@ const listContainers = async (
   return looked.flat()
 }
 
-/** A repeated create must not fail because the network was joined before a crash. */
+/** Recognises by text that the network was joined before a crash: 403 has other meanings (Engine 20.10). */
 const joinNetwork = async (
   client: DockerClient,
   id: string,
