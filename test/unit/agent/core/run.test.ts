@@ -283,3 +283,73 @@ t.test('whatever step the agent dies in, the run ends as it would have', async (
   )
   t.pass('300 runs')
 })
+
+t.test('a revert makes what is gone from the journal, and says when it cannot', async (t) => {
+  const engine = withFirstRelease()
+  finish(engine, taskOf(2, 2), noTrouble)
+  const revert: Task = {
+    command: sampleCommand(3, { kind: 'revert', from: 2, to: 1 }),
+    specHash: '',
+    minFreeBytes: 0,
+    requests: []
+  }
+  const kept = engine.containers.filter((one) => one.owner?.release === 1)
+  engine.containers = engine.containers.filter((one) => one.owner?.release !== 1)
+  const lost = finish(engine, revert, noTrouble)
+  t.match(lost.outcome, {
+    status: 'failed',
+    error: { code: 'nothing-to-revert-to' },
+    serving: 'new',
+    release: 2
+  })
+  t.same(engine.running(), [2], 'what serves is left alone')
+  engine.containers.push(...kept)
+  const state = finish(engine, { ...revert, command: { ...revert.command } }, { crashes: new Set([4, 7, 8]) })
+  t.match(state.outcome, { status: 'succeeded', serving: 'old', release: 1 })
+  t.same(engine.running(), [1])
+  t.equal(engine.containers.length, 1, 'the reverted one is removed')
+})
+
+t.test('a settle removes several kept containers and spares what serves', async (t) => {
+  const engine = withFirstRelease()
+  finish(engine, taskOf(2, 2), noTrouble)
+  finish(engine, taskOf(3, 3), noTrouble)
+  t.equal(engine.containers.length, 3)
+  const settle: Task = {
+    command: sampleCommand(4, { kind: 'settle', release: 3, keepImages: 1 }),
+    specHash: '',
+    minFreeBytes: 0,
+    requests: []
+  }
+  const state = finish(engine, settle, { crashes: new Set([5]), failAt: 0 })
+  t.match(state.outcome, { status: 'succeeded', result: { warnings: [/^remove-container: /] } })
+  t.same(
+    engine.containers
+      .map((one) => one.owner?.release)
+      .toSorted()
+      .at(-1),
+    3
+  )
+  finish(engine, settle, noTrouble)
+  t.same(
+    engine.containers.map((one) => one.owner?.release),
+    [3]
+  )
+})
+
+t.test('an engine that stays away makes the run unknown only once containers were moved', async (t) => {
+  const away: StepResult = {
+    kind: 'unknown',
+    error: { code: 'engine-unavailable', detail: 'away', log: [] }
+  }
+  const observed: RunEvent = { kind: 'observed', atMs: 0, observation: withFirstRelease().observe() }
+  const planned = stepRun(beginRun(taskOf(2, 2)), observed).state
+  const early = stepRun(planned, { kind: 'step-ended', atMs: 1, result: away }).state
+  t.match(early.outcome, { status: 'failed', serving: 'old', release: 1 })
+  const retiring = planned.steps.findIndex((step) => step.kind === 'retire-container')
+  const late = stepRun(
+    { ...planned, position: retiring },
+    { kind: 'step-ended', atMs: 1, result: away }
+  ).state
+  t.match(late.outcome, { status: 'unknown', serving: 'unknown', release: null })
+})
