@@ -36,11 +36,13 @@ export const createDial =
       lastError = error.message
     })
     socket.on('unexpected-response', (_request, answer: IncomingMessage) => {
-      readRefusal(answer).then(
-        (body) => ends.refused({ status: answer.statusCode ?? 0, body }),
-        () => ends.refused({ status: answer.statusCode ?? 0, body: '' })
-      )
-      answer.on('close', () => socket.terminate())
+      const status = answer.statusCode ?? 0
+      void readRefusal(answer)
+        .catch(() => '')
+        .then((body) => {
+          ends.refused({ status, body })
+          socket.terminate()
+        })
     })
     socket.on('close', (code, reason) =>
       ends.lost(lastError || `closed with ${code} ${reason.toString()}`.trim())
