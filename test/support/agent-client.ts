@@ -2,6 +2,7 @@
 // and WebSocket. It carries nothing out; tests say what it sends, and may make it break the rules.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   type AgentEndEvent,
   type AgentEndState,
@@ -209,7 +210,11 @@ export const connect = async (
     code: Number(code),
     reason: String(reason)
   }))
-  void closed.then(() => step({ kind: 'connection-lost', atMs: performance.now() }))
+  void closed.then(async () => {
+    // the last frames may still be at their signature check
+    while (codec.receivingBytes > 0) await nextTurn()
+    step({ kind: 'connection-lost', atMs: performance.now() })
+  })
   await established.promise
   return {
     socket,

@@ -1,5 +1,6 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
+import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
 import { systemClock, systemRandom } from './adapters/clock/system-clock.ts'
 import { createApp } from './adapters/http/create-app.ts'
@@ -26,7 +27,7 @@ import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createWriter } from './engine/writer.ts'
 import type { Actor, Store } from './ports.ts'
-import { type InitOptions, initSettings, type StartOptions, startSettings } from './settings.ts'
+import { type InitOptions, initSettings, readSettings, type StartOptions, startSettings } from './settings.ts'
 
 export const controllerVersion = '0.1.0'
 
@@ -42,7 +43,7 @@ const operator: Actor = { kind: 'operator', id: 'controller-init', name: 'contro
 export const initController = async (
   options: InitOptions
 ): Promise<{ token: string; installation: string }> => {
-  const { dataDir } = initSettings.parse(options)
+  const { dataDir } = readSettings(initSettings, options)
   const key = await createDataDirectory(dataDir)
   const store = await openStore({ path: databasePath(dataDir), nowMs: clock.nowMs() })
   try {
@@ -62,9 +63,9 @@ export type RunningController = {
   stop(): Promise<void>
 }
 
-/** @throws DataError, StoreError or InstallationError, each with a `code`; else as `listen` does */
+/** @throws SettingsError, DataError, StoreError or InstallationError, each with a `code`; else as `listen` does */
 export const startController = async (options: StartOptions): Promise<RunningController> => {
-  const settings = startSettings.parse(options)
+  const settings = readSettings(startSettings, options)
   const log = createLog(settings.logLevel)
   const key = await readSigningKey(settings.dataDir)
   const store = await openStore({ path: databasePath(settings.dataDir), nowMs: clock.nowMs() })
@@ -135,7 +136,9 @@ const run = async ({ settings, log, store, installation }: Started): Promise<Run
   await app.listen(settings.listen)
   const url = urlOf(app.server.address(), settings.listen.host, settings.tls !== undefined)
   const unwatch =
-    settings.tls === undefined ? () => {} : reloadCertificate(app.server as never, settings.tls, log)
+    settings.tls !== undefined && app.server instanceof TlsServer
+      ? reloadCertificate(app.server, settings.tls, log)
+      : () => {}
   log.info({ version: controllerVersion }, `listening on ${url}`)
   return {
     url,

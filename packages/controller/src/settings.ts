@@ -22,6 +22,19 @@ export const startSettings = z.strictObject({
 })
 export type StartOptions = z.input<typeof startSettings>
 
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+  readonly code = 'invalid-setting'
+}
+
+/** @throws SettingsError naming the setting */
+export const readSettings = <S extends z.ZodType>(schema: S, options: unknown): z.output<S> => {
+  const read = schema.safeParse(options)
+  if (read.success) return read.data
+  const found = read.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  throw new SettingsError(found.join('; '))
+}
+
 function parseListen(text: string, context: z.RefinementCtx): { host: string; port: number } {
   const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text)
   const port = Number(parts?.[3])

@@ -36,8 +36,8 @@ export type Fleet = {
   lastSeen(agent: string, atMs: number): Promise<void>
   /** Two machines use one key: an alert for the audit. */
   duplicateRefused(agent: AgentId, address: string): Promise<void>
-  /** @returns the highest report number that is durable */
-  reportsStored(agent: string, upTo: number): Promise<number>
+  /** Highest report number that is durable: what may be acknowledged. */
+  reportsUpTo(agent: string): Promise<number>
 }
 
 export type FleetPorts = { store: Store; writer: Writer; clock: Clock; link: AgentLink; presences: Presences }
@@ -173,7 +173,7 @@ const demandAgent = async (reads: Pick<Store, 'agent'>, id: string): Promise<Age
   return row
 }
 
-const sessionsOf = ({ writer, clock }: FleetPorts) => {
+const sessionsOf = ({ store, writer, clock }: FleetPorts) => {
   const amend = (id: string, change: (row: AgentRow) => AgentRow): Promise<AgentRow | undefined> =>
     writer.step(async (tx) => {
       const row = await tx.agent(id)
@@ -204,9 +204,6 @@ const sessionsOf = ({ writer, clock }: FleetPorts) => {
       const note = { actor, action: 'agent.duplicate-session', subject: agent, request: {} }
       return writer.step((tx) => tx.appendAudit(auditRow(note, 'duplicate-session', clock.nowMs())))
     },
-    reportsStored: async (agent, upTo) => {
-      const row = await amend(agent, (was) => ({ ...was, reportsUpTo: Math.max(was.reportsUpTo, upTo) }))
-      return row?.reportsUpTo ?? upTo
-    }
+    reportsUpTo: async (agent) => (await store.agent(agent))?.reportsUpTo ?? 0
   } satisfies Partial<Fleet>
 }

@@ -24,7 +24,6 @@ export type Installation = {
 }
 
 export const installationErrors = {
-  'installation-exists': 'the data directory holds an installation already',
   'installation-missing': 'the data directory holds no installation',
   'key-mismatch': 'the signing key does not belong to the database'
 } as const satisfies Record<string, string>

@@ -69,6 +69,7 @@ export const createGateway = (ports: GatewayPorts): Gateway => {
   const faults = new Map<string, number>()
   let receivers: Receivers | undefined
   let opened = 0
+  let isStopping = false
 
   const to = (): Receivers => {
     if (receivers === undefined) throw new TypeError('the gateway serves nobody yet')
@@ -196,7 +197,7 @@ export const createGateway = (ports: GatewayPorts): Gateway => {
         const keyOf = (kid: string) => (kid === key.kid ? key : undefined)
         const report = await verifyJws('receipt', message.jws, keyOf, runReport)
         await deployments.reported(agent, report)
-        const reportsUpTo = await fleet.reportsStored(agent, report.number)
+        const reportsUpTo = await fleet.reportsUpTo(agent)
         session.connection.send([{ type: 'ack', reportsUpTo }])
         return
       }
@@ -262,6 +263,10 @@ export const createGateway = (ports: GatewayPorts): Gateway => {
         silenceLimitMs: limits.silenceLimitMs,
         reportsUpTo: agent.reportsUpTo
       }
+      if (isStopping) {
+        socket.terminate()
+        return
+      }
       opened += 1
       const connection = openConnection(
         socket,
@@ -300,6 +305,7 @@ export const createGateway = (ports: GatewayPorts): Gateway => {
     },
     faults: () => Object.fromEntries(faults),
     stop: async () => {
+      isStopping = true
       const sessions = [...open.values()]
       for (const { connection } of sessions) connection.close('reconnect', null, 'the controller is stopping')
       await Promise.all(sessions.map(({ connection }) => connection.closed))
