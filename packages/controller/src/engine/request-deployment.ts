@@ -3,7 +3,7 @@
 import type { AgentId, DeploymentId, Inventory, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
-import type { CurrentRelease, Requested, Timing } from '../core/deployment/state.ts'
+import type { CurrentRelease, Requested, Runs, Timing } from '../core/deployment/state.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import type { AgentRow, Counters, Reads, ReleaseRow } from '../ports.ts'
 
@@ -164,18 +164,25 @@ const describeTargets = (
     throw new ApiError('no-targets', detail)
   }
   const targets = agents.map(({ id, hostName }) => {
-    const inventory = context.inventoryOf(id)
-    const own = inventory?.containers.filter(
-      (one) => one.environment === environment && one.service === service
-    )
-    const isConnected = context.isConnected(id)
-    return { agent: id, host: hostName, isConnected, hasService: own === undefined || own.length > 0 }
+    const runs = releaseIn(context.inventoryOf(id), environment, service)
+    return { agent: id, host: hostName, isConnected: context.isConnected(id), runs }
   })
   if (offline === 'skip' && targets.every((target) => !target.isConnected)) {
     const known = targets.map(({ host }) => host)
     throw new ApiError('no-agent-connected', `none of the hosts of ${service} is connected`, { known })
   }
   return targets
+}
+
+const releaseIn = (inventory: Inventory | undefined, environment: string, service: string): Runs => {
+  if (inventory?.isEngineReachable !== true) return 'unknown'
+  const own = inventory.containers.find(
+    (one) =>
+      one.environment === environment &&
+      one.service === service &&
+      ['running', 'restarting', 'paused'].includes(one.state)
+  )
+  return own?.release ?? 'none'
 }
 
 const timingOf = (spec: ServiceSpec, lostAfterMs: number): Timing => ({

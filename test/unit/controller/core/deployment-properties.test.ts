@@ -161,8 +161,10 @@ const checkOutcome = (state: DeploymentState): void => {
     )
   }
   if (state.outcome === 'reverted' || state.outcome === 'cancelled') {
-    const isBack = ({ mayRunNew, isRunning, hadOld, serving }: (typeof targets)[number]) =>
-      !mayRunNew || (isRunning && state.outcome === 'cancelled') || serving === (hadOld ? 'old' : 'none')
+    const isBack = ({ mayRunNew, isRunning, former, serving }: (typeof targets)[number]) =>
+      !mayRunNew ||
+      (isRunning && state.outcome === 'cancelled') ||
+      serving === (former === null ? 'none' : 'old')
     demand(targets.every(isBack), `${state.outcome} although a host is not back`)
   }
   if (state.outcome === 'mixed') {

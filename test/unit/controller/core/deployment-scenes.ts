@@ -40,19 +40,20 @@ export const requestOf = (hosts: string[], change: Partial<Requested> = {}): Req
   keepImages: 3,
   timing,
   warnings: [],
-  targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true, hasService: true })),
+  targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true, runs: 6 })),
   ...change
 })
 
-export const staged = (isRunning = false, layer = 'a'): RunOutcome => ({
+/** @param former the release that the host runs; null: none */
+export const staged = (isRunning = false, layer = 'a', former: number | null = 6): RunOutcome => ({
   status: 'succeeded',
   result: {
     kind: 'stage',
     image: { digest: digestOf('7'), platform: 'linux/amd64', diffIds: [digestOf(layer)], sizeBytes: 1 },
     isRunning
   },
-  serving: isRunning ? 'new' : 'old',
-  release: isRunning ? 7 : 6
+  serving: isRunning ? 'new' : former === null ? 'none' : 'old',
+  release: isRunning ? 7 : former
 })
 export const released: RunOutcome = {
   status: 'succeeded',

@@ -138,9 +138,39 @@ t.test('cancels the runs in flight when one of the batch fails', async (t) => {
   t.equal(scene.state.outcome, 'reverted')
 })
 
+t.test('takes each host back to what its own vote said that it ran', async (t) => {
+  const scene = new Scene(requestOf(['a', 'b', 'c'], { current: null }))
+  scene.report('a', staged(false, 'a', 3))
+  scene.report('b', staged(false, 'a', null))
+  scene.report('c', staged(false, 'a', 3))
+  scene.report('a', released)
+  scene.report('b', released)
+  scene.report('c', failed('old'))
+  t.same(scene.sent, ['a revert', 'b remove'])
+  t.match(scene.effects, [
+    { order: { kind: 'revert', from: 7, to: 3 } },
+    { order: { kind: 'remove', release: 7 } }
+  ])
+  scene.report('a', wentBack('revert', 'old'))
+  scene.report('b', wentBack('remove', 'none'))
+  t.equal(scene.state.outcome, 'reverted')
+  t.match(scene.state.reason, /all 2 switched hosts are back on what they ran before/)
+})
+
+t.test('does not say what a host runs before it was told', async (t) => {
+  const [known] = requestOf(['a']).targets
+  const scene = new Scene(
+    requestOf(['a'], known === undefined ? {} : { targets: [{ ...known, runs: 'unknown' }] })
+  )
+  t.equal(scene.target('a').serving, 'unknown')
+  scene.report('a', staged())
+  t.equal(scene.target('a').serving, 'old')
+})
+
 t.test('removes a first release that failed', async (t) => {
   const scene = new Scene(requestOf(['a', 'b'], { current: null }))
-  stageAll(scene, ['a', 'b'])
+  scene.report('a', staged(false, 'a', null))
+  scene.report('b', staged(false, 'a', null))
   scene.report('a', released)
   scene.report('b', failed('none'))
   t.same(scene.sent, ['a remove'])

@@ -30,7 +30,7 @@ const obedient: Behaviour = (_host, { body }): RunOutcome => {
         release: null
       }
     case 'stage':
-      return staged()
+      return staged(false, 'a', null)
     case 'release':
       return released
     case 'revert':

@@ -2,29 +2,21 @@
 // (settle, or a revert owed to hosts that are away), which changes the outcome no more.
 import { abandonInFlight, forEachTarget, oweCommand, withState, withTarget } from './change-step.ts'
 import { mixedReason, refusedReason, revertedReason, succeededReason } from './reasons.ts'
-import {
-  type DeploymentState,
-  isRepair,
-  type Order,
-  participants,
-  previousRelease,
-  type Step,
-  type Target
-} from './state.ts'
+import { type DeploymentState, isRepair, type Order, participants, type Step, type Target } from './state.ts'
 import type { Outcome } from './vocabulary.ts'
 
 /** The host serves what it served before the deployment; a repair has nothing to take back. */
 export const isBack = (state: DeploymentState, target: Target): boolean =>
   !target.mayRunNew ||
-  (isRepair(state) ? target.serving !== 'unknown' : target.serving === (target.hadOld ? 'old' : 'none'))
+  (isRepair(state)
+    ? target.serving !== 'unknown'
+    : target.serving === (target.former === null ? 'none' : 'old'))
 
 /** What takes the host back. */
-export const orderBack = (state: DeploymentState, target: Target): Order => {
-  const to = previousRelease(state)
-  return to === null || !target.hadOld
+export const orderBack = (state: DeploymentState, { former }: Target): Order =>
+  former === null
     ? { kind: 'remove', release: state.release }
-    : { kind: 'revert', from: state.release, to }
-}
+    : { kind: 'revert', from: state.release, to: former }
 
 export const endSucceeded = (step: Step, atMs: number): Step => {
   const ended = finish(step, 'succeeded', succeededReason(step.state), atMs)

@@ -1,6 +1,6 @@
 // The one sentence that says why a deployment ended as it did, for somebody who was just woken up: which host,
 // what happened there, and what runs now.
-import { type DeploymentState, isRepair, participants, previousRelease, type Target } from './state.ts'
+import { type DeploymentState, isRepair, participants, type Target } from './state.ts'
 
 export const succeededReason = (state: DeploymentState): string => {
   const hosts = allOf(participants(state).length)
@@ -35,20 +35,22 @@ const causeOf = (state: DeploymentState): string => state.cause ?? `cancelled by
 
 const whatWasTakenBack = (state: DeploymentState): string => {
   if (isRepair(state)) return `release ${state.release} stays the current one`
-  const switched = participants(state).filter((target) => target.state === 'reverted').length
-  if (switched === 0) return 'no host stays switched'
-  const to = previousRelease(state)
-  const hosts = switched === 1 ? 'the 1 switched host' : `all ${switched} switched hosts`
-  return to === null
+  const switched = participants(state).filter((target) => target.state === 'reverted')
+  const [first] = switched
+  if (first === undefined) return 'no host stays switched'
+  const isOne = switched.length === 1
+  const hosts = isOne ? 'the 1 switched host' : `all ${switched.length} switched hosts`
+  if (switched.some(({ former }) => former !== first.former))
+    return `${hosts} are back on what they ran before`
+  return first.former === null
     ? `release ${state.release} was removed from ${hosts}, there was none before it`
-    : `${hosts} ${switched === 1 ? 'is' : 'are'} back on release ${to}`
+    : `${hosts} ${isOne ? 'is' : 'are'} back on release ${first.former}`
 }
 
 const othersText = (state: DeploymentState, count: number): string => {
   const released = participants(state).filter((target) => target.state === 'released').length
   if (released > 0) return `${released} on release ${state.release}`
-  const to = previousRelease(state)
-  return `${count} ${to === null ? 'without the new release' : `on release ${to}`}`
+  return `${count} on what they ran before`
 }
 
 const servingText = (state: DeploymentState, { serving }: Target): string => {

@@ -52,9 +52,10 @@ const recordUnresolved = (step: Step, target: Target, why: string): Step => {
 
 const recordVote = (step: Step, target: Target, answer: Answer): Step => {
   if (answer.kind === 'refused' || answer.outcome.status !== 'succeeded') {
-    return voteNo(step, target, whyNot(answer))
+    const serving = answer.kind === 'refused' ? target.serving : answer.outcome.serving
+    return voteNo(step, { ...target, serving }, whyNot(answer))
   }
-  const { result } = answer.outcome
+  const { result, serving, release } = answer.outcome
   if (result.kind !== 'stage') return voteNo(step, target, mismatch(result.kind))
   const { platform, diffIds } = result.image
   const other = step.state.targets.find(
@@ -66,17 +67,19 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
     return voteNo(step, target, { reason, code: 'image-invalid', log: [] })
   }
   const { isRunning } = result
+  const former = isRunning ? previousRelease(step.state) : serving === 'old' ? release : null
   return withTarget(step, target.agent, {
     state: 'ready',
     image: { platform, diffIds },
     isRunning,
     mayRunNew: isRunning,
-    serving: isRunning ? 'new' : target.serving
+    former,
+    serving
   })
 }
 
 const voteNo = (step: Step, target: Target, why: Why): Step =>
-  withTarget(step, target.agent, { ...why, state: 'not-ready' })
+  withTarget(step, target.agent, { ...why, state: 'not-ready', serving: target.serving })
 
 const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
   const { agent } = target
@@ -175,8 +178,8 @@ const silenceOf = (state: DeploymentState, target: Target, isLost: boolean): Why
   const silence = isLost
     ? `its agent has not been connected for ${seconds} s`
     : `its agent did not report in time on ${target.inFlight?.kind ?? 'anything'}`
-  const to = previousRelease(state)
-  const promise = to === null || !target.hadOld ? 'the release is removed' : `it goes back to release ${to}`
+  const promise =
+    target.former === null ? 'the release is removed' : `it goes back to release ${target.former}`
   const isSwitching = target.mayRunNew && target.inFlight !== null && state.phase !== 'staging'
   const reason = isSwitching && isLost ? `${silence}; ${promise} when it returns` : silence
   return { reason, code: isLost ? 'lost' : 'no-report', log: [] }

@@ -45,8 +45,8 @@ export type Target = {
   host: string
   state: TargetState
   serving: Serving
-  /** Whether it ran a former release when the deployment began: then going back means that one, else none. */
-  hadOld: boolean
+  /** The release it ran before, as its stage report said: going back means that one; null: none. */
+  former: number | null
   batch: number | null
   reason: string | null
   code: string | null
@@ -101,6 +101,9 @@ export type DeploymentState = {
   warnings: string[]
 }
 
+/** The release of the service that a host runs, as far as the controller knows without asking it. */
+export type Runs = number | 'none' | 'unknown'
+
 /** Always the first event. `release` is a new number, or the one to roll back to (then `digest` is known). */
 export type Requested = {
   kind: 'requested'
@@ -121,7 +124,7 @@ export type Requested = {
   keepImages: number
   timing: Timing
   warnings: string[]
-  targets: { agent: AgentId; host: string; isConnected: boolean; hasService: boolean }[]
+  targets: { agent: AgentId; host: string; isConnected: boolean; runs: Runs }[]
 }
 
 export type DeploymentEvent =

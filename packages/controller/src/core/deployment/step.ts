@@ -45,14 +45,13 @@ export const replay = (events: readonly StoredEvent[]): DeploymentState => {
 }
 
 const newTarget = (request: Requested, target: Requested['targets'][number]): Target => {
-  const { agent, host, isConnected, hasService } = target
-  const hadOld = request.current !== null && hasService
+  const { agent, host, isConnected, runs } = target
   const base: Target = {
     agent,
     host,
     state: 'pending',
-    serving: hadOld ? 'old' : 'none',
-    hadOld,
+    serving: typeof runs === 'number' ? 'old' : runs,
+    former: typeof runs === 'number' ? runs : null,
     batch: null,
     reason: null,
     code: null,

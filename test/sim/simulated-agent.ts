@@ -1,0 +1,192 @@
+// The agent's real loop of runs with its real journal, over a simulated engine. It can be killed at any moment,
+// also right after a write to the journal; what the journal holds is all that it knows when it starts again.
+import {
+  type AgentId,
+  type Command,
+  command as commandSchema,
+  type EnvironmentName,
+  type Inventory,
+  limits
+} from '@longshore/protocol'
+import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
+import type { Journal, Runs } from '../../packages/agent/src/ports.ts'
+import { createRuns } from '../../packages/agent/src/runs.ts'
+import { behindBoundary } from './process-boundary.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import type { SimulatedHost } from './simulated-engine.ts'
+import type { Down, SimulatedSession, Up } from './simulated-network.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+export type SimulatedAgent = {
+  id: AgentId
+  host: SimulatedHost
+  journal: Journal
+  isAlive(): boolean
+  kill(): void
+  start(): void
+  /** The agent's end of a new session: says hello, then sends what was not acknowledged. */
+  greet(session: SimulatedSession): void
+  hear(message: Down): void
+}
+
+type Ports = {
+  time: VirtualTime
+  random: SeededRandom
+  host: SimulatedHost
+  /** Chance that the process dies right after a write to its journal. */
+  crashChance: () => number
+  died: () => void
+}
+
+export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): SimulatedAgent => {
+  const { time, random, host } = ports
+  const journal = openJournal(':memory:')
+  let life = 0
+  let isAlive = false
+  let runs: Runs | undefined
+  let session: SimulatedSession | undefined
+
+  const kill = (): void => {
+    isAlive = false
+    life += 1
+    session?.cut()
+    session = undefined
+  }
+  const start = (): void => {
+    life += 1
+    isAlive = true
+    const ownLife = life
+    const lives = () => isAlive && life === ownLife
+    const dieAfterWrite = (target: Journal): Journal =>
+      new Proxy(target, {
+        get: (object, member, receiver) => {
+          const value: unknown = Reflect.get(object, member, receiver)
+          if (typeof value !== 'function') return value
+          return (...args: unknown[]): unknown => {
+            if (!lives()) return undefined
+            const answer: unknown = Reflect.apply(value, object, args)
+            const isWrite = member === 'begin' || member === 'saveRun' || member === 'endRun'
+            if (isWrite && random.chance(ports.crashChance())) {
+              kill()
+              ports.died()
+            }
+            return answer
+          }
+        }
+      })
+    const clock = time.clockFor(lives)
+    runs = createRuns(
+      {
+        engine: behindBoundary(host.engine, lives),
+        host: behindBoundary(roomyHost, lives),
+        journal: dieAfterWrite(journal),
+        clock,
+        policy: {
+          summary: () => ({ state: 'absent', path: null, detail: '' }),
+          state: () => ({ kind: 'absent' })
+        }
+      },
+      {
+        minFreeBytes: 1,
+        buildRequest: ({ image, labels }) => ({ body: { Image: image, Labels: labels }, joins: [] })
+      },
+      {
+        progressed: (message) => lives() && session?.up.send(message),
+        reported: (report) => {
+          if (!lives()) return
+          session?.up.send({ type: 'report', report })
+          session?.up.send({ type: 'inventory', inventory: inventoryOf(host) })
+        }
+      }
+    )
+    void runs.recover()
+    const resend = (): void => {
+      for (const report of runs?.unacknowledged() ?? []) session?.up.send({ type: 'report', report })
+      clock.after(limits.reportResendMs, resend)
+    }
+    clock.after(limits.reportResendMs, resend)
+  }
+  const take = (command: Command, jws: string): void => {
+    const own = session
+    const ownLife = life
+    void runs?.receive(command, jws, time.nowMs()).then((answer) => {
+      if (answer !== undefined && isAlive && life === ownLife) own?.up.send(answer)
+    })
+  }
+  return {
+    id,
+    host,
+    journal,
+    isAlive: () => isAlive,
+    kill,
+    start,
+    greet: (opened) => {
+      session = opened
+      session.up.send({
+        type: 'hello',
+        agentVersion: '0.0.0',
+        hostName: name,
+        facts: noFacts,
+        policy: { state: 'absent', path: null, detail: '' },
+        inventory: inventoryOf(host),
+        marks: runs?.marks() ?? [],
+        runs: runs?.inFlight() ?? [],
+        clockSkewMs: 0
+      } satisfies Up)
+      for (const report of runs?.unacknowledged() ?? []) session.up.send({ type: 'report', report })
+    },
+    hear: (message) => {
+      if (!isAlive) return
+      if (message.type === 'command') take(commandSchema.parse(JSON.parse(message.jws)), message.jws)
+      else if (message.type === 'cancel') runs?.cancel(message.command)
+      else void runs?.acknowledged(message.reportsUpTo)
+    }
+  }
+}
+
+export const inventoryOf = (host: SimulatedHost): Inventory => ({
+  isEngineReachable: host.isUp(),
+  containers: [...host.containers.values()].flatMap((one) =>
+    one.owner === null
+      ? []
+      : [
+          {
+            id: one.id,
+            name: one.name,
+            environment: one.owner.environment as EnvironmentName,
+            service: one.owner.service,
+            release: one.owner.release,
+            index: one.owner.index,
+            deployment: one.owner.deployment,
+            state: one.state,
+            health: 'none' as const,
+            restartCount: one.restartCount,
+            startedAtMs: one.startedAtMs,
+            exitCode: one.exitCode,
+            image: one.digest,
+            isKept: one.state === 'exited' && one.restart.name === 'no'
+          }
+        ]
+  ),
+  diskFreeBytes: null,
+  diskTotalBytes: null,
+  load: null,
+  memoryFreeBytes: null
+})
+
+const roomyHost = {
+  freeBytes: async () => 1e12,
+  isPortBound: async () => false,
+  probe: async () => ({ isOk: true, detail: '' })
+}
+
+const noFacts = {
+  os: 'sim',
+  kernel: 'sim',
+  architecture: 'amd64',
+  engineVersion: null,
+  engineApiVersion: null,
+  imageStore: null,
+  cpus: 1,
+  memoryBytes: 1
+}

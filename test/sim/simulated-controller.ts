@@ -1,0 +1,189 @@
+// The controller's real engine with its real store (in memory), over simulated sessions. A crash ends it between
+// two commits or right after one; the store is all that the next one knows.
+import type { AgentId, DownMessage, EnvironmentName, Thumbprint, TokenId } from '@longshore/protocol'
+import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
+import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
+import { createWriter } from '../../packages/controller/src/engine/writer.ts'
+import type { DeploymentRow, Log, Store, Tx } from '../../packages/controller/src/ports.ts'
+import { behindBoundary } from './process-boundary.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import type { Down, SimulatedSession, Up } from './simulated-network.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+export type SimulatedController = {
+  isAlive(): boolean
+  deployments(): Deployments
+  kill(): void
+  start(): Promise<void>
+  admit(agent: AgentId, session: SimulatedSession): void
+  hear(agent: AgentId, session: SimulatedSession, message: Up): void
+  /** The silence limit has passed for this session. */
+  lose(agent: AgentId, session: SimulatedSession): void
+}
+
+type Ports = {
+  time: VirtualTime
+  random: SeededRandom
+  store: Store
+  crashChance: () => number
+  died: () => void
+  /** Every state of a deployment that was committed. */
+  committed: (row: DeploymentRow, state: DeploymentState) => void
+}
+
+export const createSimulatedController = (ports: Ports): SimulatedController => {
+  const { time, random } = ports
+  const sessions = new Map<AgentId, SimulatedSession>()
+  const lines = new Map<AgentId, Promise<void>>()
+  let life = 0
+  let isAlive = false
+  let current: Deployments | undefined
+
+  const kill = (): void => {
+    isAlive = false
+    life += 1
+    for (const session of sessions.values()) session.cut()
+    sessions.clear()
+    lines.clear()
+  }
+  const start = async (): Promise<void> => {
+    life += 1
+    isAlive = true
+    const ownLife = life
+    const lives = () => isAlive && life === ownLife
+    const crashingStore = crashAfterCommit(watchCommits(ports.store, ports.committed), () => {
+      if (!lives() || !random.chance(ports.crashChance())) return
+      kill()
+      ports.died()
+    })
+    const store = behindBoundary(crashingStore, lives)
+    const clock = time.clockFor(lives)
+    current = createDeployments({
+      store,
+      writer: createWriter({ store, clock }),
+      clock,
+      random,
+      link: {
+        isConnected: (agent) => lives() && sessions.get(agent)?.isCut() === false,
+        send: (agent, messages) => {
+          const session = sessions.get(agent)
+          if (!lives() || session === undefined || session.isCut()) return false
+          for (const message of messages) session.down.send(asDown(message))
+          return true
+        },
+        close: () => {}
+      },
+      signer: { sign: async (command) => JSON.stringify(command) },
+      publisher: { publish: () => {} },
+      settings: { lostAfterMs: 60_000, commandResendMs: 10_000 },
+      log: silentLog
+    })
+    await current.start()
+  }
+  const demand = (): Deployments => {
+    if (current === undefined) throw new Error('the controller has not been started')
+    return current
+  }
+  /** What one agent says is heard in order. */
+  const inLine = (agent: AgentId, work: () => Promise<void>): void => {
+    lines.set(agent, (lines.get(agent) ?? Promise.resolve()).then(work))
+  }
+  const take = async (agent: AgentId, session: SimulatedSession, message: Up): Promise<void> => {
+    const deployments = demand()
+    switch (message.type) {
+      case 'hello':
+        deployments.observed(agent, message.inventory)
+        return deployments.agentConnected(agent, message)
+      case 'inventory':
+        return deployments.observed(agent, message.inventory)
+      case 'accepted':
+        return deployments.accepted(agent, message.command)
+      case 'refused':
+        return deployments.refused(agent, message)
+      case 'progress':
+        return deployments.progress(agent, message)
+      case 'report':
+        await deployments.reported(agent, message.report)
+        session.down.send({ type: 'ack', reportsUpTo: message.report.number })
+        return
+      default:
+        message satisfies never
+    }
+  }
+  const lose = (agent: AgentId, session: SimulatedSession): void => {
+    session.cut()
+    if (!isAlive || sessions.get(agent) !== session) return
+    sessions.delete(agent)
+    inLine(agent, () => demand().agentDisconnected(agent))
+  }
+  return {
+    isAlive: () => isAlive,
+    deployments: demand,
+    kill,
+    start,
+    admit: (agent, session) => {
+      const former = sessions.get(agent)
+      if (former !== undefined) lose(agent, former)
+      sessions.set(agent, session)
+    },
+    hear: (agent, session, message) => {
+      if (isAlive && sessions.get(agent) === session) inLine(agent, () => take(agent, session, message))
+    },
+    lose
+  }
+}
+
+const asDown = (message: DownMessage): Down => {
+  if (message.type === 'command' || message.type === 'cancel' || message.type === 'ack') return message
+  throw new Error(`the engine sent ${message.type}`)
+}
+
+const crashAfterCommit = (store: Store, mayCrash: () => void): Store => ({
+  ...store,
+  transaction: async (work) => {
+    const answer = await store.transaction(work)
+    mayCrash()
+    return answer
+  }
+})
+
+/** Tells of each deployment row once its transaction has been committed. */
+const watchCommits = (store: Store, committed: Ports['committed']): Store => ({
+  ...store,
+  transaction: async (work) => {
+    const rows: DeploymentRow[] = []
+    const spied = (tx: Tx): Tx => ({
+      ...tx,
+      putDeployment: async (row) => {
+        await tx.putDeployment(row)
+        rows.push(row)
+      }
+    })
+    const answer = await store.transaction((tx) => work(spied(tx)))
+    for (const row of rows) committed(row, row.state as DeploymentState)
+    return answer
+  }
+})
+
+const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+/** The row that enrolment would have made. */
+export const agentRow = (id: AgentId, hostName: string, environment: EnvironmentName, atMs: number) => ({
+  id,
+  environment,
+  hostName,
+  thumbprint: id.padEnd(43, 'x') as Thumbprint,
+  publicJwk: {},
+  encryptionJwk: {},
+  labels: {},
+  state: 'active' as const,
+  stateReason: null,
+  joinToken: 'tok_00000000000000000000' as TokenId,
+  enrolledAtMs: atMs,
+  lastSeenAtMs: null,
+  reportsUpTo: 0,
+  agentVersion: null,
+  facts: null,
+  policy: null,
+  clockSkewMs: null
+})
