@@ -201,3 +201,34 @@ t.test(
     t.same(await scene.running(), ['2'])
   }
 )
+
+t.test(
+  'a fixed name moves with the switch, and a replaced stranger serves again',
+  { timeout: 90_000 },
+  async (t) => {
+    const scene = await Scene.start(t)
+    const v1 = await scene.push('v1')
+    const broken = await scene.push('v2', 'exits')
+    const { client } = scene.host.engine
+    await scene.run(scene.next(stageBody(1, spec, v1)))
+    const stranger = {
+      Image: `${v1.repository}@${v1.digest}`,
+      HostConfig: { RestartPolicy: { Name: 'always' } }
+    }
+    await client.post('/containers/create?name=web', stranger)
+    await client.post('/containers/web/start')
+    const named = sampleSpec({ containerName: 'web' })
+    const refused = await scene.run(scene.next(releaseBody(2, named, v1)))
+    t.match(refused?.outcome, { status: 'failed', error: { code: 'name-taken' } })
+    await scene.run(scene.next({ ...stageBody(3, named, broken), replace: 'web' }))
+    const failed = await scene.run(scene.next(releaseBody(3, named, broken, { replace: 'web' })))
+    t.equal(statusOf(failed), 'failed old null', JSON.stringify(failed))
+    t.same(await scene.running(), ['/web'])
+    const taken = await scene.run(scene.next(releaseBody(4, named, v1, { replace: 'web' })))
+    t.equal(statusOf(taken), 'succeeded new 4', JSON.stringify(taken))
+    t.match(await scene.containers(), [{ Names: ['/web'] }, { Names: ['/web-r4-replaced'], State: 'exited' }])
+    const removed = await scene.run(scene.next({ kind: 'remove', release: 4 }))
+    t.equal(statusOf(removed), 'succeeded old null', JSON.stringify(removed))
+    t.same(await scene.running(), ['/web'])
+  }
+)
