@@ -295,6 +295,23 @@ t.test('a frame that breaks a rule closes the session with its code and changes 
   }
 })
 
+t.test('a report is acknowledged once stored, and one signed by another key ends the session', async (t) => {
+  const machine = await newMachine('reporting')
+  await enrol(controller.url, machine, (await joinToken()).token)
+  const session = await connect(controller.url, machine, await trust())
+  const error = { code: 'cancelled', detail: '', step: null, log: [] }
+  const outcome = { status: 'failed', error, serving: 'none', release: null }
+  const report = { command: 'cmd_00000000000000000000', number: 1, outcome, steps: [] }
+  session.send([{ type: 'report', jws: await signJws('receipt', report, machine.key) }])
+  const ack = await waitUntil('the acknowledgement', () =>
+    session.delivered.find((one) => one.type === 'ack')
+  )
+  t.same(ack, { type: 'ack', reportsUpTo: 1 })
+  const { key } = await newMachine('forger')
+  session.send([{ type: 'report', jws: await signJws('receipt', { ...report, number: 2 }, key) }])
+  t.same(await session.closed, { code: 1008, reason: 'key-unknown' })
+})
+
 t.test('a second session of one key is refused while the first is alive', async (t) => {
   const machine = await newMachine('cloned')
   await enrol(controller.url, machine, (await joinToken()).token)
