@@ -6,6 +6,8 @@ import type { Ask, HttpAnswer } from '../link.ts'
 
 /** An exchange has this long from first byte to last; what is asked here is answered in milliseconds. */
 const timeLimitMs = 15_000
+/** An engine that hangs must not keep the agent from its controller: its facts are asked for again later. */
+const engineLimitMs = 1_000
 /** The largest answer is an enrolment with its key chain. */
 const maxAnswerBytes = 1024 * 1024
 
@@ -33,7 +35,7 @@ export const createEngineClient = (dockerHost: string): ((path: string) => Promi
     url.protocol === 'unix:'
       ? { protocol: 'http:', socketPath: url.pathname }
       : { protocol: 'http:', host: plainHost(url), port: url.port }
-  return (path) => exchange({ ...target, path }, 'GET', null)
+  return (path) => exchange({ ...target, path }, 'GET', null, undefined, engineLimitMs)
 }
 
 /** The brackets of an IPv6 address belong to the URL, not to the address. */
@@ -43,7 +45,8 @@ const exchange = (
   target: RequestOptions,
   method: string,
   secureContext: SecureContext | null,
-  body?: unknown
+  body?: unknown,
+  limitMs: number = timeLimitMs
 ): Promise<HttpAnswer> =>
   new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -54,7 +57,7 @@ const exchange = (
         'content-length': Buffer.byteLength(text)
       })
     }
-    const options = { ...target, method, headers, agent: false, signal: AbortSignal.timeout(timeLimitMs) }
+    const options = { ...target, method, headers, agent: false, signal: AbortSignal.timeout(limitMs) }
     const request: ClientRequest =
       target.protocol === 'https:'
         ? process
