@@ -116,7 +116,7 @@ testOnRealParts(t, 'a published port that a stranger holds is refused with its n
 })
 
 testOnRealParts(t, 'a host short of disk space votes against, and nothing is stopped', async (t) => {
-  const fleet = await startFleet(t, 1, { agentEnv: { LONGSHORE_MIN_FREE_BYTES: String(2 ** 50) } })
+  const fleet = await startFleet(t, 1, { agentEnv: { LONGSHORE_MIN_FREE_BYTES: String(2 ** 49) } })
   await fleet.apply()
   await fleet.push('v1')
   const { exitCode, document } = await fleet.deploy('v1')
