@@ -46,6 +46,8 @@ export const checkLast = (members: readonly Member[], view: DeploymentView, curr
     const running = [...agent.host.containers.values()].filter(({ state }) => state === 'running')
     demand(running.length <= 1, `${name} runs ${words(running)} at once`)
   }
+  // A refused deployment changed nothing: what its view says of a host is what the host said then.
+  if (view.outcome === 'refused') return
   for (const target of view.targets) {
     if (target.state === 'skipped' || target.state === 'unknown') continue
     const serving = shouldServe(members.find(({ agent }) => agent.id === target.agent))

@@ -1,14 +1,18 @@
-// `npm run sim -- --seeds N [--from SEED]`: runs N seeds, says which failed and how, ends with 1 if any did.
+// `npm run sim -- --seeds N [--from SEED] [--trace]`: runs N seeds, says which failed and how, ends with 1 if any did.
 import { parseArgs } from 'node:util'
 import { runSeed } from './world.ts'
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '500' }, from: { type: 'string', default: '1' } }
+  options: {
+    seeds: { type: 'string', default: '500' },
+    from: { type: 'string', default: '1' },
+    trace: { type: 'boolean', default: false }
+  }
 })
 const first = Number(values.from)
 const count = Number(values.seeds)
 if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
-  console.error('usage: npm run sim -- --seeds N [--from SEED]')
+  console.error('usage: npm run sim -- --seeds N [--from SEED] [--trace]')
   process.exit(2)
 }
 
@@ -17,7 +21,7 @@ const tally = new Map<string, number>()
 let failed = 0
 for (let seed = first; seed < first + count; seed += 1) {
   try {
-    const { outcomes } = await runSeed(seed)
+    const { outcomes } = await runSeed(seed, values.trace ? (line) => console.log(line) : undefined)
     for (const outcome of outcomes) tally.set(outcome, (tally.get(outcome) ?? 0) + 1)
   } catch (error) {
     failed += 1

@@ -29,11 +29,15 @@ export type Member = {
   isCutOff: boolean
   session: SimulatedSession | undefined
 }
+export type Trace = (line: string) => void
 export type Summary = { outcomes: string[]; faults: number; virtualMs: number }
 
-/** @throws Violation when an invariant does not hold; any other error is a fault of the code under test as well */
-export const runSeed = async (seed: number): Promise<Summary> => {
-  const world = await World.make(seed)
+/**
+ * @param trace told of everything that happens, for looking at one seed
+ * @throws Violation when an invariant does not hold; any other error is a fault of the code under test as well
+ */
+export const runSeed = async (seed: number, trace: Trace = () => {}): Promise<Summary> => {
+  const world = await World.make(seed, trace)
   try {
     return await world.run()
   } finally {
@@ -52,15 +56,17 @@ class World {
   #faultUntilMs = 0
   #faults = 0
   #failure: unknown
+  readonly #trace: Trace
 
-  static async make(seed: number): Promise<World> {
+  static async make(seed: number, trace: Trace): Promise<World> {
     const store = await openStore({ path: ':memory:' })
-    const world = new World(seed, store)
+    const world = new World(seed, store, trace)
     await world.#populate()
     return world
   }
 
-  private constructor(seed: number, store: Store) {
+  private constructor(seed: number, store: Store, trace: Trace) {
+    this.#trace = (line) => trace(`${String(this.time.nowMs() - startMs).padStart(9)} ms  ${line}`)
     this.random = createSeededRandom(seed)
     this.store = store
     this.controller = createSimulatedController({
@@ -220,6 +226,7 @@ class World {
   #noteCommit(state: DeploymentState): void {
     const former = this.states.get(state.id)
     this.states.set(state.id, state)
+    this.#trace(describeState(state))
     if (state.phase !== 'ended' || former?.phase === 'ended') return
     try {
       checkEnd(this.members, state)
@@ -253,6 +260,7 @@ class World {
       'network',
       'registry'
     ] as const)
+    this.#trace(`fault: ${fault} (${member.name})`)
     switch (fault) {
       case 'agent':
         if (!member.agent.isAlive()) return
@@ -283,6 +291,7 @@ class World {
 
   #restartAgent(member: Member): void {
     this.#faults += 1
+    this.#trace(`the agent of ${member.name} died`)
     this.#noticeLoss(member)
     this.#later(this.random.integer(100, 30_000), () => {
       if (!member.agent.isAlive()) this.#startAgent(member)
@@ -296,6 +305,7 @@ class World {
 
   #restartController(): void {
     this.#faults += 1
+    this.#trace('the controller died')
     this.#later(this.random.integer(100, 30_000), () => {
       if (this.controller.isAlive()) return
       this.controller.start().catch((error: unknown) => {
@@ -388,4 +398,11 @@ class World {
 /** Lets everything that is ready to run, run; nothing in the simulated world waits for anything real. */
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+const describeState = (state: DeploymentState): string => {
+  const targets = state.targets.map(
+    ({ host, state: is, serving, inFlight }) => `${host} ${is}/${serving}/${inFlight?.kind ?? '-'}`
+  )
+  return `r${state.release} ${state.phase} ${state.outcome ?? ''} [${targets.join(', ')}] ${state.reason ?? ''}`
 }

@@ -1,9 +1,9 @@
 // From a request of the API to the first event of a deployment: does everything named exist, is the service free,
 // which release is meant, on which hosts. Writes nothing; refuses with ApiError and says what exists.
-import type { AgentId, DeploymentId, Inventory, ServiceSpec } from '@longshore/protocol'
+import type { AgentId, DeploymentId, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
-import type { CurrentRelease, Requested, Runs, Timing } from '../core/deployment/state.ts'
+import type { CurrentRelease, Requested, Timing } from '../core/deployment/state.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import type { AgentRow, Counters, Reads, ReleaseRow } from '../ports.ts'
 
@@ -14,8 +14,6 @@ export type RequestContext = {
   counters: Counters
   lostAfterMs: number
   isConnected(agent: AgentId): boolean
-  /** undefined: none arrived yet. */
-  inventoryOf(agent: AgentId): Inventory | undefined
 }
 
 /** A command must reach its host and be begun within this; past `lostAfterMs`, so that a lost host is judged first. */
@@ -163,26 +161,16 @@ const describeTargets = (
     const detail = `no active host of ${environment} meets the placement of ${service}`
     throw new ApiError('no-targets', detail)
   }
-  const targets = agents.map(({ id, hostName }) => {
-    const runs = releaseIn(context.inventoryOf(id), environment, service)
-    return { agent: id, host: hostName, isConnected: context.isConnected(id), runs }
-  })
+  const targets = agents.map(({ id, hostName }) => ({
+    agent: id,
+    host: hostName,
+    isConnected: context.isConnected(id)
+  }))
   if (offline === 'skip' && targets.every((target) => !target.isConnected)) {
     const known = targets.map(({ host }) => host)
     throw new ApiError('no-agent-connected', `none of the hosts of ${service} is connected`, { known })
   }
   return targets
-}
-
-const releaseIn = (inventory: Inventory | undefined, environment: string, service: string): Runs => {
-  if (inventory?.isEngineReachable !== true) return 'unknown'
-  const own = inventory.containers.find(
-    (one) =>
-      one.environment === environment &&
-      one.service === service &&
-      ['running', 'restarting', 'paused'].includes(one.state)
-  )
-  return own?.release ?? 'none'
 }
 
 const timingOf = (spec: ServiceSpec, lostAfterMs: number): Timing => ({

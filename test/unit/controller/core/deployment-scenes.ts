@@ -40,7 +40,7 @@ export const requestOf = (hosts: string[], change: Partial<Requested> = {}): Req
   keepImages: 3,
   timing,
   warnings: [],
-  targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true, runs: 6 })),
+  targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true })),
   ...change
 })
 

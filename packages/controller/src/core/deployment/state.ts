@@ -44,6 +44,7 @@ export type Target = {
   agent: AgentId
   host: string
   state: TargetState
+  /** As its last report said; unknown until its vote, because an inventory may lag behind. */
   serving: Serving
   /** The release it ran before, as its stage report said: going back means that one; null: none. */
   former: number | null
@@ -101,9 +102,6 @@ export type DeploymentState = {
   warnings: string[]
 }
 
-/** The release of the service that a host runs, as far as the controller knows without asking it. */
-export type Runs = number | 'none' | 'unknown'
-
 /** Always the first event. `release` is a new number, or the one to roll back to (then `digest` is known). */
 export type Requested = {
   kind: 'requested'
@@ -124,7 +122,7 @@ export type Requested = {
   keepImages: number
   timing: Timing
   warnings: string[]
-  targets: { agent: AgentId; host: string; isConnected: boolean; runs: Runs }[]
+  targets: { agent: AgentId; host: string; isConnected: boolean }[]
 }
 
 export type DeploymentEvent =

@@ -45,13 +45,13 @@ export const replay = (events: readonly StoredEvent[]): DeploymentState => {
 }
 
 const newTarget = (request: Requested, target: Requested['targets'][number]): Target => {
-  const { agent, host, isConnected, runs } = target
+  const { agent, host, isConnected } = target
   const base: Target = {
     agent,
     host,
     state: 'pending',
-    serving: typeof runs === 'number' ? 'old' : runs,
-    former: typeof runs === 'number' ? runs : null,
+    serving: 'unknown',
+    former: null,
     batch: null,
     reason: null,
     code: null,
