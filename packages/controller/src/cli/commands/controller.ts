@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
-import { parseList, parseListen } from '../parse-values.ts'
+import { parseList, parseListen, parseWait } from '../parse-values.ts'
 
 type StartFlags = {
   data: string
@@ -10,6 +10,7 @@ type StartFlags = {
   tlsCert?: string
   tlsKey?: string
   trustedProxies: string[]
+  lostAfter: number
 }
 
 export function addController(program: Command, context: CliContext): void {
@@ -44,11 +45,16 @@ export function addController(program: Command, context: CliContext): void {
         .argParser(parseList)
         .default([], 'none')
     )
+    .addOption(
+      new Option('--lost-after <duration>', 'how long a host may be gone during a switch before it is lost')
+        .argParser(parseWait)
+        .default(60_000, '60s')
+    )
     .action((flags: StartFlags) => runController(context, flags))
 }
 
 async function runController(context: CliContext, flags: StartFlags): Promise<void> {
-  const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies } = flags
+  const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies, lostAfter: lostAfterMs } = flags
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('usage', '--tls-cert and --tls-key are needed together')
   }
@@ -58,7 +64,9 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
     context.onSignal(() => resolve())
   })
   const { startController } = await import('../../main.ts')
-  const controller = await failing(() => startController({ dataDir, listen, trustedProxies, ...tls }))
+  const controller = await failing(() =>
+    startController({ dataDir, listen, trustedProxies, lostAfterMs, ...tls })
+  )
   context.stderr.write(`listening on ${controller.url}\n`)
   await stopWanted
   await controller.stop()
