@@ -1,7 +1,7 @@
 // What must hold in every run of the simulation, whatever dies when.
 import type { Command } from '@longshore/protocol'
 import type { DeploymentView } from '../../packages/controller/src/api/schemas.ts'
-import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
+import { type DeploymentState, isRepair } from '../../packages/controller/src/core/deployment/state.ts'
 import type { SimulatedContainer } from './simulated-engine.ts'
 import type { Member } from './world.ts'
 
@@ -23,18 +23,29 @@ export const checkStop = (run: Command | undefined, states: ReadonlyMap<string, 
   )
 }
 
-/** At the moment in which a deployment says that it succeeded, every target runs the release. */
+/** At the moment in which a deployment ends, its outcome is true of every target. */
 export const checkEnd = (members: readonly Member[], state: DeploymentState): void => {
-  if (state.outcome !== 'succeeded') return
   for (const target of state.targets) {
     if (target.state === 'skipped') continue
-    demand(target.state === 'released', `succeeded, but ${target.host} is ${target.state}`)
-    const member = members.find(({ agent }) => agent.id === target.agent)
-    const serving = shouldServe(member)
-    demand(
-      serving.length === 1 && serving[0]?.owner?.release === state.release,
-      `succeeded with release ${state.release}, but ${target.host} serves ${words(serving)}`
-    )
+    const serving = shouldServe(members.find(({ agent }) => agent.id === target.agent))
+    const runsNew = serving.some(({ owner }) => owner?.release === state.release)
+    const said = `${state.outcome} with release ${state.release}, but ${target.host}`
+    switch (state.outcome) {
+      case 'succeeded':
+        demand(target.state === 'released', `${said} is ${target.state}`)
+        demand(serving.length === 1 && runsNew, `${said} serves ${words(serving)}`)
+        break
+      case 'reverted':
+      case 'cancelled':
+      case 'refused':
+        demand(!runsNew || target.isRunning || isRepair(state), `${said} serves ${words(serving)}`)
+        break
+      case 'mixed':
+      case null:
+        break
+      default:
+        state.outcome satisfies never
+    }
   }
 }
 

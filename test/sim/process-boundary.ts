@@ -1,14 +1,9 @@
 // What a crash means for code that runs in this process: from that moment none of its calls to the outside
 // takes effect, and none of the answers it waits for ever comes.
 
-export class Crashed extends Error {
-  override readonly name = 'Crashed'
-}
-
 /**
- * Wraps an object so that its methods do nothing once `isAlive` is false: a call never returns (asynchronous
- * methods) or throws Crashed (synchronous ones), and an answer that arrives after the crash is not delivered.
- * @param asynchronous names of the methods that return promises
+ * Wraps an object so that after the crash its methods do nothing and never answer, and an answer that arrives
+ * after it is not delivered.
  */
 export const behindBoundary = <T extends object>(target: T, isAlive: () => boolean): T =>
   new Proxy(target, {

@@ -41,6 +41,8 @@ type Ports = {
 export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): SimulatedAgent => {
   const { time, random, host } = ports
   const journal = openJournal(':memory:')
+  /** The host's wall clock may be wrong; nothing that matters may rest on it. */
+  const skewMs = random.chance(0.3) ? random.integer(-3_600_000, 3_600_000) : 0
   let life = 0
   let isAlive = false
   let runs: Runs | undefined
@@ -74,7 +76,7 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
           }
         }
       })
-    const clock = time.clockFor(lives)
+    const clock = time.clockFor(lives, skewMs)
     runs = createRuns(
       {
         engine: behindBoundary(host.engine, lives),

@@ -86,6 +86,7 @@ class World {
     const outcomes: string[] = []
     const rounds = this.random.integer(2, 4)
     for (let round = 0; round < rounds; round += 1) {
+      if (this.random.chance(0.7)) await this.#gather()
       this.#faultUntilMs =
         this.time.nowMs() + (this.random.chance(0.8) ? this.random.integer(1_000, 120_000) : 0)
       this.#scheduleFaults()
@@ -153,6 +154,18 @@ class World {
     })
   }
 
+  /** Most deployments begin with everybody there, so that they get further than a refusal. */
+  async #gather(): Promise<void> {
+    this.#faultUntilMs = 0
+    const untilMs = this.time.nowMs() + 300_000
+    const isThere = ({ agent, session }: Member) =>
+      agent.isAlive() && agent.host.isUp() && session?.isCut() === false
+    await this.#passUntil(
+      () => this.time.nowMs() > untilMs || (this.controller.isAlive() && this.members.every(isThere))
+    )
+    await this.#pass(1_000)
+  }
+
   /** The first image is good most of the time, so that there is something to lose. */
   async #deploy(round: number): Promise<string | undefined> {
     const isGood = this.random.chance(round === 0 ? 0.85 : 0.5)
@@ -176,7 +189,7 @@ class World {
         environment,
         what: { by: 'tag', tag },
         recreate: this.random.chance(0.1),
-        offline: this.random.pick(['fail', 'skip']),
+        offline: this.random.chance(0.3) ? 'skip' : 'fail',
         replace: null
       })
       const answer = await this.#orCrash(asked)
