@@ -1,6 +1,6 @@
 // Everything that only SQLite understands: opening the file, Kysely's driver over node:sqlite, column types,
 // which error means what. One connection; whoever wants it waits until the one before has given it back.
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -108,17 +108,31 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
-const connectionTo = (database: DatabaseSync): DatabaseConnection => ({
-  executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
-    const statement = database.prepare(query.sql)
-    const values = query.parameters.map(bindable)
-    if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
-    return { rows: [], numAffectedRows: BigInt(statement.run(...values).changes) }
-  },
-  streamQuery: () => {
-    throw new StoreError('value-refused', 'the store does not stream')
+/** Preparing costs more than running: the store has a few dozen texts, and migrations must not fill this. */
+const maxPrepared = 200
+
+const connectionTo = (database: DatabaseSync): DatabaseConnection => {
+  const prepared = new Map<string, { statement: StatementSync; hasRows: boolean }>()
+  const prepare = (sql: string) => {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    const statement = database.prepare(sql)
+    const fresh = { statement, hasRows: statement.columns().length > 0 }
+    if (prepared.size < maxPrepared) prepared.set(sql, fresh)
+    return fresh
   }
-})
+  return {
+    executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
+      const { statement, hasRows } = prepare(query.sql)
+      const values = query.parameters.map(bindable)
+      if (hasRows) return { rows: statement.all(...values) as R[] }
+      return { rows: [], numAffectedRows: BigInt(statement.run(...values).changes) }
+    },
+    streamQuery: () => {
+      throw new StoreError('value-refused', 'the store does not stream')
+    }
+  }
+}
 
 /** node:sqlite takes an object in first place for named parameters and then stores NULL: nothing but values pass. */
 const bindable = (value: unknown): SQLInputValue => {
