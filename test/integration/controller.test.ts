@@ -1,83 +1,25 @@
 // A real controller on a real port: founded, asked over HTTP, enrolled with and connected to by agents made of the
 // protocol package, which also break every rule that they can.
-import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { importVerifyKey, keyAnnouncement, readUnverified, signJws, timeClaims } from '@longshore/protocol'
+import { readUnverified, signJws, timeClaims } from '@longshore/protocol'
 import t from 'tap'
-import {
-  initController,
-  type RunningController,
-  startController
-} from '../../packages/controller/src/main.ts'
+import { initController, startController } from '../../packages/controller/src/main.ts'
 import { assertionOf, connect, enrol, newMachine, refusalOf } from '../support/agent-client.ts'
+import { type Answer, type Json, startRealController, textOf } from '../support/real-controller.ts'
 import { waitUntil } from '../support/wait.ts'
 
-type Json = { [name: string]: unknown }
-type Answer = { status: number; type: string; body: Json }
-const folder = await mkdtemp(join(tmpdir(), 'longshore-controller-'))
-const dataDir = join(folder, 'data')
-const { token, installation } = await initController({ dataDir })
-let controller: RunningController = await start()
-t.teardown(async () => {
-  await controller.stop()
-  await rm(folder, { recursive: true })
-})
-
-function start(options: object = {}): Promise<RunningController> {
-  return startController({
-    dataDir,
-    listen: '127.0.0.1:0',
-    logLevel: 'silent',
-    trustedProxies: ['127.0.0.1'],
-    ...options
-  })
-}
-
-/** Each test that fails on purpose comes from an address of its own: failures are counted by address. */
-const ask = async (
-  method: string,
-  path: string,
-  options: { body?: unknown; raw?: string; token?: string; from?: string } = {}
-): Promise<Answer> => {
-  const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body))
-  const answer = await fetch(controller.url + path, {
-    method,
-    headers: {
-      authorization: `Bearer ${options.token ?? token}`,
-      'x-forwarded-for': options.from ?? '192.0.2.1',
-      ...(body === undefined ? {} : { 'content-type': 'application/json' })
-    },
-    ...(body === undefined ? {} : { body })
-  })
-  const text = await answer.text()
-  const type = answer.headers.get('content-type') ?? ''
-  return { status: answer.status, type, body: text === '' ? {} : JSON.parse(text) }
-}
-const textOf = (body: Json, name: string): string => String(body[name])
-const tokenFor = async (...allow: string[]): Promise<string> =>
-  textOf((await ask('POST', '/v1/api-tokens', { body: { name: 'test', allow } })).body, 'token')
-const joinToken = async (change: object = {}): Promise<{ id: string; token: string }> => {
-  const { body } = await ask('POST', '/v1/join-tokens', { body: { environment: 'staging', ...change } })
-  return { id: textOf(body, 'id'), token: textOf(body, 'token') }
-}
-const trust = async () => {
-  const { body } = await ask('GET', '/v1/keys')
-  const [first] = body['chain'] as [string]
-  return { installation, key: await importVerifyKey(readUnverified('key', first, keyAnnouncement).key) }
-}
+const controller = await startRealController(t)
+const { ask, tokenFor, joinToken, trust, token, installation, dataDir } = controller
 const agentOf = async (name: string): Promise<Json> => (await ask('GET', `/v1/agents/${name}`)).body
-
-await ask('POST', '/v1/environments', { body: { name: 'staging' } })
-await ask('POST', '/v1/environments', { body: { name: 'production' } })
 
 t.test('the data directory is private, made once, and refused when others can read it', async (t) => {
   t.equal((await stat(dataDir)).mode & 0o777, 0o700)
   t.equal((await stat(join(dataDir, 'signing-key.json'))).mode & 0o777, 0o600)
   await t.rejects(initController({ dataDir }), { code: 'data-exists' })
-  await t.rejects(start(), { code: 'database-in-use' })
-  await t.rejects(startController({ dataDir: join(folder, 'none') }), { code: 'data-missing' })
-  const open = join(folder, 'open')
+  await t.rejects(startController({ dataDir }), { code: 'database-in-use' })
+  await t.rejects(startController({ dataDir: join(dataDir, 'none') }), { code: 'data-missing' })
+  const open = join(t.testdir({}), 'open')
   await initController({ dataDir: open })
   await chmod(join(open, 'signing-key.json'), 0o640)
   await t.rejects(startController({ dataDir: open }), { code: 'data-permissions' })
@@ -350,6 +292,6 @@ t.test('stopping says bye(reconnect) to agents, and a restart knows them', async
   await waitUntil('the agent is connected', async () => (await agentOf('staying'))['state'] === 'connected')
   await controller.stop()
   t.match(await session.end, { by: 'peer', reason: 'reconnect' })
-  controller = await start()
+  await controller.start()
   t.match(await agentOf('staying'), { state: 'silent', agentVersion: '9.9.9' })
 })

@@ -161,7 +161,7 @@ export const connect = async (
   url: string,
   machine: Machine,
   controller: { installation: string; key: VerifyKey },
-  options: { answersPings?: boolean } = {}
+  options: { answersPings?: boolean; hear?: (message: DeliveredDown, client: Client) => void } = {}
 ): Promise<Client> => {
   const clientNonce = nonce()
   const assertion = await assertionOf(machine, controller.installation, { nonce: clientNonce })
@@ -185,7 +185,10 @@ export const connect = async (
       if (effect.kind === 'greet')
         step({ kind: 'hello-prepared', atMs: performance.now(), hello: helloOf(machine.hostName) })
       if (effect.kind === 'establish') void codec.flushed().then(established.resolve)
-      if (effect.kind === 'deliver') delivered.push(...effect.messages)
+      if (effect.kind === 'deliver') {
+        delivered.push(...effect.messages)
+        for (const message of effect.messages) options.hear?.(message, client)
+      }
       if (effect.kind === 'close') end.resolve(effect.end)
     }
     if (agentEndDueAtMs(state) === undefined) codec.stopReceiving()
@@ -215,8 +218,7 @@ export const connect = async (
     while (codec.receivingBytes > 0) await nextTurn()
     step({ kind: 'connection-lost', atMs: performance.now() })
   })
-  await established.promise
-  return {
+  const client: Client = {
     socket,
     delivered,
     send: (messages) => step({ kind: 'messages-queued', atMs: performance.now(), messages }),
@@ -224,4 +226,6 @@ export const connect = async (
     closed,
     sid: () => sid
   }
+  await established.promise
+  return client
 }

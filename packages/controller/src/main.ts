@@ -2,17 +2,19 @@
 // that knows all parts; each part gets what it needs and nothing else.
 import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
-import { systemClock, systemRandom } from './adapters/clock/system-clock.ts'
+import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-clock.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
 import {
-  createDataDirectory,
   DataError,
   databasePath,
-  readSigningKey
+  prepareDataDirectory,
+  readSigningKey,
+  removeKeyDrafts
 } from './adapters/keys/data-directory.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { openStore } from './adapters/sql/open-store.ts'
+import { StoreError } from './adapters/sql/store-errors.ts'
 import { createGateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
@@ -21,39 +23,65 @@ import { createDeployments, defaultDeploymentSettings } from './engine/deploymen
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
-import { foundInstallation, readInstallation } from './engine/installation.ts'
+import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
 import { createPresences } from './engine/presence.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
-import { createWriter } from './engine/writer.ts'
-import type { Actor, Store } from './ports.ts'
+import { createWriter, type Writer } from './engine/writer.ts'
+import type { Actor, Clock, Random, Store } from './ports.ts'
 import { type InitOptions, initSettings, readSettings, type StartOptions, startSettings } from './settings.ts'
 
 export const controllerVersion = '0.1.0'
 
-const clock = systemClock
-const random = systemRandom
+/** Time and randomness; tests bring their own. */
+export type Parts = { clock: Clock; steadyClock: Clock; random: Random }
+const systemParts: Parts = { clock: systemClock, steadyClock, random: systemRandom }
+
 const operator: Actor = { kind: 'operator', id: 'controller-init', name: 'controller init', address: 'local' }
 
 /**
- * Makes a data directory with key, database and the first API token, which may do everything.
+ * Makes a data directory with key, database and the first API token, which may do everything. An attempt that was
+ * killed is taken up where it ended: the directory is complete once it has an API token.
  * @returns the token, which is stored nowhere
- * @throws DataError `data-exists` when there is one already: nothing is changed then
+ * @throws DataError `data-exists` when there is a complete one already: nothing is changed then
  */
 export const initController = async (
   options: InitOptions
 ): Promise<{ token: string; installation: string }> => {
   const { dataDir } = readSettings(initSettings, options)
-  const key = await createDataDirectory(dataDir)
-  const store = await openStore({ path: databasePath(dataDir), nowMs: clock.nowMs() })
+  const { clock, random } = systemParts
+  const key = await prepareDataDirectory(dataDir)
+  const store = await openNew(dataDir, clock.nowMs())
   try {
+    await removeKeyDrafts(dataDir)
     const installation = await foundInstallation({ store, clock, random }, key)
+    await refuseComplete(store, dataDir)
     const ports = { store, clock, random, installation, writer: createWriter({ store, clock }) }
     const { token } = await makeApiToken(ports, operator, { name: 'admin', allow: ['*:*/*'], ttlMs: null })
     return { token, installation: installation.id }
   } finally {
     await store.close()
   }
+}
+
+const openNew = async (dataDir: string, nowMs: number): Promise<Store> => {
+  try {
+    return await openStore({ path: databasePath(dataDir), nowMs })
+  } catch (cause) {
+    if (!(cause instanceof StoreError) || cause.code !== 'database-in-use') throw cause
+    throw new DataError('data-exists', `a controller runs on ${dataDir}`, { cause })
+  }
+}
+
+/** The first token is shown once; whoever missed it may start over only as long as nothing would be lost. */
+const refuseComplete = async (store: Store, dataDir: string): Promise<void> => {
+  const tokens = await store.apiTokens()
+  if (tokens.length === 0) return
+  const isUnused = tokens.every(({ lastUsedAtMs }) => lastUsedAtMs === null)
+  const advice = isUnused
+    ? `no API token of it was ever used: if the first one got lost, delete ${dataDir} and run \`longshore controller init\` again`
+    : 'run `longshore controller start`'
+  throw new DataError('data-exists', `${dataDir} is complete; ${advice}`)
 }
 
 export type RunningController = {
@@ -64,74 +92,44 @@ export type RunningController = {
 }
 
 /** @throws SettingsError, DataError, StoreError or InstallationError, each with a `code`; else as `listen` does */
-export const startController = async (options: StartOptions): Promise<RunningController> => {
+export const startController = async (
+  options: StartOptions,
+  parts: Parts = systemParts
+): Promise<RunningController> => {
   const settings = readSettings(startSettings, options)
   const log = createLog(settings.logLevel)
   const key = await readSigningKey(settings.dataDir)
-  const store = await openStore({ path: databasePath(settings.dataDir), nowMs: clock.nowMs() })
+  const store = await openStore({ path: databasePath(settings.dataDir), nowMs: parts.clock.nowMs() })
   try {
     const installation = await readInstallation(store, key)
-    return await run({ settings, log, store, installation })
+    return await run({
+      ...parts,
+      settings,
+      log,
+      store,
+      installation,
+      writer: createWriter({ ...parts, store })
+    })
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-type Started = {
+type Ground = Parts & {
   settings: ReturnType<typeof startSettings.parse>
   log: ReturnType<typeof createLog>
   store: Store
-  installation: Awaited<ReturnType<typeof readInstallation>>
+  writer: Writer
+  installation: Installation
 }
 
-const run = async ({ settings, log, store, installation }: Started): Promise<RunningController> => {
+const run = async (ground: Ground): Promise<RunningController> => {
+  const { settings, log, store, writer } = ground
   let isStopping = false
-  const writer = createWriter({ store, clock })
-  const events = createEventStream()
-  const failures = createFailures({ clock })
-  const presences = createPresences({ store, clock, publisher: events })
-  const gateway = createGateway({ installation, clock, random, log })
-  const fleet = createFleet({ store, writer, clock, link: gateway, presences })
-  const deployments = createDeployments({
-    store,
-    writer,
-    clock,
-    random,
-    link: gateway,
-    signer: { sign: (command) => signJws('command', command, installation.key) },
-    publisher: events,
-    settings: { ...defaultDeploymentSettings, lostAfterMs: settings.lostAfterMs },
-    log
-  })
-  gateway.serve({ fleet, deployments, presences })
-  const enrolment = { store, writer, clock, random, installation, link: gateway, presences }
-  const app = await createApp(
-    {
-      tokens: createTokens({ store, writer, clock, random, installation }),
-      fleet,
-      specs: createSpecs({ store, writer, clock }),
-      deployments,
-      failures,
-      events,
-      installation,
-      enrol: (request, address) => enrol(enrolment, request, address),
-      isStopping: () => isStopping,
-      clock,
-      log,
-      version: controllerVersion
-    },
-    { trustedProxies: settings.trustedProxies, ...(settings.tls && { tls: settings.tls }) }
-  )
-  const upgrade = createUpgradeHandler({
-    admit: createAdmission({ store, clock, installation }),
-    failures,
-    log,
-    trustedProxies: settings.trustedProxies,
-    isStopping: () => isStopping,
-    opened: gateway.opened
-  })
-  app.server.on('upgrade', (request, socket, head) => void upgrade(request, socket, head))
+  const engine = createEngine(ground)
+  const { gateway, deployments } = engine
+  const app = await createServer(ground, engine, () => isStopping)
   await deployments.start()
   await app.listen(settings.listen)
   const url = urlOf(app.server.address(), settings.listen.host, settings.tls !== undefined)
@@ -154,6 +152,56 @@ const run = async ({ settings, log, store, installation }: Started): Promise<Run
       await store.close()
     }
   }
+}
+
+/** Everything that decides and waits, with the agents' link, which it needs and which needs it. */
+const createEngine = (ground: Ground) => {
+  const { settings, store, clock, installation } = ground
+  const events = createEventStream()
+  const presences = createPresences({ store, clock, publisher: events })
+  const gateway = createGateway(ground)
+  const fleet = createFleet({ ...ground, link: gateway, presences })
+  const deployments = createDeployments({
+    ...ground,
+    link: gateway,
+    signer: { sign: (command) => signJws('command', command, installation.key) },
+    publisher: events,
+    settings: { ...defaultDeploymentSettings, lostAfterMs: settings.lostAfterMs }
+  })
+  gateway.serve({ fleet, deployments, presences })
+  return { events, presences, gateway, fleet, deployments, failures: createFailures({ clock }) }
+}
+
+/** The edge: the HTTP API, and on the same server the door to the agents' sessions. */
+const createServer = async (
+  ground: Ground,
+  engine: ReturnType<typeof createEngine>,
+  isStopping: () => boolean
+) => {
+  const { settings, log, installation, clock } = ground
+  const { gateway, presences, failures } = engine
+  const { trustedProxies, tls } = settings
+  const enrolment = { ...ground, link: gateway, presences }
+  const app = await createApp(
+    {
+      ...engine,
+      tokens: createTokens(ground),
+      specs: createSpecs(ground),
+      writer: ground.writer,
+      installation,
+      enrol: (request, address) => enrol(enrolment, request, address),
+      isStopping,
+      clock,
+      log,
+      version: controllerVersion
+    },
+    { trustedProxies, ...(tls && { tls }) }
+  )
+  const admit = createAdmission(ground)
+  const door = { admit, failures, log, trustedProxies, isStopping, opened: gateway.opened }
+  const upgrade = createUpgradeHandler(door)
+  app.server.on('upgrade', (request, socket, head) => void upgrade(request, socket, head))
+  return app
 }
 
 const urlOf = (address: unknown, host: string, isTls: boolean): string => {

@@ -29,14 +29,21 @@ export const apiErrors = {
 } as const satisfies Record<string, { status: number; title: string }>
 export type ApiErrorCode = keyof typeof apiErrors
 
+/** Something that exists, and the place that decides who may know of it. `service` null: a whole environment. */
+export type Existing = { name: string; environment: string; service: string | null }
+type Extra = Pick<Problem, 'known' | 'lock'> & {
+  /** Becomes `known`, as far as the token may know it. */
+  existing?: readonly Existing[]
+}
+
 export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly code: ApiErrorCode
   readonly status: number
-  readonly extra: Pick<Problem, 'known' | 'lock'>
+  readonly extra: Extra
 
   /** @param detail one sentence for the person who asked; @param extra what exists, or who holds the lock */
-  constructor(code: ApiErrorCode, detail: string, extra: Pick<Problem, 'known' | 'lock'> = {}) {
+  constructor(code: ApiErrorCode, detail: string, extra: Extra = {}) {
     super(detail)
     this.code = code
     this.status = apiErrors[code].status

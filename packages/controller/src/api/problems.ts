@@ -1,19 +1,27 @@
 // How is a refusal told over HTTP? One RFC 9457 body for the API's own errors and for those of the wire, which
 // agents meet at enrolment and before a session is opened.
 import { type ProtocolError, type ProtocolErrorCode, protocolErrors } from '@longshore/protocol'
-import { type ApiError, apiErrors } from './errors.ts'
+import { type ApiError, apiErrors, type Existing } from './errors.ts'
 import type { Problem } from './schemas.ts'
 
 export const problemType = 'application/problem+json'
 
-export const problemOfApi = (error: ApiError): Problem => ({
-  type: `urn:longshore:error:${error.code}`,
-  title: apiErrors[error.code].title,
-  status: error.status,
-  detail: error.message,
-  code: error.code,
-  ...error.extra
-})
+/** @param isKnowable which of the things that exist may be named to whoever asked */
+export const problemOfApi = (
+  error: ApiError,
+  isKnowable: (one: Existing) => boolean = () => false
+): Problem => {
+  const { existing, ...extra } = error.extra
+  return {
+    type: `urn:longshore:error:${error.code}`,
+    title: apiErrors[error.code].title,
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    ...extra,
+    ...(existing && { known: existing.filter(isKnowable).map(({ name }) => name) })
+  }
+}
 
 export const problemOfProtocol = (error: ProtocolError): Problem => ({
   type: `urn:longshore:error:${error.code}`,

@@ -23,7 +23,6 @@ import {
   type Log,
   type Publisher,
   type Random,
-  type Reads,
   type Store,
   StoreConflict,
   type Tx
@@ -34,6 +33,7 @@ import { type HostKnowledge, listReleases, listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
 import { describeRequest, requireUnlocked } from './request-deployment.ts'
+import { refuseDeployment, requireDeployment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
 /** Times that the operator of the controller may choose. Milliseconds. */
@@ -64,8 +64,11 @@ export type Deployments = {
   request(actor: Actor, request: DeployRequest): Promise<DeploymentView>
   /** Resolves once the wish is stored. Throws ApiError `unknown-deployment`, `already-ended`. */
   cancel(actor: Actor, id: string): Promise<DeploymentView>
-  /** Throws ApiError `unknown-deployment`. */
-  view(id: string): Promise<DeploymentView>
+  /**
+   * @param isVisible who asks may see it; what is not visible is refused like what does not exist
+   * @throws ApiError `unknown-deployment`
+   */
+  view(id: string, isVisible?: (view: DeploymentView) => boolean): Promise<DeploymentView>
   list(filter: ServiceFilter & { limit?: number }): Promise<DeploymentView[]>
   releases(filter: ServiceFilter & { limit?: number }): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
@@ -114,7 +117,10 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
       })
       return driver.view('after' in done ? done.after : done)
     },
-    view: async (id) => driver.view(await requireDeployment(store, id)),
+    view: async (id, isVisible = () => true) => {
+      const view = driver.view(await requireDeployment(store, id))
+      return isVisible(view) ? view : refuseDeployment(store, id)
+    },
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
@@ -214,13 +220,6 @@ const lockService = async (
     if (error instanceof StoreConflict) await requireUnlocked(tx, request)
     throw error
   }
-}
-
-const requireDeployment = async (reads: Reads, id: string): Promise<DeploymentRow> => {
-  const row = await reads.deployment(id)
-  if (row !== undefined) return row
-  const known = (await reads.deployments({ limit: 10 })).map((other) => other.id)
-  throw new ApiError('unknown-deployment', `there is no deployment ${id}`, { known })
 }
 
 const showProgress = async (

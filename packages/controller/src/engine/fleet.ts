@@ -13,10 +13,13 @@ import {
   type Tx
 } from '../ports.ts'
 import type { Presences } from './presence.ts'
+import { requireEnvironment } from './require-named.ts'
 import { auditRow, type Writer } from './writer.ts'
 
 export type Fleet = {
   environments(): Promise<EnvironmentView[]>
+  /** @throws ApiError `unknown-environment`, with what exists */
+  requireEnvironment(name: string): Promise<void>
   createEnvironment(actor: Actor, name: EnvironmentName): Promise<EnvironmentView>
   /** Its join tokens are revoked with it. @throws ApiError `in-use` while agents or specs are in it */
   removeEnvironment(actor: Actor, name: string): Promise<void>
@@ -57,6 +60,7 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
         agents: agents.filter((agent) => agent.environment === row.name).length
       }))
     },
+    requireEnvironment: (name) => requireEnvironment(store, name),
     createEnvironment: async (actor, name) => {
       const row = { name, createdAtMs: clock.nowMs() }
       const note = { actor, action: 'environment.create', subject: name, request: { name } }
@@ -69,10 +73,7 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
     removeEnvironment: async (actor, name) => {
       const note = { actor, action: 'environment.remove', subject: name, request: {} }
       await writer.change(note, async (tx) => {
-        if ((await tx.environment(name)) === undefined) {
-          const known = (await tx.environments()).map((row) => row.name)
-          throw new ApiError('unknown-environment', `there is no environment ${name}`, { known })
-        }
+        await requireEnvironment(tx, name)
         await revokeJoinTokens(tx, name, clock.nowMs())
         await tx.deleteEnvironment(name).catch((error: unknown) => {
           throw error instanceof StoreConflict ? new ApiError('in-use', error.message) : error

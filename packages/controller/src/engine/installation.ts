@@ -39,11 +39,12 @@ export class InstallationError extends Error {
   }
 }
 
-/** Gives an empty store its identity: the id, and the key announced by itself as number 1. */
+/** Gives an empty store its identity: the id, and the key announced by itself as number 1. Else reads it. */
 export const foundInstallation = async (
   ports: { store: Store; clock: Clock; random: Random },
   key: SigningKey
 ): Promise<Installation> => {
+  if ((await ports.store.installation()) !== undefined) return readInstallation(ports.store, key)
   const id = formatId<InstallationId>('ins', ports.random.bytes(13))
   const announcement = {
     installation: id,

@@ -6,6 +6,7 @@ import type { DeployRequest } from '../api/schemas.ts'
 import type { CurrentRelease, Requested, Timing } from '../core/deployment/state.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import type { AgentRow, Counters, Reads, ReleaseRow } from '../ports.ts'
+import { requireEnvironment, requireSpec } from './require-named.ts'
 
 export type RequestContext = {
   tx: Reads
@@ -73,20 +74,6 @@ export const requireUnlocked = async (tx: Reads, request: DeployRequest): Promis
     `${request.service} in ${request.environment} is being deployed by ${who} since ${since} (${deployment})`,
     { lock: { deployment, holder: who, sinceMs, release: holder?.release ?? 1 } }
   )
-}
-
-const requireEnvironment = async (tx: Reads, name: string): Promise<void> => {
-  if ((await tx.environment(name)) !== undefined) return
-  const known = (await tx.environments()).map((row) => row.name)
-  throw new ApiError('unknown-environment', `there is no environment ${name}`, { known })
-}
-
-const requireSpec = async (tx: Reads, request: DeployRequest, revision: number | undefined) => {
-  const { environment, service } = request
-  const spec = await tx.spec(environment, service, revision)
-  if (spec !== undefined) return spec
-  const known = (await tx.specs({ environment })).map((row) => row.service)
-  throw new ApiError('unknown-service', `no service ${service} has been applied to ${environment}`, { known })
 }
 
 type Wanted = Pick<Requested, 'release' | 'tag' | 'digest'> & {

@@ -3,13 +3,15 @@
 import type { EnvironmentName, ServiceName, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { ApplyAnswer, SpecView } from '../api/schemas.ts'
-import type { Actor, Clock, Reads, SpecRow, Store } from '../ports.ts'
+import { maxSpecBytes, specBytes } from '../core/delivery/spec-size.ts'
+import type { Actor, Clock, Reads, Store } from '../ports.ts'
+import { requireEnvironment, requireSpec } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
 export type SpecAddress = { environment: EnvironmentName; service: ServiceName }
 
 export type Specs = {
-  /** @throws ApiError `unknown-environment` */
+  /** @throws ApiError `unknown-environment`; `invalid-request` when no command could carry the spec */
   apply(actor: Actor, at: SpecAddress, spec: ServiceSpec, isDryRun: boolean): Promise<ApplyAnswer>
   /** @param revision undefined: the latest. @throws ApiError `unknown-environment`, `unknown-service` */
   view(at: SpecAddress, revision?: number): Promise<SpecView>
@@ -38,16 +40,16 @@ export const createSpecs = ({
     })
   },
   view: async (at, revision) => {
-    await demandEnvironment(store, at.environment)
-    const row = await store.spec(at.environment, at.service, revision)
-    return row ?? refuseUnknown(store, at, revision)
+    await requireEnvironment(store, at.environment)
+    return requireSpec(store, at, revision)
   },
   list: (filter) => store.specs(filter)
 })
 
 /** The answer as long as nothing is stored: its revision is the current one, 0 for none. */
 const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promise<ApplyAnswer> => {
-  await demandEnvironment(reads, at.environment)
+  await requireEnvironment(reads, at.environment)
+  demandCarriable(at, spec)
   const current = await reads.spec(at.environment, at.service)
   // loaded here only: it brings the YAML reader along, which a controller's start should not wait for
   const { diffSpecs } = await import('@longshore/protocol/spec')
@@ -55,30 +57,11 @@ const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promis
   return { ...at, revision: current?.revision ?? 0, isChanged: changes.length > 0, changes }
 }
 
-const demandEnvironment = async (reads: Reads, name: string): Promise<void> => {
-  if ((await reads.environment(name)) !== undefined) return
-  const known = (await reads.environments()).map((row) => row.name)
-  throw new ApiError('unknown-environment', `there is no environment ${name}`, { known })
-}
-
-const refuseUnknown = async (
-  reads: Reads,
-  { environment, service }: SpecAddress,
-  revision: number | undefined
-): Promise<SpecRow> => {
-  const specs = await reads.specs({ environment })
-  const latest = specs.find((row) => row.service === service)
-  if (latest === undefined) {
-    const known = specs.map((row) => row.service)
-    throw new ApiError('unknown-service', `no service ${service} has been applied to ${environment}`, {
-      known
-    })
-  }
+const demandCarriable = ({ environment, service }: SpecAddress, spec: ServiceSpec): void => {
+  const bytes = specBytes(spec)
+  if (bytes <= maxSpecBytes) return
   throw new ApiError(
-    'unknown-service',
-    `${service} in ${environment} has no revision ${revision ?? ''}`.trim(),
-    {
-      known: [`revisions 1 to ${latest.revision}`]
-    }
+    'invalid-request',
+    `the spec of ${service} in ${environment} has ${bytes} bytes as JSON; at most ${maxSpecBytes} fit into a signed command: move large values into files on the hosts`
   )
 }

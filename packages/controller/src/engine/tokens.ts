@@ -21,8 +21,9 @@ import type {
   Permission
 } from '../api/schemas.ts'
 import { mayManageToken, notGrantable } from '../core/access/permissions.ts'
-import type { Actor, ApiTokenRow, Clock, Random, Store, Tx } from '../ports.ts'
+import type { Actor, ApiTokenRow, Clock, Random, Store } from '../ports.ts'
 import type { Installation } from './installation.ts'
+import { requireEnvironment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
 /** Who asks, as the token says it. */
@@ -130,7 +131,7 @@ const makeJoinToken = async (
   const token = await signJws('join', claims, installation.key)
   const note = { actor: caller.actor, action: 'join-token.create', subject: id, request: wish }
   await ports.writer.change(note, async (tx) => {
-    await demandEnvironment(tx, environment)
+    await requireEnvironment(tx, environment)
     const usage = { usesMax: wish.uses, usesCount: 0 }
     const row = {
       id,
@@ -145,12 +146,6 @@ const makeJoinToken = async (
     await tx.putJoinToken(row)
   })
   return { id, token }
-}
-
-const demandEnvironment = async (tx: Tx, name: string): Promise<void> => {
-  if ((await tx.environment(name)) === undefined) {
-    throw new ApiError('unknown-environment', `there is no environment ${name}`)
-  }
 }
 
 const demandGrantable = (caller: Caller, wanted: readonly Permission[]): void => {

@@ -1,5 +1,6 @@
 // The controller's only writer: one change at a time, each one transaction, with its audit row inside. What a
 // change does is left to the caller; what follows from it after the commit runs before the next change begins.
+import { ProtocolError } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { Actor, AuditRow, Clock, Store, Tx } from '../ports.ts'
 
@@ -16,6 +17,8 @@ export type Writer = {
   change<T>(note: AuditNote, work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
   /** The same for steps that append audit rows of their own. */
   step<T>(work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
+  /** Records a refusal that was decided before any change began; not again what `change` has recorded. */
+  refused(note: AuditNote, error: unknown): Promise<void>
   /** Resolves when everything asked for before has been done or refused. */
   idle(): Promise<void>
 }
@@ -33,8 +36,15 @@ export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
     committed?.(result)
     return result
   }
-  const recordRefusal = (note: AuditNote, error: unknown): Promise<void> =>
-    ports.store.transaction((tx) => tx.appendAudit(auditRow(note, refusalCodeOf(error), ports.clock.nowMs())))
+  const recorded = new WeakSet<object>()
+  const recordRefusal = async (note: AuditNote, error: unknown): Promise<void> => {
+    if (error instanceof Error) {
+      if (recorded.has(error)) return
+      recorded.add(error)
+    }
+    const row = auditRow(note, refusalCodeOf(error), ports.clock.nowMs())
+    await ports.store.transaction((tx) => tx.appendAudit(row))
+  }
 
   return {
     change: (note, work, committed) =>
@@ -51,6 +61,7 @@ export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
         }
       }),
     step: (work, committed) => enqueue(() => commit(work, committed)),
+    refused: (note, error) => enqueue(() => recordRefusal(note, error)),
     idle: () => enqueue(() => Promise.resolve())
   }
 }
@@ -69,4 +80,5 @@ export const auditRow = (note: AuditNote, outcome: string, atMs: number): AuditR
 })
 
 /** An error may carry a stable code (ApiError, ProtocolError); anything else is a fault of the controller. */
-const refusalCodeOf = (error: unknown): string => (error instanceof ApiError ? error.code : 'internal')
+const refusalCodeOf = (error: unknown): string =>
+  error instanceof ApiError || error instanceof ProtocolError ? error.code : 'internal'

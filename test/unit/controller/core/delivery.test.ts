@@ -1,9 +1,10 @@
-// What is sent to a host, and when again; how targets and batches are chosen; counters after a restored backup.
-import type { ServiceMark } from '@longshore/protocol'
+// What fits into a command; what is sent to a host, and when again; how targets and batches are chosen; counters after a restored backup.
+import { generateSigningKey, limits, type ServiceMark, type ServiceSpec, signJws } from '@longshore/protocol'
 import t from 'tap'
 import { formBatches } from '../../../../packages/controller/src/core/batches/form-batches.ts'
 import { planDelivery } from '../../../../packages/controller/src/core/delivery/plan-delivery.ts'
 import { numbersSeen, raised } from '../../../../packages/controller/src/core/delivery/raise-counters.ts'
+import { maxSpecBytes, specBytes } from '../../../../packages/controller/src/core/delivery/spec-size.ts'
 import { chooseTargets } from '../../../../packages/controller/src/core/targets/choose-targets.ts'
 
 const rowOf = (command: string, state: 'owed' | 'accepted' | 'ended', isActive = true, notAfterMs = 500) => ({
@@ -98,4 +99,30 @@ t.test('raises counters above everything that a host has seen, never lowers them
   if (seen === undefined) return
   t.same(raised({ generation: 2, release: 7 }, seen), { generation: 9, release: 7 })
   t.equal(raised({ generation: 9, release: 4 }, seen), undefined)
+})
+
+t.test('the largest spec fits into a command with the longest of everything else', async (t) => {
+  const { key } = await generateSigningKey()
+  const empty = { environment: { A: '' } } as unknown as ServiceSpec
+  const value = 'x'.repeat(maxSpecBytes - specBytes(empty))
+  const spec = { environment: { A: value } } as unknown as ServiceSpec
+  t.equal(specBytes(spec), maxSpecBytes)
+  const long = (count: number) => '\u0001'.repeat(count)
+  const largest = 2 ** 53 - 1
+  const command = {
+    ids: Array.from({ length: 4 }, () => 'x'.repeat(24)),
+    names: Array.from({ length: 2 }, () => 'x'.repeat(63)),
+    fence: { generation: largest, epoch: largest, index: largest },
+    notAfterMs: largest,
+    timeLimitMs: largest,
+    body: {
+      kind: 'release',
+      release: 1_000_000_000,
+      image: { repository: 'x'.repeat(512), tag: 'x'.repeat(128), digest: 'x'.repeat(71) },
+      spec,
+      replace: long(255),
+      recreate: false
+    }
+  }
+  t.ok((await signJws('command', command, key)).length <= limits.maxCommandBytes)
 })

@@ -136,9 +136,12 @@ t.test(
     const asked = (change: object) => scene.deployments.request(jenkins, requestFor(change))
     await t.rejects(asked({ environment: 'nowhere' }), {
       code: 'unknown-environment',
-      extra: { known: ['staging'] }
+      extra: { existing: [{ name: 'staging', environment: 'staging', service: null }] }
     })
-    await t.rejects(asked({ service: 'nothing' }), { code: 'unknown-service', extra: { known: ['api'] } })
+    await t.rejects(asked({ service: 'nothing' }), {
+      code: 'unknown-service',
+      extra: { existing: [{ name: 'api', environment: 'staging', service: 'api' }] }
+    })
     await t.rejects(asked({ what: { by: 'rollback', release: 9 } }), { code: 'unknown-release' })
     const { id } = await asked({})
     await t.rejects(asked({}), { code: 'locked', extra: { lock: { deployment: id, holder: 'jenkins' } } })

@@ -1,4 +1,5 @@
 // The writer: one change at a time, each audited, refused ones too.
+import { ProtocolError } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { ApiError } from '../../../../packages/controller/src/api/errors.ts'
@@ -70,5 +71,22 @@ t.test('keeps nothing of a refused change but its audit row, and goes on', async
   )
   await writer.change(note, (tx) => tx.insertEnvironment(row))
   t.equal((await store.environments()).length, 1)
+  await store.close()
+})
+
+t.test('records a refusal that came before any change, by its code and once', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const writer = createWriter({ store, clock: new HandClock() })
+  const forbidden = new ApiError('forbidden', 'no')
+  await writer.refused(note, forbidden)
+  await writer.refused(note, forbidden)
+  const inside = new ProtocolError('expired')
+  const failing = writer.change(note, () => Promise.reject(inside))
+  await t.rejects(failing, { code: 'expired' })
+  await writer.refused(note, inside)
+  t.same(
+    (await store.audit({ limit: 10 })).map(({ outcome }) => outcome),
+    ['expired', 'forbidden']
+  )
   await store.close()
 })

@@ -1,7 +1,7 @@
 // Which right does a route ask for? Every route declares it in its config, or the server does not start. Reads the
 // bearer token once per request and leaves the decision to core/access.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { ApiError } from '../../api/errors.ts'
+import { ApiError, type Existing } from '../../api/errors.ts'
 import type { Verb } from '../../api/schemas.ts'
 import { formatNeed, isAllowed, mayKnowEnvironment, type Need } from '../../core/access/permissions.ts'
 import type { Failures } from '../../engine/count-failures.ts'
@@ -74,6 +74,15 @@ export const demand = (request: FastifyRequest, need: Need): void => {
   if (!may(request, need)) throw new ApiError('forbidden', `the token lacks ${formatNeed(need)}`)
 }
 
-/** Names that the token may know of, for filters and for `known` in refusals. */
+/** Of what exists: what the token may know of. An open route tells nothing. */
+export const isKnowable =
+  ({ caller }: FastifyRequest) =>
+  ({ environment, service }: Existing): boolean => {
+    if (caller === null) return false
+    if (service === null) return mayKnowEnvironment(caller.allow, environment)
+    return isAllowed(caller.allow, { verb: 'read', environment, service })
+  }
+
+/** Names of environments that the token may know of. */
 export const knowable = (request: FastifyRequest, environments: readonly string[]): string[] =>
   environments.filter((name) => mayKnowEnvironment(callerOf(request).allow, name))

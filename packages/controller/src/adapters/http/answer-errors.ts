@@ -1,16 +1,17 @@
 // Every failure of the HTTP API becomes one problem body (RFC 9457): the API's own refusals, those of the wire, and
 // what fastify itself finds wrong with a request. What nobody expected is logged and told without details.
 import { ProtocolError } from '@longshore/protocol'
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { ApiError } from '../../api/errors.ts'
 import { problemOfApi, problemOfProtocol, problemType } from '../../api/problems.ts'
 import type { Problem } from '../../api/schemas.ts'
 import type { Log } from '../../ports.ts'
+import { isKnowable } from './access.ts'
 
 export const answerErrors = (app: FastifyInstance, log: Log): void => {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem = problemOf(error)
+    const problem = problemOf(error, request)
     if (problem.status >= 500) log.error({ err: error, url: request.url }, 'a request failed')
     return send(reply, problem)
   })
@@ -32,8 +33,8 @@ const send = (reply: FastifyReply, problem: Problem): FastifyReply => {
     .send(problem)
 }
 
-const problemOf = (error: FastifyError): Problem => {
-  if (error instanceof ApiError) return problemOfApi(error)
+const problemOf = (error: FastifyError, request: FastifyRequest): Problem => {
+  if (error instanceof ApiError) return problemOfApi(error, isKnowable(request))
   if (error instanceof ProtocolError) return problemOfProtocol(error)
   if (hasZodFastifySchemaValidationErrors(error)) return problemOfApi(invalidField(error))
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')

@@ -17,9 +17,11 @@ import type { Fleet } from '../../engine/fleet.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
+import type { Writer } from '../../engine/writer.ts'
 import type { Clock, Log } from '../../ports.ts'
 import { guardRoutes } from './access.ts'
 import { answerErrors } from './answer-errors.ts'
+import { auditRefusals } from './audit-refusals.ts'
 import { createEventResponses, type EventResponses } from './event-response.ts'
 import { addAgentRoutes } from './routes/agents.ts'
 import { addDeploymentRoutes } from './routes/deployments.ts'
@@ -35,6 +37,7 @@ export type Services = {
   specs: Specs
   deployments: Deployments
   failures: Failures
+  writer: Pick<Writer, 'refused'>
   events: EventStream
   installation: Installation
   enrol(request: string, address: string): Promise<string>
@@ -54,6 +57,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
   app.setSerializerCompiler(serializerCompiler)
   answerErrors(app as unknown as FastifyInstance, services.log)
   guardRoutes(app as unknown as FastifyInstance, services)
+  auditRefusals(app as unknown as FastifyInstance, services.writer)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

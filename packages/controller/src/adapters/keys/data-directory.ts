@@ -1,7 +1,7 @@
 // The controller's data directory: made for its owner alone, holding the signing key (a private JWK, mode 0600)
 // and the database file. Anything that others can read is refused, not repaired: it may have been read already.
 import { randomBytes } from 'node:crypto'
-import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateSigningKey, importSigningKey, type SigningKey } from '@longshore/protocol'
 
@@ -28,18 +28,27 @@ export const databasePath = (dataDir: string): string => join(dataDir, 'controll
 const keyPath = (dataDir: string): string => join(dataDir, 'signing-key.json')
 
 /**
- * Makes the directory and a new key in it; the key appears whole or not at all, and never over another one.
- * @throws DataError `data-exists`, `data-unusable`
+ * Makes the directory and a new key in it; the key appears whole or not at all, and never over another one. A key
+ * that is there already is taken: an earlier attempt may have come no further.
+ * @throws DataError `data-exists`, `data-permissions`, `data-unusable`, `key-unusable`
  */
-export const createDataDirectory = async (dataDir: string): Promise<SigningKey> => {
+export const prepareDataDirectory = async (dataDir: string): Promise<SigningKey> => {
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch(unusable(dataDir))
-  for (const path of [keyPath(dataDir), databasePath(dataDir)]) {
-    if (await isThere(path)) throw new DataError('data-exists', path)
+  if (await isThere(keyPath(dataDir))) return readSigningKey(dataDir)
+  const database = databasePath(dataDir)
+  if (await isThere(database)) {
+    throw new DataError('data-exists', `${database} has no signing-key.json beside it; restore that one`)
   }
   await chmod(dataDir, 0o700).catch(unusable(dataDir))
   const { key, privateJwk } = await generateSigningKey()
   await writeOnce(keyPath(dataDir), `${JSON.stringify(privateJwk)}\n`).catch(unusable(dataDir))
   return key
+}
+
+/** Drafts of the key that a killed attempt left. To be called by whoever holds the database. */
+export const removeKeyDrafts = async (dataDir: string): Promise<void> => {
+  const drafts = (await readdir(dataDir)).filter((name) => /^signing-key\.json\.[0-9a-f]{12}$/.test(name))
+  await Promise.all(drafts.map((name) => rm(join(dataDir, name), { force: true })))
 }
 
 /** @throws DataError `data-missing`, `data-permissions`, `key-unusable` */

@@ -20,6 +20,7 @@ import {
   type WelcomeMessage
 } from '@longshore/protocol'
 import type { WebSocket } from 'ws'
+import type { Clock } from '../../ports.ts'
 
 /** A peer that does not answer the closing handshake is cut off. */
 const closeTimeoutMs = 1000
@@ -49,12 +50,23 @@ export type Connection = {
   readonly closed: Promise<void>
 }
 
+export type ConnectionEnds = {
+  key: SigningKey
+  agentKey: VerifyKey
+  welcome: WelcomeMessage
+  /** The time that frames tell. */
+  nowMs: () => number
+  /** For everything that is waited for. */
+  steadyClock: Clock
+}
+
 export const openConnection = (
   socket: WebSocket,
-  ends: { key: SigningKey; agentKey: VerifyKey; welcome: WelcomeMessage; nowMs: () => number },
+  ends: ConnectionEnds,
   listener: ConnectionListener
 ): Connection => {
-  let timer: NodeJS.Timeout | undefined
+  const { steadyClock } = ends
+  let cancelTimer = (): void => {}
   const codec = createControllerCodec(
     {
       key: ends.key,
@@ -62,10 +74,10 @@ export const openConnection = (
       keyOf: (kid) => (kid === ends.agentKey.kid ? ends.agentKey : undefined)
     },
     {
-      received: (frame) => step({ kind: 'frame-received', atMs: performance.now(), frame }),
+      received: (frame) => step({ kind: 'frame-received', atMs: steadyClock.nowMs(), frame }),
       signed: (jws) => socket.send(jws),
       failed: (error) =>
-        step({ kind: 'frame-refused', atMs: performance.now(), code: error.code, detail: error.message })
+        step({ kind: 'frame-refused', atMs: steadyClock.nowMs(), code: error.code, detail: error.message })
     }
   )
   let state: ControllerEndState
@@ -98,18 +110,17 @@ export const openConnection = (
   }
   const step = (event: ControllerEndEvent): void => carryOut(stepControllerEnd(state, event))
   const schedule = (): void => {
-    clearTimeout(timer)
+    cancelTimer()
     const dueAtMs = controllerEndDueAtMs(state)
     if (dueAtMs === undefined) return
-    const wake = () => step({ kind: 'time-passed', atMs: performance.now() })
-    timer = setTimeout(wake, Math.max(0, Math.ceil(dueAtMs - performance.now()))).unref()
+    cancelTimer = steadyClock.at(dueAtMs, () => step({ kind: 'time-passed', atMs: steadyClock.nowMs() }))
   }
   const hear = (): void => {
-    step({ kind: 'life-heard', atMs: performance.now() })
+    step({ kind: 'life-heard', atMs: steadyClock.nowMs() })
     listener.alive()
   }
   const close: Connection['close'] = (reason, code, detail) =>
-    step({ kind: 'close-wanted', atMs: performance.now(), reason, code, detail })
+    step({ kind: 'close-wanted', atMs: steadyClock.nowMs(), reason, code, detail })
 
   socket.on('message', (data: Buffer) => {
     listener.alive()
@@ -118,11 +129,11 @@ export const openConnection = (
   socket.on('ping', hear)
   socket.on('pong', hear)
   socket.on('error', () => socket.terminate())
-  socket.on('close', () => step({ kind: 'connection-lost', atMs: performance.now() }))
+  socket.on('close', () => step({ kind: 'connection-lost', atMs: steadyClock.nowMs() }))
   const closed = new Promise<void>((resolve) => {
     socket.once('close', () => resolve())
   })
-  const begun = beginControllerEnd({ welcome: ends.welcome, atMs: performance.now() })
+  const begun = beginControllerEnd({ welcome: ends.welcome, atMs: steadyClock.nowMs() })
   state = begun.state
   carryOut(begun)
   return {
@@ -133,10 +144,10 @@ export const openConnection = (
         return false
       }
       if (codec.sendingFrames > maxSendingFrames) return false
-      step({ kind: 'messages-queued', atMs: performance.now(), messages })
+      step({ kind: 'messages-queued', atMs: steadyClock.nowMs(), messages })
       return true
     },
-    probe: () => step({ kind: 'probe-wanted', atMs: performance.now() }),
+    probe: () => step({ kind: 'probe-wanted', atMs: steadyClock.nowMs() }),
     close,
     pause: () => socket.pause(),
     resume: () => socket.resume(),

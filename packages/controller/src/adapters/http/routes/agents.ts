@@ -3,10 +3,9 @@
 import { environmentName } from '@longshore/protocol'
 import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
-import { ApiError } from '../../../api/errors.ts'
 import { agentView, type Verb } from '../../../api/schemas.ts'
 import type { AgentRow } from '../../../ports.ts'
-import { callerOf, demand, knowable, may } from '../access.ts'
+import { callerOf, demand, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 const byName = z.object({ agent: z.string().min(1).max(253) })
@@ -15,14 +14,12 @@ const need = (verb: Verb, environment: string) => ({ verb, environment, service:
 
 export const addAgentRoutes = ({ app, services: { fleet } }: RouteScope): void => {
   const readable = async (request: FastifyRequest, environment: string | undefined): Promise<string[]> => {
-    const names = (await fleet.environments()).map((one) => one.name as string)
     if (environment !== undefined) {
       demand(request, need('read', environment))
-      if (names.includes(environment)) return [environment]
-      throw new ApiError('unknown-environment', `there is no environment ${environment}`, {
-        known: knowable(request, names)
-      })
+      await fleet.requireEnvironment(environment)
+      return [environment]
     }
+    const names = (await fleet.environments()).map((one) => one.name as string)
     return names.filter((name) => may(request, need('read', name)))
   }
   const find = async (

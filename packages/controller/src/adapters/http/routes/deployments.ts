@@ -2,7 +2,6 @@
 import { deploymentId, environmentName, serviceName } from '@longshore/protocol'
 import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
-import { ApiError } from '../../../api/errors.ts'
 import {
   type DeploymentView,
   deploymentView,
@@ -10,7 +9,7 @@ import {
   releaseView,
   statusView
 } from '../../../api/schemas.ts'
-import { callerOf, demand, knowable, may } from '../access.ts'
+import { callerOf, demand, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 const byId = z.object({ id: deploymentId })
@@ -23,24 +22,12 @@ export const mayRead = (request: FastifyRequest, { environment, service }: Named
   may(request, { verb: 'read', environment, service })
 
 export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: RouteScope): void => {
-  /** Names the environments that exist, as far as the token may know them. */
-  const demandEnvironment = async (request: FastifyRequest, name: string | undefined): Promise<void> => {
-    const names = (await fleet.environments()).map((one) => one.name as string)
-    if (name === undefined || names.includes(name)) return
-    const known = knowable(request, names)
-    throw new ApiError('unknown-environment', `there is no environment ${name}`, { known })
-  }
-  const filterOf = async (request: FastifyRequest, query: z.infer<typeof ofService>) => {
-    await demandEnvironment(request, query.environment)
-    const { environment, service } = query
+  const filterOf = async ({ environment, service }: z.infer<typeof ofService>) => {
+    if (environment !== undefined) await fleet.requireEnvironment(environment)
     return { ...(environment && { environment }), ...(service && { service }) }
   }
-  /** What the token may not read does not exist for it. */
-  const find = async (request: FastifyRequest, id: string): Promise<DeploymentView> => {
-    const view = await deployments.view(id)
-    if (mayRead(request, view)) return view
-    throw new ApiError('unknown-deployment', `there is no deployment ${id}`)
-  }
+  const find = (request: FastifyRequest, id: string): Promise<DeploymentView> =>
+    deployments.view(id, (one) => mayRead(request, one))
   const filters = { access: { kind: 'filters' as const, verb: 'read' as const } }
 
   app.post(
@@ -52,7 +39,6 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     async (request, reply) => {
       const { environment, service, what } = request.body
       demand(request, { verb: what.by === 'rollback' ? 'rollback' : 'deploy', environment, service })
-      await demandEnvironment(request, environment)
       reply.code(202)
       return deployments.request(callerOf(request).actor, request.body)
     }
@@ -68,7 +54,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     },
     async (request) => {
       const { limit: most, active } = request.query
-      const found = await deployments.list({ ...(await filterOf(request, request.query)), limit: 1000 })
+      const found = await deployments.list({ ...(await filterOf(request.query)), limit: 1000 })
       return found
         .filter(
           (one) => mayRead(request, one) && (active === undefined || (one.phase !== 'ended') === active)
@@ -104,7 +90,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       schema: { querystring: ofService.extend({ limit }), response: { 200: z.array(releaseView) } }
     },
     async (request) => {
-      const found = await deployments.releases({ ...(await filterOf(request, request.query)), limit: 1000 })
+      const found = await deployments.releases({ ...(await filterOf(request.query)), limit: 1000 })
       return found.filter((one) => mayRead(request, one)).slice(0, request.query.limit)
     }
   )
@@ -112,7 +98,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     '/v1/status',
     { config: filters, schema: { querystring: ofService, response: { 200: z.array(statusView) } } },
     async (request) => {
-      const found = await deployments.status(await filterOf(request, request.query))
+      const found = await deployments.status(await filterOf(request.query))
       return found.filter((one) => mayRead(request, one))
     }
   )

@@ -3,7 +3,6 @@
 // says how things are, not what changed.
 import { deploymentId } from '@longshore/protocol'
 import * as z from 'zod'
-import { ApiError } from '../../../api/errors.ts'
 import type { AgentView, DeploymentView, StreamEvent } from '../../../api/schemas.ts'
 import { isAllowed } from '../../../core/access/permissions.ts'
 import { callerOf } from '../access.ts'
@@ -21,10 +20,8 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
     async (request, reply) => {
       const { id } = request.params
       const stream = holdBack(services, (event) => idOf(event) === id)
-      const snapshot = await services.deployments.view(id).catch(stream.giveUp)
-      if (!mayRead(request, snapshot)) {
-        stream.giveUp(new ApiError('unknown-deployment', `there is no deployment ${id}`))
-      }
+      const isReadable = (one: DeploymentView): boolean => mayRead(request, one)
+      const snapshot = await services.deployments.view(id, isReadable).catch(stream.giveUp)
       const response = responses.begin(reply, stream.stop)
       const at = new Date(services.clock.nowMs()).toISOString()
       response.send({ type: 'deployment', at, deployment: snapshot })
