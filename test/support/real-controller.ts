@@ -38,13 +38,9 @@ export const startRealController = async (
   const folder = await mkdtemp(join(tmpdir(), 'longshore-controller-'))
   const dataDir = join(folder, 'data')
   const { token, installation } = await initController({ dataDir })
-  const settings = {
-    dataDir,
-    listen: '127.0.0.1:0',
-    logLevel: 'silent',
-    trustedProxies: ['127.0.0.1']
-  } as const
-  const launch = (change: object) => startController({ ...settings, ...change }, parts)
+  const trustedProxies = ['127.0.0.1']
+  const launch = (change: object) =>
+    startController({ dataDir, listen: '127.0.0.1:0', logLevel: 'silent', trustedProxies, ...change }, parts)
   let running = await launch(options)
   t.teardown(async () => {
     await running.stop()

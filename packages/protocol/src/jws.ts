@@ -6,7 +6,7 @@ import type * as z from 'zod'
 import { signCompact, verifyCompact } from './ed25519-compact.ts'
 import { ProtocolError } from './errors.ts'
 import { importVerifyKey, publicJwk, type SigningKey, type VerifyKey } from './keys.ts'
-import { maxFrameBytes, maxJsonDepth, maxTokenBytes } from './limits.ts'
+import { maxCommandBytes, maxFrameBytes, maxJsonDepth, maxTokenBytes } from './limits.ts'
 
 export const jwsKinds = [
   'frame',
@@ -28,7 +28,7 @@ export const typOf = (kind: JwsKind): string => `longshore-${kind}+jws`
 /** Characters of a compact JWS of the kind; it is ASCII, so these are bytes. */
 const maxJwsBytes: Record<JwsKind, number> = {
   frame: maxFrameBytes,
-  command: 512 * 1024,
+  command: maxCommandBytes,
   receipt: 256 * 1024,
   enrol: 64 * 1024,
   // carries the whole key chain: 64 announcements of 4 KiB at most

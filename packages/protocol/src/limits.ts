@@ -11,6 +11,8 @@ export const maxServiceFileBytes = 512 * 1024
 export const maxTokenBytes = 8 * 1024 - 512
 /** Key announcements in a chain: a rotation a month for five years. */
 export const maxKeyChain = 64
+/** A signed command, base64url and all; in a frame it grows by a third once more. */
+export const maxCommandBytes = 512 * 1024
 /** JSON nesting of anything a peer sends. */
 export const maxJsonDepth = 32
 /** Messages in one frame. */
@@ -72,5 +74,6 @@ relate(pingIntervalMs < 60_000, 'pingIntervalMs below the 60 s of common proxies
 relate(duplicateProbeMs < silenceLimitMs, 'duplicateProbeMs < silenceLimitMs')
 relate(maxBufferedBytes >= maxFrameBytes, 'maxBufferedBytes >= maxFrameBytes')
 relate(maxBatchedChars * 3 * (4 / 3) < maxFrameBytes, 'messages that share a frame fit into it')
+relate((maxCommandBytes * 4) / 3 < (maxFrameBytes * 3) / 4, 'a command fits well into one frame')
 relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
 relate(maxReportLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')

@@ -12,9 +12,10 @@ import {
   releaseNumber,
   serviceName
 } from '../ids.ts'
+import { maxCommandBytes } from '../limits.ts'
 import { imageReference, serviceSpec } from '../spec/service-spec.ts'
 
-export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(512 * 1024) })
+export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(maxCommandBytes) })
 export type CommandMessage = z.infer<typeof commandMessage>
 
 /** (generation, epoch, index), compared in that order per service and environment. */
