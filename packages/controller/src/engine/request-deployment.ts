@@ -57,9 +57,18 @@ export const describeRequest = async (
     },
     keepImages: spec.spec.keepImages,
     timing: timingOf(spec.spec, context.lostAfterMs),
+    knownTags: await listKnownTags(tx, request),
     warnings: warningsOf(spec.spec),
     targets: describeTargets(agents, request, context)
   }
+}
+
+/** Enough to recognise a typing mistake by. */
+const maxKnownTags = 10
+
+const listKnownTags = async (tx: Reads, { environment, service }: DeployRequest): Promise<string[]> => {
+  const releases = await tx.releases({ environment, service, limit: 100 })
+  return [...new Set(releases.flatMap(({ tag }) => tag ?? []))].slice(0, maxKnownTags)
 }
 
 /** @throws ApiError `locked`, with who holds it */

@@ -39,6 +39,7 @@ export const requestOf = (hosts: string[], change: Partial<Requested> = {}): Req
   rollout: { parallelism: { unit: 'count', value: 1 }, delayMs: 0, maxFailureRatio: 0 },
   keepImages: 3,
   timing,
+  knownTags: [],
   warnings: [],
   targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true })),
   ...change

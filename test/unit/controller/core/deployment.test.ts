@@ -47,6 +47,15 @@ t.test('asks the next host for the digest when one cannot tell', async (t) => {
   t.same(scene.effects[0], { kind: 'pinRelease', release: 7, digest: digestOf('7') })
 })
 
+t.test('names the tags that exist when the one asked for does not', async (t) => {
+  const scene = new Scene(requestOf(['a'], { digest: null, knownTags: ['v6', 'v5'] }))
+  scene.report('a', failed('old', 'image-not-found', 'manifest unknown'))
+  t.equal(
+    scene.state.reason,
+    'api:v7 could not be resolved: host a: manifest unknown; tags released here before: v6, v5; no container was stopped'
+  )
+})
+
 t.test('refuses when no host can resolve the tag', async (t) => {
   const scene = new Scene(requestOf(['a', 'b'], { digest: null }))
   scene.report('a', failed('old', 'image-not-found', 'manifest unknown'))

@@ -12,7 +12,7 @@ import {
   orderBack,
   oweBack
 } from './end.ts'
-import { hostAndReason } from './reasons.ts'
+import { hostAndReason, unresolvedReason } from './reasons.ts'
 import { type DeploymentState, isRepair, participants, type Step, type Target } from './state.ts'
 
 export const advance = (step: Step, atMs: number): Step => {
@@ -50,8 +50,7 @@ const advanceRequested = (step: Step, atMs: number): Step => {
     ({ agent, absentSinceMs }) => absentSinceMs === null && !state.resolve.asked.includes(agent)
   )
   if (next === undefined) {
-    const failures = state.resolve.failures.join('; ') || 'no host is connected'
-    return endRefused(step, atMs, `${state.repository}:${state.tag} could not be resolved: ${failures}`)
+    return endRefused(step, atMs, unresolvedReason(state))
   }
   const resolve = { ...state.resolve, asked: [...state.resolve.asked, next.agent] }
   return giveCommand(withState(step, { resolve }), next, { kind: 'resolve' }, atMs)

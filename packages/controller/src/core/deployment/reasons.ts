@@ -15,6 +15,12 @@ export const refusedReason = (state: DeploymentState, why?: string): string => {
   return `not ready: ${votes.map(hostAndReason).join('; ')}; no container was stopped`
 }
 
+export const unresolvedReason = ({ repository, tag, resolve, knownTags }: DeploymentState): string => {
+  const failures = resolve.failures.join('; ') || 'no host is connected'
+  const known = knownTags.length === 0 ? '' : `; tags released here before: ${knownTags.join(', ')}`
+  return `${repository}:${tag} could not be resolved: ${failures}${known}`
+}
+
 export const revertedReason = (state: DeploymentState): string =>
   `${causeOf(state)}; ${whatWasTakenBack(state)}`
 

@@ -98,6 +98,8 @@ export type DeploymentState = {
   batch: number
   nextBatchAtMs: number | null
   resolve: { asked: AgentId[]; failures: string[] }
+  /** Tags of former releases, newest first: named when the one asked for does not exist. */
+  knownTags: string[]
   targets: Target[]
   warnings: string[]
 }
@@ -121,6 +123,7 @@ export type Requested = {
   rollout: DeploymentState['rollout']
   keepImages: number
   timing: Timing
+  knownTags: string[]
   warnings: string[]
   targets: { agent: AgentId; host: string; isConnected: boolean }[]
 }
