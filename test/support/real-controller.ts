@@ -3,7 +3,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { importVerifyKey, keyAnnouncement, readUnverified, type VerifyKey } from '@longshore/protocol'
+import {
+  importVerifyKey,
+  keyAnnouncement,
+  readUnverified,
+  type ServiceSpec,
+  type VerifyKey
+} from '@longshore/protocol'
+import { readServiceFiles } from '@longshore/protocol/spec'
 import type { Test } from 'tap'
 import { initController, type Parts, startController } from '../../packages/controller/src/main.ts'
 
@@ -25,6 +32,20 @@ export type RealController = {
   stop(): Promise<void>
   /** Another one on the same data; `url` changes. */
   start(options?: object): Promise<void>
+}
+
+/** @param more Compose keys of the service */
+export const specOf = (more: object = {}): ServiceSpec => {
+  const text = JSON.stringify({ services: { it: { image: 'registry.example/it', ...more } } })
+  const read = readServiceFiles([{ name: 'test', text }], {
+    environment: {},
+    readEnvFile: () => {
+      throw new Error('not prepared')
+    }
+  })
+  const [spec] = Object.values(read.services)
+  if (spec === undefined) throw new Error('no service was read')
+  return spec
 }
 
 export const textOf = (body: Json, name: string): string => String(body[name])
