@@ -1,53 +1,66 @@
-// What a whole `longshore deploy` costs over the Engine API calls that it cannot avoid: the same engine, images and
-// options, both in turns, medians. The health wait is in both; `monitor` is as short as it can be.
+// What a whole `longshore deploy` costs over the Engine API calls that it cannot avoid: the same engine, image
+// contents and options, both in turns, medians. The health rule is in both; `monitor` is 0.
 import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { bundlePrograms } from '../scripts/bundle.ts'
 import type { EngineClient } from '../scripts/hosts/engine-client.ts'
 import { type Host, startHosts } from '../scripts/hosts/hosts.ts'
-import { pullImage } from '../scripts/hosts/image.ts'
-import { type Controller, initController, startAgent, startController } from '../scripts/hosts/programs.ts'
+import {
+  bundledPrograms,
+  type Controller,
+  initController,
+  startAgent,
+  startController
+} from '../scripts/hosts/programs.ts'
 import { startRegistry } from '../scripts/hosts/registry.ts'
 import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { makeWebImage, webPort } from '../scripts/hosts/web-image.ts'
+import { measureMs, median } from './measure.ts'
 
-const rounds = 7
+const rounds = Number(process.argv[2] ?? 9)
 const endings: (() => Promise<unknown>)[] = []
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-const measure = async (work: () => Promise<unknown>): Promise<number> => {
-  const beginMs = performance.now()
-  await work()
-  return performance.now() - beginMs
-}
+const never = { RestartPolicy: { Name: 'no', MaximumRetryCount: 0 } }
+const always = { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } }
 
-/** Pull, create, stop the old, start the new, wait until healthy, remove the old: nothing else. */
+/** What a careful script does: pin the tag's digest, pull it, create, stop the old, start, wait until healthy. */
 const switchDirectly = async (client: EngineClient, repository: string, tag: string): Promise<void> => {
-  await pullImage(client, repository, tag)
-  const create = (name: string) =>
-    client.post<{ Id: string }>(`/containers/create?name=${name}`, {
-      Image: `${repository}:${tag}`,
-      HostConfig: {
-        PortBindings: { [`${webPort}/tcp`]: [{ HostPort: '81' }] },
-        RestartPolicy: { Name: 'always' }
-      }
-    })
+  const { Descriptor } = await client.get<{ Descriptor: { digest: string } }>(
+    `/distribution/${repository}:${tag}/json`
+  )
+  const image = `${repository}@${Descriptor.digest}`
+  await client.postRaw(
+    `/images/create?${new URLSearchParams({ fromImage: image })}`,
+    Buffer.alloc(0),
+    'application/json'
+  )
+  await client.get(`/images/${image}/json`)
+  await client.post(`/images/${image}/tag?${new URLSearchParams({ repo: 'kept/direct', tag })}`)
+  const { Id } = await client.post<{ Id: string }>(`/containers/create?name=direct-${tag}`, {
+    Image: image,
+    HostConfig: { PortBindings: { [`${webPort}/tcp`]: [{ HostPort: '81' }] } }
+  })
   const [old] = await client.get<{ Id: string }[]>('/containers/json?filters={"name":["direct"]}')
-  const { Id } = await create(`direct-${tag}`)
-  if (old !== undefined) await client.post(`/containers/${old.Id}/stop`)
+  if (old !== undefined) {
+    await client.post(`/containers/${old.Id}/update`, never)
+    await client.post(`/containers/${old.Id}/stop`)
+  }
+  await client.post(`/containers/${Id}/update`, always)
   await client.post(`/containers/${Id}/start`)
   await waitUntil('health', async () => {
     const { State } = await client.get<{ State: { Health: { Status: string } } }>(`/containers/${Id}/json`)
     return State.Health.Status === 'healthy'
   })
-  if (old !== undefined) await client.delete(`/containers/${old.Id}`)
 }
 
 const startInstallation = async (folder: string, address: string, host: Host): Promise<Controller> => {
+  const programs = bundledPrograms(join(folder, 'out'))
+  await bundlePrograms(join(folder, 'out'))
   const dataFolder = join(folder, 'controller')
-  const controller = await startController({ dataFolder, address }, await initController(dataFolder))
+  const token = await initController(dataFolder)
+  const controller = await startController({ dataFolder, address, program: programs.cli }, token)
   endings.push(() => controller.stop())
   await controller.cli('environments', 'create', 'bench')
   const { stdout } = await controller.cli('join-token', 'create', '--env', 'bench')
@@ -57,7 +70,8 @@ const startInstallation = async (folder: string, address: string, host: Host): P
     controllerUrl: controller.url,
     joinToken: stdout.trim(),
     dockerHost: host.engine.dockerHost,
-    enter: host.enter
+    enter: host.enter,
+    program: programs.agent
   })
   endings.push(() => agent.stop())
   await waitUntil('the agent', async () => (await controller.cli('agents')).stdout.includes('connected'))
@@ -81,26 +95,29 @@ const run = async (folder: string): Promise<void> => {
   }
   writeFileSync(file, JSON.stringify({ services: { web } }))
   await controller.cli('apply', '-f', file, '--env', 'bench')
-  const [direct, whole]: [number[], number[]] = [[], []]
+  const [direct, whole, start]: [number[], number[], number[]] = [[], [], []]
   for (let round = 0; round <= rounds; round++) {
     const tag = `v${round}`
     await registry.push('web', tag, makeWebImage(`longshore ${tag}`))
     await registry.push('direct', tag, makeWebImage(`direct ${tag}`))
-    const directMs = await measure(() => switchDirectly(host.engine.client, `${registry.name}/direct`, tag))
-    const wholeMs = await measure(async () => {
+    const directMs = await measureMs(() => switchDirectly(host.engine.client, `${registry.name}/direct`, tag))
+    const wholeMs = await measureMs(async () => {
       const { exitCode, stderr } = await controller.cli('deploy', 'web', '--env', 'bench', '--tag', tag)
       if (exitCode !== 0) throw new Error(stderr)
     })
+    const startMs = await measureMs(() => controller.cli('version'))
     // The first of each has no old container to stop.
     if (round === 0) continue
     direct.push(directMs)
     whole.push(wholeMs)
+    start.push(startMs)
   }
   const [a, b] = [median(direct), median(whole)]
-  console.log(
-    `Engine API directly: ${a.toFixed(0)} ms, longshore deploy: ${b.toFixed(0)} ms (medians of ${rounds})`
-  )
+  console.log(`medians of ${rounds} rounds, load average ${loadavg()[0]?.toFixed(1)}`)
+  console.log(`Engine API directly  ${a.toFixed(0)} ms`)
+  console.log(`longshore deploy     ${b.toFixed(0)} ms`)
   console.log(`ratio ${(b / a).toFixed(2)}, difference ${(b - a).toFixed(0)} ms`)
+  console.log(`of which the start of the CLI (longshore version) ${median(start).toFixed(0)} ms`)
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'lsh-'))

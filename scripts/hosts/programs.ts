@@ -1,5 +1,6 @@
-// How Longshore's own programs are run from a checkout, without a build: the controller on an address, an agent
-// inside a host, the CLI against a controller. Used by the demo, the tests and the benchmarks.
+// How Longshore's own programs are run, from a checkout without a build unless other files are named: the
+// controller on an address, an agent inside a host, the CLI against a controller. Used by the demo, the tests and
+// the benchmarks.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
@@ -11,6 +12,12 @@ import { waitUntil } from './wait-until.ts'
 const checkout = resolve(import.meta.dirname, '../..')
 const cliMain = join(checkout, 'packages/controller/src/cli/main.ts')
 const agentMain = join(checkout, 'packages/agent/src/main.ts')
+
+/** The files of the bundles in this folder, for the options named `program`. */
+export const bundledPrograms = (folder: string): { cli: string; agent: string } => ({
+  cli: join(folder, 'controller.mjs'),
+  agent: join(folder, 'agent.mjs')
+})
 
 /** The caller's environment without settings of Longshore, which would leak into what is started. */
 const cleanEnvironment = (own: Record<string, string>): NodeJS.ProcessEnv => {
@@ -54,6 +61,8 @@ export type ControllerOptions = {
   /** More arguments of `controller start`. */
   args?: readonly string[]
   env?: Record<string, string>
+  /** What node runs as `longshore`, both to start the controller and to ask it; default: the sources. */
+  program?: string
 }
 export type AgentOptions = {
   name: string
@@ -64,15 +73,18 @@ export type AgentOptions = {
   /** Put before the command line: enters the host's network. */
   enter?: readonly string[]
   env?: Record<string, string>
+  /** What node runs; default: the sources. */
+  program?: string
 }
 
-/** Runs the CLI from the sources. */
+/** Runs the CLI to its end. */
 export const runCli = (
   args: readonly string[],
   env: Record<string, string> = {},
-  timeoutMs = 300_000
+  timeoutMs = 300_000,
+  program = cliMain
 ): Promise<CliResult> =>
-  collectCommand(process.execPath, [cliMain, ...args], { env: cleanEnvironment(env), timeoutMs })
+  collectCommand(process.execPath, [program, ...args], { env: cleanEnvironment(env), timeoutMs })
 
 /** `longshore controller init`; returns the first API token. */
 export const initController = async (dataFolder: string): Promise<string> => {
@@ -85,13 +97,14 @@ export const initController = async (dataFolder: string): Promise<string> => {
 export const startController = async (options: ControllerOptions, token: string): Promise<Controller> => {
   const listen = `${options.address}:${options.port ?? 7300}`
   const url = `http://${listen}`
+  const program = options.program ?? cliMain
   const env = { LONGSHORE_URL: url, LONGSHORE_TOKEN: token }
   const launch = async (more: Record<string, string>): Promise<RunningProcess> => {
     const args = ['controller', 'start', '--data', options.dataFolder, '--listen', listen]
     const started = await startProcess({
       name: 'controller',
       file: process.execPath,
-      args: [cliMain, ...args, ...(options.args ?? [])],
+      args: [program, ...args, ...(options.args ?? [])],
       env: cleanEnvironment({ ...options.env, ...more })
     })
     await waitUntil(`the controller to be ready at ${url}`, async () => {
@@ -100,7 +113,7 @@ export const startController = async (options: ControllerOptions, token: string)
     })
     return started
   }
-  const cli: Controller['cli'] = (...args) => runCli(args, env)
+  const cli: Controller['cli'] = (...args) => runCli(args, env, undefined, program)
   const daemon = await makeDaemon(launch)
   const cliJson: Controller['cliJson'] = async <T>(...args: string[]) => {
     const { exitCode, stdout, stderr } = await cli(...args, '--output', 'json')
@@ -118,7 +131,7 @@ export const startController = async (options: ControllerOptions, token: string)
     cliJson,
     showCli: async (...args) => {
       const own = cleanEnvironment({ ...env, NO_COLOR: process.env['NO_COLOR'] ?? '' })
-      const child = spawn(process.execPath, [cliMain, ...args], { stdio: 'inherit', env: own })
+      const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit', env: own })
       const [exitCode] = (await once(child, 'close')) as [number | null]
       return exitCode
     },
@@ -126,7 +139,7 @@ export const startController = async (options: ControllerOptions, token: string)
       startProcess({
         name: `longshore ${args.join(' ')}`,
         file: process.execPath,
-        args: [cliMain, ...args],
+        args: [program, ...args],
         env: cleanEnvironment(env)
       })
   })
@@ -135,7 +148,7 @@ export const startController = async (options: ControllerOptions, token: string)
 /** Starts an agent; resolves when its process runs. */
 export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   mkdirSync(options.dataFolder, { recursive: true })
-  const [file, ...args] = [...(options.enter ?? []), process.execPath, agentMain]
+  const [file, ...args] = [...(options.enter ?? []), process.execPath, options.program ?? agentMain]
   if (file === undefined) throw new RangeError('an empty command line')
   const launch = (more: Record<string, string>): Promise<RunningProcess> =>
     startProcess({
