@@ -18,6 +18,7 @@ import { adviseSession, judgeEnrolRefusal } from './core/judge-refusal.ts'
 import { AgentExit } from './exit-codes.ts'
 import type { Identity } from './identity.ts'
 import type { Ask, HttpAnswer, Log } from './link.ts'
+import { parseJson } from './parse-json.ts'
 import type { Clock } from './ports.ts'
 import { readProblem } from './read-problem.ts'
 
@@ -163,14 +164,6 @@ const judgeAnswer = async (
         cause
       }
     )
-  }
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

@@ -20,7 +20,7 @@ import type { Runtime } from './ports.ts'
 
 /** An engine that restarts is back in seconds; one that is upgraded in a minute. */
 export const engineWaitMs = 120_000
-const enginePollMs = 250
+export const enginePollMs = 250
 
 type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
 type Executors = { [K in StepKind]: (runtime: Runtime, step: StepOf<K>) => Promise<Finding> }
@@ -63,8 +63,8 @@ export const executeStep = async (runtime: Runtime, step: Step): Promise<StepRes
 const dispatch = <K extends StepKind>(runtime: Runtime, step: StepOf<K>): Promise<Finding> =>
   (executors[step.kind] as (runtime: Runtime, step: StepOf<K>) => Promise<Finding>)(runtime, step)
 
-/** @returns whether the engine answered before the deadline; false at once when the run is to stop */
-export const waitForEngine = async (runtime: Runtime, deadlineMs: number): Promise<boolean> => {
+/** Also when the run is to stop: the way back needs the engine. @returns whether it answered before the deadline */
+const waitForEngine = async (runtime: Runtime, deadlineMs: number): Promise<boolean> => {
   runtime.progress('waiting for the Docker Engine')
   while (runtime.clock.monotonicMs() < deadlineMs) {
     try {

@@ -10,6 +10,11 @@ export const exitCodes = {
     isRestartUseful: false,
     meaning: 'the data directory cannot be used, or a file in it is damaged or readable by others'
   },
+  journal: {
+    code: 74,
+    isRestartUseful: true,
+    meaning: 'the journal cannot be written: the disk of the data directory is full or fails'
+  },
   locked: { code: 75, isRestartUseful: true, meaning: 'another agent uses the data directory' },
   'not-enrolled': {
     code: 77,

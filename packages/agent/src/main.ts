@@ -24,6 +24,7 @@ import { apiMinorOf, expressRequest } from './core/express-request.ts'
 import { enrol } from './enrol.ts'
 import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
+import { JournalError } from './journal-error.ts'
 import { openRegistration } from './registration.ts'
 import { runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
@@ -85,6 +86,11 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const askEngine = createEngineClient(settings.dockerHost)
   const keys = await openKeys(dataDir)
   let measured = await measureFacts(askEngine)
+  const refreshFacts = (): void => {
+    void measureFacts(askEngine).then((next) => {
+      measured = next
+    })
+  }
   const network = { ask, clock, log, randomBytes, random: Math.random }
   const registration = await openRegistration(
     {
@@ -112,6 +118,8 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
   )
   const watch = createContainerWatch(docker, engine, clock, () => registration.identity().installation)
+  // an engine that was away at the start tells its version when it comes
+  watch.onChange(() => measured.facts.engineApiVersion === null && refreshFacts())
   const policy = createPolicySource(settings.policyFile)
   const measure = () => measureUsage([...(measured.dataRoot === null ? [] : [measured.dataRoot]), dataDir])
   const buildRequest: BuildRequest = (input) =>
@@ -125,11 +133,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
       hostName,
       registration,
       facts: () => measured.facts,
-      refreshFacts: () => {
-        void measureFacts(askEngine).then((next) => {
-          measured = next
-        })
-      },
+      refreshFacts,
       policy,
       inventory: createInventoryWatch({ watch, measure, clock, log }),
       openRuns: async (reporter) =>
@@ -160,6 +164,7 @@ const endFor = (error: unknown, log: AgentLog | null): never => {
 
 const toExit = (error: unknown): AgentExit => {
   if (error instanceof AgentExit) return error
+  if (error instanceof JournalError) return error.toExit()
   if (error instanceof SettingsError)
     return new AgentExit('settings', error.problems.join('\nlongshore-agent: '))
   return new AgentExit('failed', error instanceof Error ? error.message : String(error), { cause: error })

@@ -52,7 +52,7 @@ export type Runs = {
   cancel(id: CommandId): void
   /** At start: finishes or undoes what was in flight when the process ended. Resolves once all are under way. */
   recover(): Promise<void>
-  /** Reports up to this number are durable at the controller. */
+  /** Reports up to this number are durable at the controller. Rejects when that could not be written. */
   acknowledged(reportsUpTo: number): Promise<void>
   /** Reports not yet acknowledged, oldest first. */
   unacknowledged(): RunReport[]
@@ -60,6 +60,8 @@ export type Runs = {
   inFlight(): CommandId[]
   /** Stops beginning steps, waits for those under way, closes the journal. Runs stay in it and go on at the next start. */
   stop(): Promise<void>
+  /** Rejects with JournalError once the state of a run could not be written: nothing is begun from then on. */
+  readonly broken: Promise<never>
 }
 
 /** What runs tell while they are at it. `reported` comes after the report is on disk. */
@@ -158,7 +160,7 @@ export type Runtime = {
 
 export type JournalledCommand = { command: Command; report: RunReport | null }
 
-/** The agent's durable record. Every write is on disk when the call returns. */
+/** The agent's durable record. Every write is on disk when the call returns; it throws JournalError when it is not. */
 export type Journal = {
   /** Command, evidence, fence and first state in one transaction. */
   begin(command: Command, jws: string, state: RunState, atMs: number): void
@@ -170,6 +172,7 @@ export type Journal = {
   /** Runs that have not ended, in the order of their arrival. */
   openRuns(): RunState[]
   unacknowledged(): RunReport[]
+  /** No later report gets a number up to this one, also when this journal has not come so far. */
   acknowledge(reportsUpTo: number): void
   highestFence(environment: EnvironmentName, service: ServiceName): Fence | null
   marks(): ServiceMark[]

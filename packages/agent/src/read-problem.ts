@@ -3,6 +3,7 @@
 import { isProtocolErrorCode, type ProtocolErrorCode } from '@longshore/protocol'
 import * as z from 'zod'
 import type { HttpAnswer } from './link.ts'
+import { parseJson } from './parse-json.ts'
 
 const problem = z.object({
   code: z.string().max(64).optional(),
@@ -22,13 +23,5 @@ export const readProblem = (answer: HttpAnswer): Refusal => {
     code: code !== undefined && isProtocolErrorCode(code) ? code : null,
     detail: detail ?? title ?? `HTTP status ${answer.status}`,
     time: time ?? null
-  }
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

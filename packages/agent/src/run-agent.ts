@@ -33,7 +33,7 @@ export type AgentWorld = {
 /** Runs go on in the journal; a Docker call that hangs does not hold the process up. */
 const stopLimitMs = 1_500
 
-/** Resolves after the signal was aborted and everything is stopped; rejects when something unexpected failed. */
+/** Resolves after the signal was aborted and everything is stopped; rejects when the journal or anything unexpected failed. */
 export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<void> => {
   const { clock, log, registration, inventory } = world
   const opened: { runs?: Runs } = {}
@@ -80,7 +80,7 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
     },
     signal
   )
-  await Promise.race([connected, recovered.then(() => connected)])
+  await Promise.race([connected, recovered.then(() => connected), runs.broken])
   inventory.stop()
   await withinLimit(clock, runs.stop(), log)
 }

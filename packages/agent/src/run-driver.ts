@@ -9,12 +9,13 @@ import {
 } from './core/observation.ts'
 import { type RunEffect, type RunEvent, type RunState, stepRun } from './core/run.ts'
 import { isEngineError } from './engine-error.ts'
-import { describe, engineWaitMs, executeStep, waitForEngine } from './executor.ts'
+import { pause } from './execute/pause.ts'
+import { describe, enginePollMs, engineWaitMs, executeStep } from './executor.ts'
 import type { Runtime } from './ports.ts'
 import type { RunsPorts } from './runs.ts'
 
 export type RunHandle = {
-  /** Resolves with the stored report, or undefined when the agent stopped before the end. */
+  /** Resolves with the stored report, or undefined when the agent stopped before the end. Rejects with the journal. */
   ended: Promise<RunReport | undefined>
   cancel(): void
   /** Begins no further step; resolves once the one under way has ended. */
@@ -74,10 +75,23 @@ class RunDriver {
   #take(happening: Happening): void {
     if (this.#isStopping || this.#state.phase === 'ended') return
     const atMs = this.#elapsedBeforeMs + this.#ports.clock.monotonicMs() - this.#startedAtMs
-    const { state, effects } = stepRun(this.#state, { ...happening, atMs })
-    this.#state = state
-    if (state.phase !== 'ended') this.#ports.journal.saveRun(state.task.command.id, state, recordIn(effects))
-    for (const effect of effects) this.#carryOut(effect)
+    try {
+      const { state, effects } = stepRun(this.#state, { ...happening, atMs })
+      this.#state = state
+      if (state.phase !== 'ended')
+        this.#ports.journal.saveRun(state.task.command.id, state, recordIn(effects))
+      for (const effect of effects) this.#carryOut(effect)
+    } catch (error) {
+      this.#halt(error)
+    }
+  }
+
+  /** What is not in the journal must not be done: the run stands still as the journal has it. */
+  #halt(error: unknown): void {
+    this.#isStopping = true
+    this.#interruption.abort()
+    this.#stopTimer()
+    this.#ended.reject(error)
   }
 
   #carryOut(effect: RunEffect): void {
@@ -103,16 +117,23 @@ class RunDriver {
   }
 
   async #observe(): Promise<void> {
+    const { engine, clock } = this.#ports
     const runtime = this.#runtime('observe', 1, 1)
-    const deadlineMs = this.#ports.clock.monotonicMs() + engineWaitMs
+    const deadlineMs = clock.monotonicMs() + engineWaitMs
     for (;;) {
       try {
         const observation = await observeHost(this.#ports, this.#state)
         return this.#take({ kind: 'observed', observation })
       } catch (error) {
-        const isAway = isEngineError(error, 'unreachable', 'timed-out') && !this.#isLookingOnly()
-        if (this.#isStopping || !isAway || !(await waitForEngine(runtime, deadlineMs)))
+        const isAway = isEngineError(error, 'unreachable', 'timed-out')
+        const isWorthWaiting = !this.#isLookingOnly() && clock.monotonicMs() < deadlineMs
+        // nothing was changed yet, so that a run that is to stop need not wait for the engine
+        if (!isAway || !isWorthWaiting || runtime.signal.aborted)
           return this.#take({ kind: 'observing-failed', error: describe(error) })
+        runtime.progress('waiting for the Docker Engine')
+        await pause(runtime, enginePollMs)
+        // it may come back with another version
+        await engine.ping().catch(() => undefined)
       }
     }
   }

@@ -39,20 +39,27 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   const { journal } = ports
   /** In order of arrival: commands taken and not ended. */
   const open = new Map<CommandId, Entry>()
+  const broken = Promise.withResolvers<never>()
+  // who cares waits for it; a journal that fails while nobody does is no unhandled rejection
+  broken.promise.catch(() => undefined)
   let isStopped = false
 
+  const breakOff = (error: unknown): void => {
+    isStopped = true
+    broken.reject(error)
+  }
   const startDue = (): void => {
     if (isStopped) return
     for (const [id, entry] of dueEntries(open)) {
       const handle = driveRun(ports, entry.state, throttled(ports.clock, listener))
       entry.handle = handle
       if (entry.isCancelled) handle.cancel()
-      void handle.ended.then((report) => {
+      handle.ended.then((report) => {
         if (report === undefined) return
         open.delete(id)
         listener.reported(report)
         startDue()
-      })
+      }, breakOff)
     }
   }
 
@@ -113,7 +120,8 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
       isStopped = true
       await Promise.all([...open.values()].map((entry) => entry.handle?.stop()))
       journal.close()
-    }
+    },
+    broken: broken.promise
   }
 }
 

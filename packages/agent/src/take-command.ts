@@ -42,7 +42,7 @@ export const takeCommand = async (
     } catch (error) {
       // the journal could not take it, so it must not be acted on; a full disk may pass
       const why = error instanceof Error ? error.message : 'unknown reason'
-      return refuse(context, claims.id, 'busy', `the agent cannot write its journal: ${why}`)
+      return refuse(context, claims.id, 'busy', why)
     }
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error

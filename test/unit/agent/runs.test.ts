@@ -1,22 +1,18 @@
-// The parts around a run: the journal on disk, the executor over an engine that refuses what was not prepared,
-// and credentials as Docker keeps them.
+// The parts around a run: the executor over an engine that refuses what was not prepared, and credentials as
+// Docker keeps them.
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import type { RunOutcome } from '@longshore/protocol'
 import t from 'tap'
 import { createCredentials, registryKey } from '../../../packages/agent/src/adapters/docker/credentials.ts'
 import { fromStatus } from '../../../packages/agent/src/adapters/docker/errors.ts'
 import { splitLog } from '../../../packages/agent/src/adapters/docker/log-frames.ts'
-import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../../packages/agent/src/adapters/policy-file.ts'
-import { beginRun } from '../../../packages/agent/src/core/run.ts'
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
 import type { Engine, Runtime } from '../../../packages/agent/src/ports.ts'
 import { hashSpec } from '../../../packages/agent/src/runs.ts'
-import { releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
+import { sampleSpec } from '../../support/run-samples.ts'
 
 const folder = () => mkdtempSync(join(tmpdir(), 'longshore-runs-'))
 
@@ -53,53 +49,6 @@ const runtimeOf = (engine: Engine): Runtime => {
     progress: () => undefined
   }
 }
-
-t.test('the journal keeps commands, numbers reports and never lowers a fence', async (t) => {
-  const path = join(folder(), 'journal.db')
-  const first = openJournal(path)
-  const command = sampleCommand(7, releaseBody(3, sampleSpec()))
-  const state = beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] })
-  first.begin(command, 'jws', state, 1)
-  t.throws(() => first.begin(command, 'jws', state, 1), 'an id is taken once')
-  first.close()
-
-  const journal = openJournal(path)
-  t.same(journal.openRuns(), [state])
-  t.same(journal.marks(), [{ environment: 'production', service: 'web', fence: command.fence, release: 3 }])
-  const outcome: RunOutcome = {
-    status: 'succeeded',
-    result: { kind: 'remove' },
-    serving: 'none',
-    release: null
-  }
-  const report = journal.endRun(command.id, { ...state, phase: 'ended' }, outcome, [], 2)
-  t.equal(report.number, 1)
-  t.same(journal.find(command.id), { command, report })
-  t.same(journal.openRuns(), [])
-  t.same(journal.unacknowledged(), [report])
-  journal.prune(100, 99_000_000)
-  t.ok(journal.find(command.id), 'a report that nobody has is not pruned')
-  journal.acknowledge(1)
-  journal.acknowledge(0)
-  t.same(journal.unacknowledged(), [])
-  journal.prune(100, 0)
-  t.ok(journal.find(command.id), 'a command that could still be executed is not forgotten')
-  journal.prune(100, 99_000_000)
-  t.equal(journal.find(command.id), undefined)
-  t.equal(journal.marks().length, 1, 'the fence stays')
-  journal.close()
-})
-
-t.test('a journal of a newer agent or with foreign content is refused with its code', async (t) => {
-  const newer = join(folder(), 'journal.db')
-  const db = new DatabaseSync(newer)
-  db.exec('pragma user_version = 99')
-  db.close()
-  t.throws(() => openJournal(newer), { code: 'journal-newer' })
-  const corrupt = join(folder(), 'journal.db')
-  writeFileSync(corrupt, 'this is no database, but long enough to look like one'.repeat(50))
-  t.throws(() => openJournal(corrupt), { code: 'journal-corrupt' })
-})
 
 t.test('the executor tells a failure from an engine that is away', async (t) => {
   const disk = { kind: 'check-disk', minFreeBytes: 1000 } as const

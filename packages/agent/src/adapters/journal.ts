@@ -14,29 +14,17 @@ import {
 } from '@longshore/protocol'
 import type { ReleaseRecord } from '../core/observation.ts'
 import type { RunState } from '../core/run.ts'
+import { JournalError } from '../journal-error.ts'
 import type { Journal } from '../ports.ts'
 import { journalTables, journalVersion } from './journal-schema.ts'
 
 /** Create requests kept per service: current, previous, and some for a rollback after refused releases. */
 const keptReleases = 5
 
-export type JournalErrorCode = 'journal-newer' | 'journal-corrupt' | 'journal-locked'
-
-/** Thrown at opening; the agent cannot work without its journal. */
-export class JournalError extends Error {
-  override readonly name = 'JournalError'
-  readonly code: JournalErrorCode
-
-  constructor(code: JournalErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.code = code
-  }
-}
-
 /** Opens or creates the journal file. @throws JournalError */
 export const openJournal = (path: string): Journal => {
   const db = openDatabase(path)
-  const tx = <T>(work: () => T): T => transact(db, work)
+  const tx = <T>(work: () => T): T => orJournalError(path, () => transact(db, work))
   const run = (sql: string, ...values: SQLInputValue[]) => void db.prepare(sql).run(...values)
   const all = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).all(...values)
   const one = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).get(...values)
@@ -45,6 +33,10 @@ export const openJournal = (path: string): Journal => {
     const row = one('select fence from fences where environment = ? and service = ?', environment, service)
     return row === undefined ? null : (JSON.parse(text(row, 'fence')) as Fence)
   }
+  const unacknowledged = (): RunReport[] =>
+    all(
+      "select report from reports where number > (select cast(value as integer) from meta where key = 'acknowledged') order by number"
+    ).flatMap((row) => readReport(row['report']) ?? [])
   return {
     begin: (command, jws, state, atMs) => tx(() => begin(run, readFence, command, jws, state, atMs)),
     find: (id) => {
@@ -62,7 +54,7 @@ export const openJournal = (path: string): Journal => {
       }),
     endRun: (id, state, outcome, steps, atMs) =>
       tx(() => {
-        const next = nextNumber(one('select value from meta where key = ?', 'reports'))
+        const next = readNumber(one('select value from meta where key = ?', 'reports')) + 1
         const report: RunReport = { command: id, number: next, outcome, steps }
         run('update meta set value = ? where key = ?', String(next), 'reports')
         run(
@@ -79,16 +71,17 @@ export const openJournal = (path: string): Journal => {
       all(
         'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
       ).map((row) => JSON.parse(text(row, 'state')) as RunState),
-    unacknowledged: () =>
-      all(
-        "select report from reports where number > (select cast(value as integer) from meta where key = 'acknowledged') order by number"
-      ).flatMap((row) => readReport(row['report']) ?? []),
+    unacknowledged,
     acknowledge: (upTo) =>
-      run(
-        "update meta set value = ? where key = 'acknowledged' and cast(value as integer) < ?",
-        String(upTo),
-        upTo
-      ),
+      tx(() => {
+        const given = readNumber(one('select value from meta where key = ?', 'reports'))
+        if (upTo > given) renumber(run, unacknowledged(), upTo)
+        run(
+          "update meta set value = ? where key = 'acknowledged' and cast(value as integer) < ?",
+          String(upTo),
+          upTo
+        )
+      }),
     highestFence: readFence,
     marks: () =>
       all('select environment, service, fence, release from fences order by environment, service').map(
@@ -101,12 +94,14 @@ export const openJournal = (path: string): Journal => {
         service
       ).map((row) => JSON.parse(text(row, 'record')) as ReleaseRecord),
     prune: (beforeMs, controllerNowMs) =>
-      run(
-        `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
-         (select command from reports where number <=
-           (select cast(value as integer) from meta where key = 'acknowledged'))`,
-        beforeMs,
-        controllerNowMs
+      tx(() =>
+        run(
+          `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
+           (select command from reports where number <=
+             (select cast(value as integer) from meta where key = 'acknowledged'))`,
+          beforeMs,
+          controllerNowMs
+        )
       ),
     close: () => db.close()
   }
@@ -177,8 +172,25 @@ const saveRelease = (run: Run, record: ReleaseRecord, state: RunState): void => 
   )
 }
 
-const openDatabase = (path: string): DatabaseSync => {
-  try {
+/**
+ * The controller has more reports of this agent than this journal ever numbered: an earlier journal was lost, or an
+ * older one put back. Its acknowledgement tells nothing of the reports that wait here, so they go behind it.
+ */
+const renumber = (run: Run, waiting: readonly RunReport[], above: number): void => {
+  waiting.toReversed().forEach((report, index) => {
+    const number = above + waiting.length - index
+    run(
+      'update reports set number = ?, report = ? where number = ?',
+      number,
+      JSON.stringify({ ...report, number }),
+      report.number
+    )
+  })
+  run('update meta set value = ? where key = ?', String(above + waiting.length), 'reports')
+}
+
+const openDatabase = (path: string): DatabaseSync =>
+  orJournalError(path, () => {
     const db = new DatabaseSync(path)
     db.exec(
       'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 2000'
@@ -187,24 +199,45 @@ const openDatabase = (path: string): DatabaseSync => {
     if (check?.['quick_check'] !== 'ok') throw new JournalError('journal-corrupt', corruptWords(path))
     createTables(db, path)
     return db
-  } catch (error) {
-    if (error instanceof JournalError) throw error
-    const isBusy = error instanceof Error && /locked|busy/.test(error.message)
-    throw isBusy
-      ? new JournalError('journal-locked', `the journal ${path} is held by another process`, { cause: error })
-      : new JournalError('journal-corrupt', corruptWords(path), { cause: error })
+  })
+
+/** Primary result codes, https://www.sqlite.org/rescode.html */
+const sqliteBusy = 5
+const sqliteLocked = 6
+const sqliteCorrupt = 11
+const sqliteNotDatabase = 26
+
+/** SQLite's failures by what can be done about them; other errors as they are. */
+const orJournalError = <T>(path: string, work: () => T): T => {
+  try {
+    return work()
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('errcode' in cause) || typeof cause.errcode !== 'number') throw cause
+    // the upper bits detail the primary code
+    switch (cause.errcode & 0xff) {
+      case sqliteBusy:
+      case sqliteLocked:
+        throw new JournalError('journal-locked', `the journal ${path} is held by another process`, { cause })
+      case sqliteCorrupt:
+      case sqliteNotDatabase:
+        throw new JournalError('journal-corrupt', corruptWords(path), { cause })
+      default: {
+        const words = `the journal ${path} cannot be written (${cause.message}); make room on its disk`
+        throw new JournalError('journal-unwritable', words, { cause })
+      }
+    }
   }
 }
 
 const corruptWords = (path: string): string =>
-  `the journal ${path} cannot be read as an SQLite file; move it away to begin with an empty one`
+  `the journal ${path} is damaged; stop the agent and move journal.sqlite* away to begin with an empty one: containers stay as they are, releases before it cannot be made again for a revert`
 
 const createTables = (db: DatabaseSync, path: string): void => {
   const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
   if (version > journalVersion)
     throw new JournalError(
       'journal-newer',
-      `the journal ${path} has version ${version}; this agent knows ${journalVersion}: run the newer agent again`
+      `the journal ${path} has version ${version}; this agent knows ${journalVersion}: install the newer agent again`
     )
   if (version === journalVersion) return
   transact(db, () => {
@@ -221,7 +254,8 @@ const transact = <T>(db: DatabaseSync, work: () => T): T => {
     db.exec('commit')
     return result
   } catch (error) {
-    db.exec('rollback')
+    // a full disk has rolled back already
+    if (db.isTransaction) db.exec('rollback')
     throw error
   }
 }
@@ -234,7 +268,7 @@ const text = (row: Row, column: string): string => {
   return value
 }
 
-const nextNumber = (row: Row | undefined): number => (row === undefined ? 0 : Number(text(row, 'value'))) + 1
+const readNumber = (row: Row | undefined): number => (row === undefined ? 0 : Number(text(row, 'value')))
 
 const readCommand = (json: string): Command => commandSchema.parse(JSON.parse(json))
 

@@ -15,6 +15,7 @@ import {
 import type * as z from 'zod'
 import { AgentExit } from '../exit-codes.ts'
 import { type Identity, identity } from '../identity.ts'
+import { parseJson } from '../parse-json.ts'
 
 export type Keys = { signing: SigningKey; encryption: EncryptionJwk }
 
@@ -90,15 +91,6 @@ const readOwnFile = async <S extends z.ZodType>(path: string, schema: S): Promis
   const parsed = schema.safeParse(parseJson(text))
   if (parsed.success) return parsed.data
   throw new AgentExit('data-directory', `${path}: is damaged; restore it, or remove it to register anew`)
-}
-
-/** undefined, which no schema here accepts, when it is not JSON. */
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 const nullIfMissing = (error: NodeJS.ErrnoException): null => {

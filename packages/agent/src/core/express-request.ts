@@ -41,6 +41,7 @@ export const expressRequest = (
   const built = buildCreateRequest({ ...input, image, apiMinor })
   if (built.unsupported.length > 0) throw new SpecUnsupported(built.unsupported)
   return {
+    platform: built.platform,
     body: { ...built.body },
     joins: built.furtherNetworks.map(({ name, endpoint }) => ({ network: name, endpoint: { ...endpoint } }))
   }

@@ -12,8 +12,6 @@ import {
 import * as z from 'zod'
 import type { Ownership } from './observation.ts'
 
-export const labelPrefix = 'longshore.'
-
 const number = z
   .string()
   .regex(/^\d{1,10}$/)

@@ -89,8 +89,10 @@ export const stepRun = (before: RunState, event: RunEvent): Turn => {
       return { state, effects: [{ kind: 'observe' }] }
     case 'observed':
       return takePlan(state, event.observation)
-    case 'observing-failed':
-      return end({ ...state, failure: { ...event.error, step: null } })
+    case 'observing-failed': {
+      const failure = state.stop === null ? { ...event.error, step: null } : stopError(state.stop, null)
+      return end({ ...state, failure })
+    }
     case 'step-ended':
       return state.phase === 'undoing' ? afterUndoStep(state, event.result) : afterStep(state, event.result)
     case 'cancelled':

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { buildCreateRequest, type CreateInput } from '../../../../packages/agent/src/core/create-request.ts'
-import { healthyTimeoutOfSpec } from '../../../../packages/agent/src/core/health-config.ts'
+import { apiMinorOf, expressRequest } from '../../../../packages/agent/src/core/express-request.ts'
+import { healthyTimeoutOf } from '../../../../packages/agent/src/core/health.ts'
 import { pinnedImage } from '../../../../packages/protocol/src/index.ts'
 import { readServiceFiles, type ServiceSpec } from '../../../../packages/protocol/src/spec/index.ts'
 
@@ -147,17 +148,29 @@ t.test('leaves out what an older API does not know, and says so', async (t) => {
   t.match(build(spec).body['Healthcheck'], { StartInterval: 2e9 })
 })
 
+t.test(
+  'a run gets everything that the engine is asked with, or a refusal that names all of it',
+  async (t) => {
+    const input = { image: `reg:5000/app@${image.digest}`, name: 'api-r1-0', labels: {} }
+    const spec = specOf('platform: linux/arm64', 'networks: [front, back]')
+    t.match(expressRequest({ ...input, spec }, apiMinorOf('1.47')), {
+      platform: 'linux/arm64',
+      body: { Image: input.image, HostConfig: { NetworkMode: 'front' } },
+      joins: [{ network: 'back' }]
+    })
+    const newer = specOf('annotations: {a: b}', 'healthcheck: {test: x, interval: 1s, start_interval: 2s}')
+    t.throws(() => expressRequest({ ...input, spec: newer }, apiMinorOf('1.41')), {
+      code: 'spec-unsupported',
+      message: /annotations need Engine API 1.43; healthcheck.start_interval needs Engine API 1.44/
+    })
+  }
+)
+
 t.test('waits for healthy as long as the check may need, at least a minute', async (t) => {
-  t.equal(healthyTimeoutOfSpec(specOf(), null), 60_000)
-  t.equal(healthyTimeoutOfSpec(specOf('x-longshore: {healthy_timeout: 5s}'), null), 5_000)
-  const check = 'healthcheck: {test: x, interval: 30s, timeout: 10s, retries: 2, start_period: 5s}'
-  t.equal(healthyTimeoutOfSpec(specOf(check), null), 125_000)
+  t.equal(healthyTimeoutOf(null), 60_000)
   t.equal(
-    healthyTimeoutOfSpec(specOf(), { Test: ['CMD', 'x'], Interval: 60e9, Timeout: 20e9, Retries: 1 }),
-    160_000
+    healthyTimeoutOf({ intervalMs: 30_000, timeoutMs: 10_000, retries: 2, startPeriodMs: 5_000 }),
+    125_000
   )
-  t.equal(
-    healthyTimeoutOfSpec(specOf('healthcheck: {disable: true}'), { Test: ['CMD', 'x'], Interval: 60e9 }),
-    60_000
-  )
+  t.equal(healthyTimeoutOf({ intervalMs: 0, timeoutMs: 0, retries: 0, startPeriodMs: 0 }), 240_000)
 })

@@ -353,3 +353,12 @@ t.test('an engine that stays away makes the run unknown only once containers wer
   ).state
   t.match(late.outcome, { status: 'unknown', serving: 'unknown', release: null })
 })
+
+t.test('a run that is cancelled while it waits for its first look ends as cancelled', async (t) => {
+  const begun = stepRun(beginRun(taskOf(2, 2)), { kind: 'began', atMs: 0 })
+  const asked = stepRun(begun.state, { kind: 'cancelled', atMs: 1 })
+  t.same(asked.effects, [{ kind: 'interrupt' }])
+  const error = { code: 'engine-unavailable', detail: 'nobody there', log: [] } as const
+  const ended = stepRun(asked.state, { kind: 'observing-failed', atMs: 2, error: { ...error, log: [] } })
+  t.match(ended.state.outcome, { status: 'failed', error: { code: 'cancelled' }, serving: 'unknown' })
+})

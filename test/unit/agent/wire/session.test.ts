@@ -81,7 +81,8 @@ const startAgent = async (test: Scope, behaviour: Misbehaviour = {}, reports: Ru
     unacknowledged: () => [...reports],
     marks: () => [],
     inFlight: () => [],
-    stop: async () => {}
+    stop: async () => {},
+    broken: new Promise(() => {})
   }
   const ask = createControllerClient(controller.url, null)
   const network = { ask, clock, log, randomBytes: (count: number) => randomBytes(count), random: () => 0 }

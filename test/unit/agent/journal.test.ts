@@ -1,0 +1,114 @@
+// The journal on disk: what it keeps, how it numbers reports, and which journals it refuses.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { RunOutcome } from '@longshore/protocol'
+import t, { type Test } from 'tap'
+import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
+import { beginRun } from '../../../packages/agent/src/core/run.ts'
+import type { Journal } from '../../../packages/agent/src/ports.ts'
+import { releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
+
+const journalPath = (t: Test): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'longshore-journal-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  return join(folder, 'journal.sqlite')
+}
+
+const removed: RunOutcome = {
+  status: 'succeeded',
+  result: { kind: 'remove' },
+  serving: 'none',
+  release: null
+}
+
+/** Takes and ends the command of this number; returns its report's number. */
+const endOne = (journal: Journal, number: number): number => {
+  const command = sampleCommand(number, { kind: 'remove', release: null })
+  const state = beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] })
+  journal.begin(command, 'jws', state, 1)
+  return journal.endRun(command.id, { ...state, phase: 'ended' }, removed, [], 2).number
+}
+const numbersIn = (journal: Journal): number[] => journal.unacknowledged().map((report) => report.number)
+
+t.test('the journal keeps commands, numbers reports and never lowers a fence', async (t) => {
+  const path = journalPath(t)
+  const first = openJournal(path)
+  const command = sampleCommand(7, releaseBody(3, sampleSpec()))
+  const state = beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] })
+  first.begin(command, 'jws', state, 1)
+  t.throws(() => first.begin(command, 'jws', state, 1), 'an id is taken once')
+  first.close()
+
+  const journal = openJournal(path)
+  t.same(journal.openRuns(), [state])
+  t.same(journal.marks(), [{ environment: 'production', service: 'web', fence: command.fence, release: 3 }])
+  const report = journal.endRun(command.id, { ...state, phase: 'ended' }, removed, [], 2)
+  t.equal(report.number, 1)
+  t.same(journal.find(command.id), { command, report })
+  t.same(journal.openRuns(), [])
+  t.same(journal.unacknowledged(), [report])
+  journal.prune(100, 99_000_000)
+  t.ok(journal.find(command.id), 'a report that nobody has is not pruned')
+  journal.acknowledge(1)
+  journal.acknowledge(0)
+  t.same(journal.unacknowledged(), [])
+  journal.prune(100, 0)
+  t.ok(journal.find(command.id), 'a command that could still be executed is not forgotten')
+  journal.prune(100, 99_000_000)
+  t.equal(journal.find(command.id), undefined)
+  t.equal(journal.marks().length, 1, 'the fence stays')
+  journal.close()
+})
+
+t.test('a journal of a newer agent or with foreign content is refused with its code', async (t) => {
+  const newer = journalPath(t)
+  const db = new DatabaseSync(newer)
+  db.exec('pragma user_version = 99')
+  db.close()
+  t.throws(() => openJournal(newer), { code: 'journal-newer' })
+  const corrupt = journalPath(t)
+  writeFileSync(corrupt, 'this is no database, but long enough to look like one'.repeat(50))
+  t.throws(() => openJournal(corrupt), { code: 'journal-corrupt' })
+})
+
+t.test('a lost journal does not give out numbers that the controller has already', async (t) => {
+  const journal = openJournal(journalPath(t))
+  journal.acknowledge(41)
+  t.equal(endOne(journal, 1), 42)
+  t.same(numbersIn(journal), [42], 'it waits for its acknowledgement')
+  journal.close()
+})
+
+t.test('reports numbered before the controller told its higher number wait under new numbers', async (t) => {
+  const path = journalPath(t)
+  const journal = openJournal(path)
+  endOne(journal, 1)
+  journal.acknowledge(1)
+  endOne(journal, 2)
+  endOne(journal, 3)
+  journal.acknowledge(3 + 5)
+  t.same(numbersIn(journal), [9, 10], 'no journal that gave out 3 numbers was acknowledged 8')
+  t.equal(endOne(journal, 4), 11)
+  journal.acknowledge(9)
+  t.same(numbersIn(journal), [10, 11])
+  journal.close()
+  const again = openJournal(path)
+  t.same(numbersIn(again), [10, 11])
+  again.close()
+})
+
+t.test(
+  'an acknowledgement below an earlier one, as a restored controller gives, changes nothing',
+  async (t) => {
+    const journal = openJournal(journalPath(t))
+    for (const number of [1, 2, 3]) endOne(journal, number)
+    journal.acknowledge(2)
+    journal.acknowledge(0)
+    t.same(numbersIn(journal), [3])
+    t.equal(endOne(journal, 4), 4)
+    t.equal(journal.find(sampleCommand(1, { kind: 'remove', release: null }).id)?.report?.number, 1)
+    journal.close()
+  }
+)
