@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { type Host, startTestHosts } from './engine.ts'
 import { makeWebImage, type WebBehaviour, webPort } from './images.ts'
-import { type Agent, type Controller, startTestAgent, startTestController } from './processes.ts'
+import {
+  type Agent,
+  type AgentOptions,
+  type Controller,
+  startTestAgent,
+  startTestController
+} from './processes.ts'
 import { makeTestFolder } from './real-parts.ts'
 import { type Registry, startTestRegistry } from './registry.ts'
 import { waitUntil } from './wait.ts'
@@ -53,14 +59,21 @@ const read = async (host: Host): Promise<string | null> => {
 export const startFleet = async (
   t: Test,
   count: number,
-  options: { agentEnv?: Record<string, string>; controllerArgs?: readonly string[] } = {}
+  options: {
+    agentEnv?: Record<string, string>
+    controllerArgs?: readonly string[]
+    controllerData?: string
+    /** What is different about the agent of this host. */
+    agentOf?: (host: Host) => Promise<Partial<AgentOptions>>
+  } = {}
 ): Promise<Fleet> => {
   const folder = makeTestFolder(t)
   const { hosts, network } = await startTestHosts(t, count)
   const registry = await startTestRegistry(t, network.address)
   const controller = await startTestController(t, {
     address: network.address,
-    ...(options.controllerArgs === undefined ? {} : { args: options.controllerArgs })
+    ...(options.controllerArgs === undefined ? {} : { args: options.controllerArgs }),
+    ...(options.controllerData === undefined ? {} : { dataFolder: options.controllerData })
   })
   const expectDone = async (...args: string[]): Promise<string> => {
     const { exitCode, stdout, stderr } = await controller.cli(...args)
@@ -77,7 +90,8 @@ export const startFleet = async (
         joinToken,
         dockerHost: host.engine.dockerHost,
         enter: host.enter,
-        ...(options.agentEnv === undefined ? {} : { env: options.agentEnv })
+        ...(options.agentEnv === undefined ? {} : { env: options.agentEnv }),
+        ...(await options.agentOf?.(host))
       })
       return Object.assign(host, { agent })
     })
