@@ -1,52 +1,65 @@
-// The loop of runs as a process of its own, for tests that kill it. Arguments: journal, socket, file with a
-// command or '' to recover only, and the position of the step at which it kills itself ('' for never).
-// Prints the report of the last run as JSON and ends.
-import { readFileSync } from 'node:fs'
-import { command } from '@longshore/protocol'
+// The loop of runs as a process of its own, for tests that kill it. Arguments: journal, the engine's socket, and the
+// free bytes to demand. Reads JSON lines: a command to take, perhaps with the position of the step at which to die;
+// or the id of a run to cancel. Writes JSON lines: progress, reports and refusals, as they come.
+import { createInterface } from 'node:readline'
+import type { Command, CommandId, ProgressMessage, RefusedMessage, RunReport } from '@longshore/protocol'
+import { createClock } from '../../packages/agent/src/adapters/clock.ts'
 import { createDockerClient } from '../../packages/agent/src/adapters/docker/client.ts'
 import { createCredentials } from '../../packages/agent/src/adapters/docker/credentials.ts'
 import { createEngine } from '../../packages/agent/src/adapters/docker/engine.ts'
 import { createHostChecks } from '../../packages/agent/src/adapters/docker/host-checks.ts'
 import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../packages/agent/src/adapters/policy-file.ts'
-import type { Clock } from '../../packages/agent/src/ports.ts'
+import { expressRequest } from '../../packages/agent/src/core/express-request.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
-import { buildSampleRequest } from './run-samples.ts'
 
-const [journal = '', socket = '', commandFile = '', killAt = ''] = process.argv.slice(2)
+export type Told = ProgressMessage | RefusedMessage | { type: 'report'; report: RunReport }
+export type Asked =
+  | { kind: 'take'; command: Command; dieAtStep: number | null; dieAfterMs: number }
+  | { kind: 'cancel'; command: CommandId }
 
-const clock: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  after: (delayMs, wake) => {
-    const timer = setTimeout(wake, delayMs)
-    return () => clearTimeout(timer)
-  }
-}
-const runs = createRuns(
-  {
-    engine: createEngine(createDockerClient(`unix://${socket}`), createCredentials({})),
-    host: createHostChecks(),
-    journal: openJournal(journal),
-    clock,
-    policy: createPolicySource(undefined)
-  },
-  { minFreeBytes: 0, buildRequest: buildSampleRequest },
-  {
-    progressed: ({ position, detail }) => {
-      // The step has begun and its first call may or may not have reached the engine.
-      if (killAt !== '' && detail === undefined && position === Number(killAt))
-        setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env['KILL_AFTER_MS'] ?? 0))
+const oldestApiMinor = 41
+
+const live = async (journal: string, socket: string, minFreeBytes: number): Promise<void> => {
+  const tell = (told: Told): void => void process.stdout.write(`${JSON.stringify(told)}\n`)
+  const death = { atStep: null as number | null, afterMs: 0 }
+  const clock = createClock()
+  const runs = createRuns(
+    {
+      engine: createEngine(createDockerClient(`unix://${socket}`), createCredentials(process.env)),
+      host: createHostChecks(),
+      journal: openJournal(journal),
+      clock,
+      policy: createPolicySource(undefined)
     },
-    reported: (report) => {
-      process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0))
+    { minFreeBytes, buildRequest: (input) => expressRequest(input, oldestApiMinor) },
+    {
+      progressed: (message) => {
+        tell(message)
+        // The step has begun and its first call may or may not have reached the engine.
+        if (message.position === death.atStep && message.detail === undefined)
+          clock.after(death.afterMs, () => process.kill(process.pid, 'SIGKILL'))
+      },
+      reported: (report) => tell({ type: 'report', report })
     }
+  )
+  for (const report of runs.unacknowledged()) tell({ type: 'report', report })
+  await runs.recover()
+  for await (const line of createInterface({ input: process.stdin })) {
+    const asked = JSON.parse(line) as Asked
+    if (asked.kind === 'cancel') {
+      runs.cancel(asked.command)
+      continue
+    }
+    death.atStep = asked.dieAtStep
+    death.afterMs = asked.dieAfterMs
+    const answer = await runs.receive(asked.command, 'jws', 0)
+    if (answer?.type === 'refused') tell(answer)
   }
-)
-await runs.recover()
-if (commandFile !== '') {
-  const answer = await runs.receive(command.parse(JSON.parse(readFileSync(commandFile, 'utf8'))), 'jws', 0)
-  if (answer?.type === 'refused') throw new Error(`refused: ${answer.code} ${answer.detail}`)
-} else if (runs.inFlight().length === 0) {
-  process.stdout.write(`${JSON.stringify(runs.unacknowledged().at(-1) ?? null)}\n`, () => process.exit(0))
+  process.exit(0)
+}
+
+if (import.meta.main) {
+  const [journal = '', socket = '', minFreeBytes = '0'] = process.argv.slice(2)
+  await live(journal, socket, Number(minFreeBytes))
 }

@@ -47,8 +47,9 @@ const executors: Executors = {
 export const executeStep = async (runtime: Runtime, step: Step): Promise<StepResult> => {
   let deadlineMs: number | undefined
   for (;;) {
+    const isRepeated = runtime.isRepeated || deadlineMs !== undefined
     try {
-      return { kind: 'done', finding: await dispatch(runtime, step) }
+      return { kind: 'done', finding: await dispatch({ ...runtime, isRepeated }, step) }
     } catch (error) {
       if (!isEngineError(error, 'unreachable', 'timed-out')) return { kind: 'failed', error: describe(error) }
       // From the first failure on: the step itself may have lasted longer before.

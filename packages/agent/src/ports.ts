@@ -155,6 +155,8 @@ export type Runtime = {
   clock: Clock
   /** Aborted when the run is to stop waiting. */
   signal: AbortSignal
+  /** The step was begun before: by an agent that died in it, or until the engine went away. */
+  isRepeated: boolean
   progress(detail: string, bytes?: { done: number; total: number }): void
 }
 

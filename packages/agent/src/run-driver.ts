@@ -43,6 +43,8 @@ class RunDriver {
   #state: RunState
   #interruption = new AbortController()
   #isStopping = false
+  /** The next step is one that was under way when an earlier process ended. */
+  #isResuming = false
   #underWay: Promise<void> = Promise.resolve()
   #stopTimer: () => void
 
@@ -58,6 +60,7 @@ class RunDriver {
 
   handle(): RunHandle {
     const isNew = this.#state.phase === 'observing' && this.#state.elapsedMs === 0
+    this.#isResuming = !isNew
     this.#take({ kind: isNew ? 'began' : 'resumed' })
     return {
       ended: this.#ended.promise,
@@ -150,7 +153,9 @@ class RunDriver {
     const name = this.#state.phase === 'undoing' ? `undo ${effect.step.kind}` : effect.step.kind
     const runtime = this.#runtime(name, effect.position, effect.total)
     this.#tell(this.#messageOf(name, effect.position, effect.total))
-    const result = await executeStep(runtime, effect.step)
+    const isRepeated = this.#isResuming
+    this.#isResuming = false
+    const result = await executeStep({ ...runtime, isRepeated }, effect.step)
     this.#take({ kind: 'step-ended', result })
   }
 
@@ -161,6 +166,7 @@ class RunDriver {
       host,
       clock,
       signal: this.#interruption.signal,
+      isRepeated: false,
       progress: (detail, bytes) =>
         this.#tell({
           ...this.#messageOf(step, position, total),

@@ -1,7 +1,7 @@
 // The loop over commands: takes them into the journal, gives each service one run at a time, turns the effects
 // of core/run.ts into steps and their ends into events. Whatever a run will do next is on disk before it does it.
 import { createHash } from 'node:crypto'
-import type { Command, CommandId, ProgressMessage, ServiceSpec } from '@longshore/protocol'
+import type { Command, CommandId, ServiceSpec } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
 import { decideAcceptance } from './core/accept.ts'
 import { pinnedReference } from './core/image-match.ts'
@@ -51,7 +51,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   const startDue = (): void => {
     if (isStopped) return
     for (const [id, entry] of dueEntries(open)) {
-      const handle = driveRun(ports, entry.state, throttled(ports.clock, listener))
+      const handle = driveRun(ports, entry.state, listener.progressed)
       entry.handle = handle
       if (entry.isCancelled) handle.cancel()
       handle.ended.then((report) => {
@@ -171,18 +171,4 @@ export const hashSpec = (spec: ServiceSpec): string => {
       ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : value
   return createHash('sha256').update(JSON.stringify(rest, sorted)).digest('hex')
-}
-
-/** A new step is told at once; within a step at most so many messages a second. */
-const throttled = (clock: Clock, listener: RunsListener): ((message: ProgressMessage) => void) => {
-  const everyMs = 1000 / limits.maxProgressPerSecond
-  let lastAtMs = Number.NEGATIVE_INFINITY
-  let lastPosition = 0
-  return (message) => {
-    const nowMs = clock.monotonicMs()
-    if (message.position === lastPosition && nowMs - lastAtMs < everyMs) return
-    lastAtMs = nowMs
-    lastPosition = message.position
-    listener.progressed(message)
-  }
 }

@@ -46,6 +46,7 @@ const runtimeOf = (engine: Engine): Runtime => {
       }
     },
     signal: new AbortController().signal,
+    isRepeated: false,
     progress: () => undefined
   }
 }

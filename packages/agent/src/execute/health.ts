@@ -15,8 +15,9 @@ import type { ContainerLook, Runtime } from '../ports.ts'
 import { demandContainer, nothing, type StepOf } from './containers.ts'
 import { pause, throwIfStopped } from './pause.ts'
 
-/** Short enough that a healthy container is not waited for in vain, long enough to cost the engine nothing. */
+/** Long enough to cost the engine nothing, however many containers are watched for however long. */
 const lookEveryMs = 150
+const firstLooksEveryMs = 25
 /** An engine that stops may show a dead container for a moment before its socket closes. */
 const doubtMs = 400
 const engineWaitMs = 120_000
@@ -57,6 +58,7 @@ const watchAll = async (
     watches.push({ id: look.id, name: look.name, state: begin(look), probedAtMs: 0, probe: null })
   }
   const healthy = new Set<string>()
+  const beganAtMs = runtime.clock.monotonicMs()
   for (;;) {
     for (const watch of watches) {
       if (healthy.has(watch.id)) continue
@@ -67,22 +69,24 @@ const watchAll = async (
     }
     if (healthy.size === watches.length) return nothing
     throwIfStopped(runtime)
-    await pause(runtime, lookEveryMs)
+    await pause(runtime, nextLookMs(runtime.clock.monotonicMs() - beganAtMs))
   }
 }
 
+/** A tenth of the time waited so far: a verdict is never found much later than it was there. */
+const nextLookMs = (waitedMs: number): number =>
+  Math.min(lookEveryMs, Math.max(firstLooksEveryMs, waitedMs / 10))
+
 /**
- * A step that is executed again after the agent's death may find the container that it started stopped by an
- * engine restart in between. One that was never started, or ended by itself while the engine ran, is judged.
+ * A step that is executed again may find its container stopped by an engine that ended meanwhile, or ended by
+ * itself: nobody saw which, and the exit code does not tell. It is started once more and judged from then on; one
+ * that ends by itself does so again.
  */
 const ensureStarted = async (runtime: Runtime, look: ContainerLook): Promise<ContainerLook> => {
-  if (look.isRunning || look.isRestarting || !wasStoppedByEngine(look)) return look
+  if (look.isRunning || look.isRestarting || !runtime.isRepeated) return look
   await runtime.engine.startContainer(look.id)
   return (await runtime.engine.inspectContainer(look.id)) ?? look
 }
-
-/** 137 and 143: killed or terminated by signal, which is how an engine ends its containers. */
-const wasStoppedByEngine = (look: ContainerLook): boolean => look.exitCode === 137 || look.exitCode === 143
 
 const lookOnce = async (runtime: Runtime, watch: Watch, rule: HealthRule): Promise<Verdict> => {
   let look: ContainerLook | undefined
@@ -162,7 +166,8 @@ const probeOnce = async (
   probe: NonNullable<HealthRule['probe']>,
   look: ContainerLook
 ): Promise<ProbeResult> => {
-  const published = look.bindings.filter((one) => one.target === probe.port)
+  // Docker's own proxy accepts connections to a published port before anything listens behind it
+  const published = probe.type === 'tcp' ? [] : look.bindings.filter((one) => one.target === probe.port)
   const targets = [
     ...look.addresses.map((address) => ({ address, port: probe.port })),
     ...(look.isOnHostNetwork ? [{ address: '127.0.0.1', port: probe.port }] : []),
