@@ -69,6 +69,9 @@ export type SessionOutcome = {
   clockOffsetMs: number | null
 }
 
+/** Beyond what progress and reports fill by themselves: a controller that does not read. */
+const maxUnsentBytes = 4 * limits.maxBufferedBytes
+
 const capabilities: readonly string[] = ['resolve', 'stage', 'release', 'revert', 'settle', 'remove']
 
 /** @returns the session, of use at once for `stop`; `ended` never rejects */
@@ -77,138 +80,187 @@ export const openSession = (
   party: SessionParty,
   listener: SessionListener
 ): { session: Session; ended: Promise<SessionOutcome> } => {
-  const { clock, log } = ports
-  const ended = Promise.withResolvers<SessionOutcome>()
-  const clientNonce = newNonce(ports.randomBytes(16))
-  const jti = newNonce(ports.randomBytes(16))
-  let state: AgentEndState | undefined
-  let connection: Connection | undefined
-  let abandon: (() => void) | undefined
-  let welcome: WelcomeMessage | undefined
-  let establishedAtMs: number | null = null
-  let cancelTimer = (): void => {}
-  let lossDetail = ''
-  let isStopped = false
+  const session = new OpenSession(ports, party, listener)
+  return { session, ended: session.ended }
+}
 
-  const end = (outcome: Omit<SessionOutcome, 'lastedMs'>): void => {
-    cancelTimer()
-    const lastedMs = establishedAtMs === null ? null : clock.monotonicMs() - establishedAtMs
-    ended.resolve({ ...outcome, lastedMs })
+/** The machine's state, and around it the socket, the codec and the timer that carry its effects out. */
+class OpenSession implements Session {
+  readonly #ports: SessionPorts
+  readonly #party: SessionParty
+  readonly #listener: SessionListener
+  readonly #clientNonce: string
+  readonly #jti: string
+  readonly #codec: FrameCodec<UpFrame['messages'][number]>
+  readonly #ended = Promise.withResolvers<SessionOutcome>()
+  #state: AgentEndState | undefined
+  #connection: Connection | undefined
+  #abandonDial: (() => void) | undefined
+  #welcome: WelcomeMessage | undefined
+  #establishedAtMs: number | null = null
+  #cancelTimer = (): void => {}
+  #lossDetail = ''
+  #isStopped = false
+
+  constructor(ports: SessionPorts, party: SessionParty, listener: SessionListener) {
+    this.#ports = ports
+    this.#party = party
+    this.#listener = listener
+    this.#clientNonce = newNonce(ports.randomBytes(16))
+    this.#jti = newNonce(ports.randomBytes(16))
+    this.#codec = this.#createCodec()
+    this.#assert().then(
+      (assertion) => this.#dial(assertion),
+      (error: unknown) => this.#end({ reason: 'lost', detail: String(error), clockOffsetMs: null })
+    )
   }
-  const step = (event: AgentEndEvent): void => {
-    if (state === undefined) return
-    const next = stepAgentEnd(state, event)
-    state = next.state
-    for (const effect of next.effects) carryOut(effect)
-    setTimer()
+
+  get ended(): Promise<SessionOutcome> {
+    return this.#ended.promise
   }
-  const setTimer = (): void => {
-    cancelTimer()
-    const dueAtMs = state && agentEndDueAtMs(state)
-    if (dueAtMs === undefined) return
-    const delayMs = Math.max(0, Math.ceil(dueAtMs - clock.monotonicMs()))
-    cancelTimer = clock.after(delayMs, () => step({ kind: 'time-passed', atMs: clock.monotonicMs() }))
+
+  get bufferedBytes(): number {
+    return this.#connection?.bufferedBytes ?? 0
   }
-  const carryOut = (effect: AgentEndEffect): void => {
-    switch (effect.kind) {
-      case 'send':
-        codec.send(effect.frame)
-        break
-      case 'ping':
-        connection?.ping()
-        break
-      case 'greet':
-        welcome = effect.welcome
-        void greet(effect.welcome)
-        break
-      case 'establish':
-        establishedAtMs = clock.monotonicMs()
-        if (welcome !== undefined) listener.established(session, welcome)
-        break
-      case 'deliver':
-        listener.delivered(effect.messages)
-        break
-      case 'close':
-        void closeAfterSending(effect.end)
-        break
-      default:
-        effect satisfies never
+
+  queue(messages: readonly QueuedUp[]): void {
+    this.#step({ kind: 'messages-queued', messages, atMs: this.#nowMs() })
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#step({ kind: 'close-wanted', reason: 'stopping', detail: '', atMs: this.#nowMs() })
+    if (this.#connection !== undefined) return
+    this.#abandonDial?.()
+    this.#end({ reason: 'stopping', detail: '', clockOffsetMs: null })
+  }
+
+  #nowMs(): number {
+    return this.#ports.clock.monotonicMs()
+  }
+
+  #assert(): Promise<string> {
+    const { installation, signing, clockOffsetMs } = this.#party
+    const claims: AssertionClaims = {
+      installation,
+      key: signing.kid,
+      jti: this.#jti,
+      issuedAtMs: this.#ports.clock.nowMs() + clockOffsetMs,
+      minor: protocolMinor,
+      capabilities: [...capabilities],
+      nonce: this.#clientNonce
     }
+    return signJws('assertion', claims, signing)
   }
-  const greet = async (from: WelcomeMessage): Promise<void> => {
-    try {
-      step({ kind: 'hello-prepared', hello: await listener.greet(from), atMs: clock.monotonicMs() })
-    } catch (error) {
-      log.error({ err: error }, 'the hello of the session cannot be put together')
-      step({ kind: 'close-wanted', reason: 'stopping', detail: '', atMs: clock.monotonicMs() })
-    }
-  }
-  const closeAfterSending = async (how: SessionEnd): Promise<void> => {
-    codec.stopReceiving()
-    await codec.flushed()
-    const { code, reason } = closeFrameOf(how)
-    connection?.close(code, reason)
-    const detail = how.by === 'loss' ? lossDetail : how.detail
-    end({ reason: reconnectReasonOf(how), detail, clockOffsetMs: null })
-  }
-  const codec: FrameCodec<UpFrame['messages'][number]> = createAgentCodec(
-    { key: party.signing, keyOf: party.keyOf, nowMs: clock.nowMs, clientNonce },
-    {
-      received: ({ frame, session }) =>
-        step({ kind: 'frame-received', frame, session, atMs: clock.monotonicMs() }),
-      signed(jws) {
-        connection?.send(jws)
-        if (connection === undefined || connection.bufferedBytes <= 4 * limits.maxBufferedBytes) return
-        step({ kind: 'frame-refused', code: 'overloaded', detail: '', atMs: clock.monotonicMs() })
+
+  #dial(assertion: string): void {
+    if (this.#isStopped) return
+    this.#abandonDial = this.#ports.dial(assertion, {
+      opened: (connection) => {
+        this.#connection = connection
+        this.#state = beginAgentEnd({ clientNonce: this.#clientNonce, atMs: this.#nowMs() })
+        this.#setTimer()
       },
-      failed: (error) =>
-        step({ kind: 'frame-refused', code: error.code, detail: error.message, atMs: clock.monotonicMs() })
-    }
-  )
-  const session: Session = {
-    queue: (messages) => step({ kind: 'messages-queued', messages, atMs: clock.monotonicMs() }),
-    stop() {
-      isStopped = true
-      step({ kind: 'close-wanted', reason: 'stopping', detail: '', atMs: clock.monotonicMs() })
-      if (connection !== undefined) return
-      abandon?.()
-      end({ reason: 'stopping', detail: '', clockOffsetMs: null })
-    },
-    get bufferedBytes() {
-      return connection?.bufferedBytes ?? 0
-    }
-  }
-  const dial = (assertion: string): void => {
-    if (isStopped) return
-    abandon = ports.dial(assertion, {
-      opened(opened) {
-        connection = opened
-        state = beginAgentEnd({ clientNonce, atMs: clock.monotonicMs() })
-        setTimer()
-      },
-      refused: (answer) => void readRefusal(answer, party, jti, clock).then(end),
-      received: (raw) => codec.receive(raw),
-      lifeHeard: () => step({ kind: 'life-heard', atMs: clock.monotonicMs() }),
-      lost(detail) {
-        lossDetail = detail
-        if (state === undefined) end({ reason: 'lost', detail, clockOffsetMs: null })
-        else step({ kind: 'connection-lost', atMs: clock.monotonicMs() })
+      refused: (answer) =>
+        void readRefusal(answer, this.#party, this.#jti, this.#ports.clock).then((outcome) =>
+          this.#end(outcome)
+        ),
+      received: (raw) => this.#codec.receive(raw),
+      lifeHeard: () => this.#step({ kind: 'life-heard', atMs: this.#nowMs() }),
+      lost: (detail) => {
+        this.#lossDetail = detail
+        if (this.#state === undefined) this.#end({ reason: 'lost', detail, clockOffsetMs: null })
+        else this.#step({ kind: 'connection-lost', atMs: this.#nowMs() })
       }
     })
   }
-  const claims: AssertionClaims = {
-    installation: party.installation,
-    key: party.signing.kid,
-    jti,
-    issuedAtMs: clock.nowMs() + party.clockOffsetMs,
-    minor: protocolMinor,
-    capabilities: [...capabilities],
-    nonce: clientNonce
+
+  #createCodec(): FrameCodec<UpFrame['messages'][number]> {
+    const { signing: key, keyOf } = this.#party
+    return createAgentCodec(
+      { key, keyOf, nowMs: this.#ports.clock.nowMs, clientNonce: this.#clientNonce },
+      {
+        received: ({ frame, session }) =>
+          this.#step({ kind: 'frame-received', frame, session, atMs: this.#nowMs() }),
+        signed: (jws) => this.#send(jws),
+        failed: ({ code, message }) =>
+          this.#step({ kind: 'frame-refused', code, detail: message, atMs: this.#nowMs() })
+      }
+    )
   }
-  signJws('assertion', claims, party.signing).then(dial, (error: unknown) =>
-    end({ reason: 'lost', detail: String(error), clockOffsetMs: null })
-  )
-  return { session, ended: ended.promise }
+
+  #send(jws: string): void {
+    this.#connection?.send(jws)
+    if (this.bufferedBytes <= maxUnsentBytes) return
+    this.#step({ kind: 'frame-refused', code: 'overloaded', detail: '', atMs: this.#nowMs() })
+  }
+
+  #step(event: AgentEndEvent): void {
+    if (this.#state === undefined) return
+    const next = stepAgentEnd(this.#state, event)
+    this.#state = next.state
+    for (const effect of next.effects) this.#carryOut(effect)
+    this.#setTimer()
+  }
+
+  #setTimer(): void {
+    this.#cancelTimer()
+    const dueAtMs = this.#state && agentEndDueAtMs(this.#state)
+    if (dueAtMs === undefined) return
+    const delayMs = Math.max(0, Math.ceil(dueAtMs - this.#nowMs()))
+    this.#cancelTimer = this.#ports.clock.after(delayMs, () =>
+      this.#step({ kind: 'time-passed', atMs: this.#nowMs() })
+    )
+  }
+
+  #carryOut(effect: AgentEndEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        return this.#codec.send(effect.frame)
+      case 'ping':
+        return this.#connection?.ping()
+      case 'greet':
+        this.#welcome = effect.welcome
+        void this.#greet(effect.welcome)
+        return
+      case 'establish':
+        this.#establishedAtMs = this.#nowMs()
+        if (this.#welcome !== undefined) this.#listener.established(this, this.#welcome)
+        return
+      case 'deliver':
+        return this.#listener.delivered(effect.messages)
+      case 'close':
+        void this.#closeAfterSending(effect.end)
+        return
+      default:
+        return effect satisfies never
+    }
+  }
+
+  async #greet(welcome: WelcomeMessage): Promise<void> {
+    try {
+      const hello = await this.#listener.greet(welcome)
+      this.#step({ kind: 'hello-prepared', hello, atMs: this.#nowMs() })
+    } catch (error) {
+      this.#ports.log.error({ err: error }, 'the hello of the session cannot be put together')
+      this.#step({ kind: 'close-wanted', reason: 'stopping', detail: '', atMs: this.#nowMs() })
+    }
+  }
+
+  async #closeAfterSending(how: SessionEnd): Promise<void> {
+    this.#codec.stopReceiving()
+    await this.#codec.flushed()
+    const { code, reason } = closeFrameOf(how)
+    this.#connection?.close(code, reason)
+    const detail = how.by === 'loss' ? this.#lossDetail : how.detail
+    this.#end({ reason: reconnectReasonOf(how), detail, clockOffsetMs: null })
+  }
+
+  #end(outcome: Omit<SessionOutcome, 'lastedMs'>): void {
+    this.#cancelTimer()
+    const lastedMs = this.#establishedAtMs === null ? null : this.#nowMs() - this.#establishedAtMs
+    this.#ended.resolve({ ...outcome, lastedMs })
+  }
 }
 
 /** Believes a refusal's time only under the controller's signature; its code at most delays the agent. */
