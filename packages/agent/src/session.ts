@@ -216,24 +216,27 @@ class OpenSession implements Session {
   #carryOut(effect: AgentEndEffect): void {
     switch (effect.kind) {
       case 'send':
-        return this.#codec.send(effect.frame)
+        this.#codec.send(effect.frame)
+        break
       case 'ping':
-        return this.#connection?.ping()
+        this.#connection?.ping()
+        break
       case 'greet':
         this.#welcome = effect.welcome
         void this.#greet(effect.welcome)
-        return
+        break
       case 'establish':
         this.#establishedAtMs = this.#nowMs()
         if (this.#welcome !== undefined) this.#listener.established(this, this.#welcome)
-        return
+        break
       case 'deliver':
-        return this.#listener.delivered(effect.messages)
+        this.#listener.delivered(effect.messages)
+        break
       case 'close':
         void this.#closeAfterSending(effect.end)
-        return
+        break
       default:
-        return effect satisfies never
+        effect satisfies never
     }
   }
 
