@@ -45,6 +45,8 @@ export type SimulatedHost = {
   isUp(): boolean
   /** Stops the engine with all its containers and starts it again after `downMs`. */
   restart(downMs: number): void
+  /** What `docker container prune` in a cron job does. */
+  prune(): void
 }
 
 type Ports = { clock: ProcessClock; random: SeededRandom; registry: SimulatedRegistry }
@@ -241,6 +243,10 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     containers,
     record,
     isUp: () => isEngineUp,
+    prune: () => {
+      if (!isEngineUp) return
+      for (const { id, state } of [...containers.values()]) if (state !== 'running') containers.delete(id)
+    },
     restart: (downMs) => {
       isEngineUp = false
       const ran = [...containers.values()].filter(({ state }) => state === 'running')

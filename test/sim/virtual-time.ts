@@ -26,7 +26,7 @@ export const createVirtualTime = (startMs: number): VirtualTime => {
 
   const schedule = (atMs: number, wake: () => void): (() => void) => {
     order += 1
-    const entry: Wake = { atMs: Math.max(atMs, nowMs), order, wake, isCancelled: false }
+    const entry: Wake = { atMs: Math.ceil(Math.max(atMs, nowMs)), order, wake, isCancelled: false }
     const position = waiting.findIndex((other) => other.atMs > entry.atMs)
     waiting.splice(position === -1 ? waiting.length : position, 0, entry)
     return () => {

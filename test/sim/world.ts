@@ -271,7 +271,8 @@ class World {
       'engine',
       'network',
       'network',
-      'registry'
+      'registry',
+      'prune'
     ] as const)
     this.#trace(`fault: ${fault} (${member.name})`)
     switch (fault) {
@@ -296,6 +297,9 @@ class World {
         this.#later(this.random.integer(500, 10_000), () => {
           this.registry.isDown = false
         })
+        return
+      case 'prune':
+        member.agent.host.prune()
         return
       default:
         fault satisfies never
