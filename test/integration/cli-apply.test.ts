@@ -78,3 +78,18 @@ t.test('a mistake is named with file, line, path and nearest key, and nothing is
   t.match(err, /<stdin>:4:\d+:.*enviroment.*environment/)
   t.same(standIn.asked, [])
 })
+
+t.test('a mistake in the file is told before a missing token', async (t) => {
+  const dir = t.testdir({ 'wrong.yaml': 'services:\n  web:\n    imagee: web:1\n' })
+  const child = await new Promise<Ended>((resolve) => {
+    const args = [main, 'apply', '-f', join(dir, 'wrong.yaml'), '--env', 'wip']
+    const running = execFile(
+      process.execPath,
+      args,
+      { env: { PATH: process.env['PATH'] } },
+      (_error, out, err) => resolve({ code: running.exitCode ?? -1, out, err })
+    )
+  })
+  t.match(child, { code: 2, out: '', err: /wrong\.yaml:3/ })
+  t.notMatch(child.err, /no API token/)
+})

@@ -131,6 +131,74 @@ t.test('status shows each host and what differs', async (t) => {
   )
 })
 
+t.test('agents are approved, revoked and removed by name, in an environment if asked', async (t) => {
+  const answered: [string[], string, string][] = [
+    [['approve', 'web-1'], 'POST /v1/agents/web-1/approve', 'agent web-1 is approved\n'],
+    [
+      ['revoke', 'web-1', '--env', 'wip'],
+      'POST /v1/agents/web-1/revoke?environment=wip',
+      'agent web-1 is revoked\n'
+    ],
+    [['remove', 'web-1'], 'DELETE /v1/agents/web-1', 'agent web-1 is removed\n']
+  ]
+  for (const [args, route, said] of answered) {
+    standIn.on(route, (response) => json(response, 200, {}))
+    t.same(await run(['agents', ...args]), { code: 0, out: '', err: said })
+  }
+})
+
+t.test('tokens are listed without their secrets and revoked by id', async (t) => {
+  const id = 'tok_00000000000000000001'
+  const common = { id, createdAtMs: nowMs, revokedAtMs: null }
+  const join = {
+    environment: 'wip',
+    labels: {},
+    replace: false,
+    usesMax: 3,
+    usesCount: 3,
+    expiresAtMs: nowMs + 60_000
+  }
+  const api = { name: 'ci', allow: ['deploy:wip/*'], expiresAtMs: nowMs - 1, lastUsedAtMs: null }
+  standIn.on('GET /v1/join-tokens', (response) => json(response, 200, [{ ...common, ...join }]))
+  standIn.on('GET /v1/api-tokens', (response) => json(response, 200, [{ ...common, ...api }]))
+  t.match((await run(['join-token', 'list'])).out, /^ID .*\ntok_\w+ +wip +used up +3 of 3 /)
+  t.match((await run(['api-token', 'list'])).out, /^ID .*\ntok_\w+ +ci +expired +\S+ +never +deploy:wip\/\*/)
+  for (const kind of ['join', 'api']) {
+    standIn.on(`DELETE /v1/${kind}-tokens/${id}`, (response) => void response.writeHead(204).end())
+    t.match(await run([`${kind}-token`, 'revoke', id]), { code: 0, out: '', err: /token tok_\w+ is revoked/ })
+  }
+})
+
+t.test('releases are listed newest first, the current one marked', async (t) => {
+  const release = {
+    service: 'web',
+    environment: 'wip',
+    release: 2,
+    repository: 'web',
+    tag: '1.1',
+    digest: `sha256:${'b'.repeat(64)}`,
+    specRevision: 1,
+    deployment: 'dep_00000000000000000001',
+    outcome: 'succeeded',
+    isCurrent: true,
+    createdAtMs: Date.parse('2026-01-02T03:04:05Z'),
+    createdBy: 'ci'
+  }
+  const failed = { ...release, release: 3, tag: '1.2', outcome: 'reverted', isCurrent: false }
+  standIn.on('GET /v1/releases?environment=wip&service=web&limit=20', (response) =>
+    json(response, 200, [failed, release])
+  )
+  t.equal(
+    (await run(['releases', 'web', '--env', 'wip'])).out,
+    [
+      'RELEASE      OUTCOME    TAG  DIGEST               SPEC  CREATED               BY',
+      '3            reverted   1.2  sha256:bbbbbbbbbbbb  1     2026-01-02T03:04:05Z  ci',
+      '2 (current)  succeeded  1.1  sha256:bbbbbbbbbbbb  1     2026-01-02T03:04:05Z  ci',
+      ''
+    ].join('\n')
+  )
+})
+
 t.test('an unknown name lists what exists', async (t) => {
   standIn.on('DELETE /v1/environments/wpi', (response) =>
     problem(response, 404, 'unknown-environment', 'there is no environment wpi', {
@@ -151,6 +219,14 @@ t.test('wrong usage ends with 2 and a hint', async (t) => {
   t.match(await run(['deploy', 'web', '--env', 'wip', '--tag', 'a', '--offline', 'no']), {
     code: 2,
     err: /fail, skip/
+  })
+  t.match(await run(['agents', 'aprove', 'web-1']), {
+    code: 2,
+    err: /no command aprove.*did you mean.*approve/
+  })
+  t.match(await run(['attach', 'x']), {
+    code: 2,
+    err: /x is not the id of a deployment[\s\S]*longshore deployments/
   })
   t.match(await run(['environments']), { code: 2, err: /create/ })
   t.match(await run(['apply', '-f', '-']), { code: 2, err: /--env NAME or --all-envs/ })

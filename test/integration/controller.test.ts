@@ -98,6 +98,14 @@ t.test('a revoked or expired API token is refused, saying so', async (t) => {
   const gone = textOf(body, 'token')
   t.equal((await ask('GET', '/v1/info', { token: gone })).status, 200)
   t.equal((await ask('DELETE', `/v1/api-tokens/${textOf(body, 'id')}`)).status, 204)
+  const words = async (text: string) =>
+    (await ask('GET', '/v1/info', { token: text, from: '192.0.2.11' })).body['detail']
+  t.equal(await words('nonsense'), 'what was sent is not an API token')
+  const stranger = await newMachine('stranger')
+  t.equal(
+    await words(await signJws('api', {}, stranger.key)),
+    'the API token was not made by this controller'
+  )
   t.match(await ask('GET', '/v1/info', { token: gone, from: '192.0.2.10' }), {
     status: 401,
     body: { detail: /revoked/ }

@@ -202,7 +202,7 @@ t.test('a frame fits the terminal and shows the hosts that need eyes', async (t)
   const picture = { deployment: deployment({ phase: 'rolling', targets }), batch: 2 }
   const options = { nowMs: Date.parse(at) + 65_000, tick: 0, colors: plain, isUnicode: false, notice: null }
   t.same(renderFrame(picture, { ...options, columns: 60, rows: 10 }), [
-    'web in staging: 1.2.3 as release 8  rolling, batch 2 of 2 …',
+    'web in staging: 1.2.3 as release 8  rolling, batch 2, 1 of…',
     '  a     + released ',
     '  bb    x failed     port 80 is taken by a container of so…',
     '  c     . pending  '
@@ -244,6 +244,31 @@ t.test('the difference of a spec is shown in full', async (t) => {
     renderChanges(answer as Parameters<typeof renderChanges>[0], false, plain),
     'web in staging: applied as revision 4\n  + environment.A: "x"\n  - image.tag: "1"\n  ~ replicas: 1 -> 2\n'
   )
+})
+
+t.test('a new service is shown value by value, without what is empty or off', async (t) => {
+  const changes = [
+    { path: 'capAdd', after: [] },
+    { path: 'environment', after: { NODE_ENV: 'production', EMPTY: '' } },
+    { path: 'image', after: { repository: 'web', tag: null, digest: null } },
+    { path: 'isPrivileged', after: false },
+    { path: 'ports', after: [{ target: 80 }] },
+    { path: 'sysctls', after: {} }
+  ]
+  const answer = { service: 'web', environment: 'staging', revision: 1, isChanged: true, changes }
+  t.equal(
+    renderChanges(answer as Parameters<typeof renderChanges>[0], false, plain),
+    [
+      'web in staging: new, applied as revision 1',
+      '  + environment.NODE_ENV: "production"',
+      '  + environment.EMPTY: ""',
+      '  + image.repository: "web"',
+      '  + ports: [{"target":80}]',
+      ''
+    ].join('\n')
+  )
+  const planned = { ...answer, revision: 0 } as Parameters<typeof renderChanges>[0]
+  t.match(renderChanges(planned, true, plain), /^web in staging: would be new\n/)
 })
 
 t.test('docs/cli.md and the program have the same commands, options and codes', async (t) => {

@@ -299,6 +299,11 @@ export const deploymentEvent = z.discriminatedUnion('type', [
   z.object({ ...stamped, type: z.literal('ended'), deployment: deploymentView })
 ])
 export type DeploymentEvent = z.infer<typeof deploymentEvent>
+/** What every event has, also one of a kind that is not known here. */
+export const eventHead = z.object({ ...stamped, type: z.string() })
+export const deploymentEventTypes: readonly string[] = deploymentEvent.options.flatMap(
+  ({ shape }) => shape.type.value
+)
 export const agentEvent = z.object({ ...stamped, type: z.literal('agent'), agent: agentView })
 export type AgentEvent = z.infer<typeof agentEvent>
 export type StreamEvent = DeploymentEvent | AgentEvent
@@ -309,6 +314,8 @@ export const createEnvironment = z.object({ name: environmentName })
 /** Enrolment: a JWS each way, so that neither rests on the transport. */
 export const enrolRequest = z.object({ request: z.string() })
 export const enrolResponse = z.object({ answer: z.string() })
+/** An answer that says nothing but that it was done. */
+export const unread = z.unknown()
 /** Key announcements of the controller as JWS, oldest first. */
 export const keysView = z.object({ chain: z.array(z.string()) })
 export const healthView = z.object({ status: z.enum(['ok', 'stopping']) })

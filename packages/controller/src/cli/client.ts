@@ -1,26 +1,15 @@
-// The controller's HTTP API as functions: one per route, answers read with the API's own schemas. Leaves
-// sockets to send-request.ts and everything that people see to the commands.
+// The controller's HTTP API as functions: one per route, answers read with the API's own schemas. These load while
+// the controller works on the request, not before it. Leaves sockets to send-request.ts and everything that people
+// see to the commands.
 import { text } from 'node:stream/consumers'
-import * as z from 'zod'
-import {
-  type AgentView,
-  type ApplyAnswer,
-  agentView,
-  apiTokenView,
-  applyAnswer,
-  createdToken,
-  type DeploymentEvent,
-  type DeploymentView,
-  type DeployRequest,
-  deploymentEvent,
-  deploymentView,
-  environmentView,
-  joinTokenView,
-  type Permission,
-  problem,
-  releaseView,
-  serverInfo,
-  statusView
+import type * as z from 'zod'
+import type {
+  AgentView,
+  ApplyAnswer,
+  DeploymentEvent,
+  DeploymentView,
+  DeployRequest,
+  Permission
 } from '../api/schemas.ts'
 import { CliError, ProblemError } from './cli-errors.ts'
 import { emptyStream, readChunk } from './read-event-stream.ts'
@@ -49,40 +38,38 @@ export type DeployAsked = Omit<DeployRequest, 'service' | 'environment' | 'what'
 
 /** Every function rejects with ProblemError (the controller refused) or CliError (it could not be asked). */
 export function createClient(settings: Settings) {
-  const ask = <S extends z.ZodType>(request: Omit<Request, 'accept'>, schema: S): Promise<z.infer<S>> =>
-    askFor(settings, request, schema)
-  const get = <S extends z.ZodType>(path: string, schema: S, signal?: AbortSignal): Promise<z.infer<S>> =>
-    ask({ method: 'GET', path, ...(signal === undefined ? {} : { signal }) }, schema)
+  const ask = <S extends z.ZodType>(request: Omit<Request, 'accept' | 'sent'>, choose: Choose<S>) =>
+    askFor(settings, request, choose)
+  const get = <S extends z.ZodType>(path: string, choose: Choose<S>, signal?: AbortSignal) =>
+    ask({ method: 'GET', path, ...(signal === undefined ? {} : { signal }) }, choose)
+  const post = <S extends z.ZodType>(path: string, body: unknown, choose: Choose<S>, signal?: AbortSignal) =>
+    ask({ method: 'POST', path, body, ...(signal === undefined ? {} : { signal }) }, choose)
   const remove = async (path: string): Promise<void> => {
-    await ask({ method: 'DELETE', path }, z.unknown())
+    await ask({ method: 'DELETE', path }, anything)
   }
-  const post = <S extends z.ZodType>(
-    path: string,
-    body: unknown,
-    schema: S,
-    signal?: AbortSignal
-  ): Promise<z.infer<S>> =>
-    ask({ method: 'POST', path, body, ...(signal === undefined ? {} : { signal }) }, schema)
 
   return {
     origin: settings.url.origin,
-    info: () => get('/v1/info', serverInfo),
+    info: () => get('/v1/info', ({ serverInfo }) => serverInfo),
 
-    environments: () => get('/v1/environments', z.array(environmentView)),
-    createEnvironment: (name: string) => post('/v1/environments', { name }, environmentView),
+    environments: () => get('/v1/environments', ({ environmentView }) => environmentView.array()),
+    createEnvironment: (name: string) =>
+      post('/v1/environments', { name }, ({ environmentView }) => environmentView),
     removeEnvironment: (name: string) => remove(at`/v1/environments/${name}`),
 
-    joinTokens: () => get('/v1/join-tokens', z.array(joinTokenView)),
-    createJoinToken: (body: JoinTokenRequest) => post('/v1/join-tokens', body, createdToken),
+    joinTokens: () => get('/v1/join-tokens', ({ joinTokenView }) => joinTokenView.array()),
+    createJoinToken: (body: JoinTokenRequest) =>
+      post('/v1/join-tokens', body, ({ createdToken }) => createdToken),
     revokeJoinToken: (id: string) => remove(at`/v1/join-tokens/${id}`),
-    apiTokens: () => get('/v1/api-tokens', z.array(apiTokenView)),
-    createApiToken: (body: ApiTokenRequest) => post('/v1/api-tokens', body, createdToken),
+    apiTokens: () => get('/v1/api-tokens', ({ apiTokenView }) => apiTokenView.array()),
+    createApiToken: (body: ApiTokenRequest) =>
+      post('/v1/api-tokens', body, ({ createdToken }) => createdToken),
     revokeApiToken: (id: string) => remove(at`/v1/api-tokens/${id}`),
 
     agents: (query: { environment?: string | undefined }): Promise<AgentView[]> =>
-      get(`/v1/agents${queryOf(query)}`, z.array(agentView)),
+      get(`/v1/agents${queryOf(query)}`, ({ agentView }) => agentView.array()),
     changeAgent: async (verb: 'approve' | 'revoke', agent: string, query: Query): Promise<void> => {
-      await post(at`/v1/agents/${agent}/${verb}` + queryOf(query), {}, z.unknown())
+      await post(at`/v1/agents/${agent}/${verb}` + queryOf(query), {}, anything)
     },
     removeAgent: (agent: string, query: Query) => remove(at`/v1/agents/${agent}` + queryOf(query)),
 
@@ -93,23 +80,31 @@ export function createClient(settings: Settings) {
     ): Promise<ApplyAnswer> =>
       ask(
         { method: 'PUT', path: at`/v1/environments/${environment}/services/${service}/spec`, body },
-        applyAnswer
+        ({ applyAnswer }) => applyAnswer
       ),
 
     deploy: (body: DeployAsked, signal: AbortSignal): Promise<DeploymentView> =>
-      post('/v1/deployments', body, deploymentView, signal),
-    deployments: (query: Query) => get(`/v1/deployments${queryOf(query)}`, z.array(deploymentView)),
-    deployment: (id: string, signal?: AbortSignal) => get(at`/v1/deployments/${id}`, deploymentView, signal),
+      post('/v1/deployments', body, ({ deploymentView }) => deploymentView, signal),
+    deployments: (query: Query) =>
+      get(`/v1/deployments${queryOf(query)}`, ({ deploymentView }) => deploymentView.array()),
+    deployment: (id: string, signal?: AbortSignal) =>
+      get(at`/v1/deployments/${id}`, ({ deploymentView }) => deploymentView, signal),
     cancel: async (id: string, signal?: AbortSignal): Promise<void> => {
-      await post(at`/v1/deployments/${id}/cancel`, {}, z.unknown(), signal)
+      await post(at`/v1/deployments/${id}/cancel`, {}, anything, signal)
     },
     deploymentEvents: (id: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> =>
       readEvents(settings, at`/v1/deployments/${id}/events`, signal),
 
-    releases: (query: Query) => get(`/v1/releases${queryOf(query)}`, z.array(releaseView)),
-    status: (query: Query) => get(`/v1/status${queryOf(query)}`, z.array(statusView))
+    releases: (query: Query) =>
+      get(`/v1/releases${queryOf(query)}`, ({ releaseView }) => releaseView.array()),
+    status: (query: Query) => get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array())
   }
 }
+
+type Schemas = typeof import('../api/schemas.ts')
+type Choose<S extends z.ZodType> = (schemas: Schemas) => S
+const loadSchemas = (): Promise<Schemas> => import('../api/schemas.ts')
+const anything: Choose<z.ZodUnknown> = ({ unread }) => unread
 
 /** A path whose variable parts are escaped. */
 const at = (parts: TemplateStringsArray, ...values: string[]): string =>
@@ -124,26 +119,21 @@ function queryOf(query: Query): string {
 
 async function askFor<S extends z.ZodType>(
   settings: Settings,
-  request: Omit<Request, 'accept'>,
-  schema: S
+  request: Omit<Request, 'accept' | 'sent'>,
+  choose: Choose<S>
 ): Promise<z.infer<S>> {
-  const answer = await sendRequest(settings, { ...request, accept: 'application/json' })
+  const sent = (): void => void loadSchemas()
+  const answer = await sendRequest(settings, { ...request, accept: 'application/json', sent })
   const body = await readBody(answer, settings)
   const status = answer.statusCode ?? 0
-  if (status < 200 || status > 299) throw readProblem(status, body, settings)
-  const read = schema.safeParse(body === '' ? undefined : parseJson(body))
+  if (status < 200 || status > 299) throw await readProblem(status, body, settings)
+  const read = choose(await loadSchemas()).safeParse(body === '' ? undefined : parseJson(body))
   if (read.success) return read.data
-  throw new CliError(
-    'unexpected-answer',
-    `the answer to ${request.method} ${request.path} is not understood`,
-    [
-      z.prettifyError(read.error),
-      'CLI and controller may be of different versions: see `longshore version --controller`'
-    ]
-  )
+  throw await notUnderstood(`the answer to ${request.method} ${request.path}`, read.error)
 }
 
-function readProblem(status: number, body: string, settings: Settings): Error {
+async function readProblem(status: number, body: string, settings: Settings): Promise<Error> {
+  const { problem } = await loadSchemas()
   const read = problem.safeParse(parseJson(body))
   if (read.success) return new ProblemError(read.data)
   return new CliError(
@@ -151,6 +141,14 @@ function readProblem(status: number, body: string, settings: Settings): Error {
     `${settings.url.origin} answered with HTTP status ${String(status)}`,
     ['this is no answer of a Longshore controller; is LONGSHORE_URL right?']
   )
+}
+
+async function notUnderstood(what: string, error: z.ZodError): Promise<CliError> {
+  const { prettifyError } = await import('zod')
+  return new CliError('unexpected-answer', `${what} is not understood`, [
+    prettifyError(error),
+    'CLI and controller may be of different versions: see `longshore version --controller`'
+  ])
 }
 
 function parseJson(body: string): unknown {
@@ -166,9 +164,16 @@ async function* readEvents(
   path: string,
   signal: AbortSignal
 ): AsyncGenerator<DeploymentEvent> {
-  const answer = await sendRequest(settings, { method: 'GET', path, accept: 'text/event-stream', signal })
+  const sent = (): void => void loadSchemas()
+  const answer = await sendRequest(settings, {
+    method: 'GET',
+    path,
+    accept: 'text/event-stream',
+    signal,
+    sent
+  })
   const status = answer.statusCode ?? 0
-  if (status !== 200) throw readProblem(status, await text(answer), settings)
+  if (status !== 200) throw await readProblem(status, await text(answer), settings)
   answer.setEncoding('utf8')
   let state = emptyStream
   try {
@@ -176,12 +181,23 @@ async function* readEvents(
       const read = readChunk(state, chunk)
       state = read.state
       for (const data of read.events) {
-        const event = deploymentEvent.safeParse(parseJson(data))
-        // an event of a kind that a newer controller added changes nothing that is shown here
-        if (event.success) yield event.data
+        const event = await readEvent(data)
+        if (event !== null) yield event
       }
     }
   } catch (cause) {
+    if (cause instanceof CliError) throw cause
     throw describeFailure(cause, settings, true)
   }
+}
+
+/** @returns null for a kind that a newer controller added: it changes nothing that is shown here */
+async function readEvent(data: string): Promise<DeploymentEvent | null> {
+  const { deploymentEvent, deploymentEventTypes, eventHead } = await loadSchemas()
+  const json = parseJson(data)
+  const read = deploymentEvent.safeParse(json)
+  if (read.success) return read.data
+  const head = eventHead.safeParse(json)
+  if (head.success && !deploymentEventTypes.includes(head.data.type)) return null
+  throw await notUnderstood('an event of the deployment', read.error)
 }

@@ -7,7 +7,7 @@ export type Picture = { readonly deployment: DeploymentView; readonly batch: num
 /** @param picture null before the first event, which is a snapshot; other events are then ignored */
 export function foldEvent(picture: Picture | null, event: DeploymentEvent): Picture | null {
   if (event.type === 'deployment' || event.type === 'ended') {
-    return { deployment: event.deployment, batch: picture?.batch ?? null }
+    return { deployment: event.deployment, batch: batchOf(event.deployment) ?? picture?.batch ?? null }
   }
   if (picture === null) return null
   const { deployment } = picture
@@ -26,6 +26,12 @@ export function foldEvent(picture: Picture | null, event: DeploymentEvent): Pict
     default:
       return event satisfies never
   }
+}
+
+/** The batch that was begun last; a snapshot names it only by its hosts. */
+function batchOf({ targets }: DeploymentView): number | null {
+  const last = Math.max(0, ...targets.map(({ batch }) => batch ?? 0))
+  return last === 0 ? null : last
 }
 
 function withTarget(deployment: DeploymentView, changed: TargetView): DeploymentView {

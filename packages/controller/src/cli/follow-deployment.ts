@@ -2,11 +2,13 @@
 // to wait-for-deployment.ts when to give up, and to the watcher what people see.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DeploymentEvent, DeploymentView } from '../api/schemas.ts'
-import { isPassing } from './cli-errors.ts'
+import { CliError, isPassing } from './cli-errors.ts'
 import type { Client } from './client.ts'
 
 const retryBaseMs = 250
 const retryCapMs = 5_000
+/** Light for the controller, soon enough for a pipeline. */
+const pollMs = 2_000
 
 /** Who shows a wait. Calls come in order; none may throw. */
 export type Watcher = {
@@ -22,7 +24,7 @@ export type Watcher = {
  * @throws what can not pass by itself (ProblemError, 401 for example), or the signal's reason
  */
 export async function followDeployment(
-  client: Pick<Client, 'deploymentEvents'>,
+  client: Pick<Client, 'deploymentEvents' | 'deployment'>,
   id: string,
   watcher: Pick<Watcher, 'event' | 'notice'>,
   signal: AbortSignal
@@ -40,12 +42,42 @@ export async function followDeployment(
       }
     } catch (error) {
       signal.throwIfAborted()
+      if (isNotUnderstood(error)) {
+        const every = `${String(pollMs / 1000)} s`
+        watcher.notice(`${error.message}; asking for the deployment every ${every} instead`)
+        return pollDeployment(client, id, watcher, signal)
+      }
       if (!isPassing(error)) throw error
       lost = error instanceof Error ? error.message : String(error)
     }
     if (failures === 0) watcher.notice(`${lost}; trying again, the deployment goes on without this command`)
     await pause(retryDelayMs(failures), signal)
     failures += 1
+  }
+}
+
+const isNotUnderstood = (error: unknown): error is CliError =>
+  error instanceof CliError && error.code === 'unexpected-answer'
+
+/** Without its events: fewer details, the same end. @throws also what is not understood here either */
+async function pollDeployment(
+  client: Pick<Client, 'deployment'>,
+  id: string,
+  watcher: Pick<Watcher, 'event'>,
+  signal: AbortSignal
+): Promise<DeploymentView> {
+  for (;;) {
+    try {
+      const deployment = await client.deployment(id, signal)
+      const isEnded = deployment.phase === 'ended'
+      const at = new Date(deployment.endedAtMs ?? deployment.requestedAtMs).toISOString()
+      watcher.event({ type: isEnded ? 'ended' : 'deployment', at, deployment })
+      if (isEnded) return deployment
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isPassing(error) || isNotUnderstood(error)) throw error
+    }
+    await pause(pollMs, signal)
   }
 }
 

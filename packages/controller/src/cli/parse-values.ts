@@ -1,6 +1,8 @@
-// Reads what people type as option values: durations, labels, counts, digests. Pure; throws commander's
+// Reads what people type: durations, labels, counts, digests, ids. Pure; for options throws commander's
 // InvalidArgumentError, which names the option and ends with exit code 2.
 import { InvalidArgumentError } from 'commander'
+import { CliError } from './cli-errors.ts'
+import { formatText } from './format-values.ts'
 
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** Longest delay that a timer of Node takes is 24.8 days; a wait longer than that is a mistake. */
@@ -60,6 +62,14 @@ export function parseListen(text: string): string {
     throw new InvalidArgumentError('Expected HOST:PORT, for example 0.0.0.0:7300 or [::1]:7300.')
   }
   return text
+}
+
+/** @throws CliError usage: before the controller is asked, which would answer with a pattern */
+export function demandDeploymentId(text: string): void {
+  if (/^dep_[0-9a-v]{20}$/.test(text)) return
+  throw new CliError('usage', `${formatText(text)} is not the id of a deployment`, [
+    'ids look like dep_0123456789abcdefghij; list them with: longshore deployments'
+  ])
 }
 
 export const parseList = (text: string): string[] =>

@@ -5,20 +5,21 @@ import { formatText } from './format-values.ts'
 import type { Colors } from './state-colors.ts'
 
 export function renderChanges(answer: ApplyAnswer, isDryRun: boolean, colors: Colors): string {
-  return `${renderHead(answer, isDryRun, colors)}\n${answer.changes
-    .flatMap(splitWhole)
-    .map((change) => renderChange(change, colors))
-    .join('')}`
+  const changes = isNew(answer) ? answer.changes.flatMap(splitNew) : answer.changes
+  const lines = changes.map((change) => renderChange(change, colors))
+  return `${renderHead(answer, isDryRun, colors)}\n${lines.join('')}`
 }
 
-function renderHead(
-  { service, environment, revision, isChanged }: ApplyAnswer,
-  isDryRun: boolean,
-  colors: Colors
-): string {
+/** A dry run answers with the revision that there is, 0 for none; else it is the one just made. */
+const isNew = ({ revision, changes }: ApplyAnswer): boolean =>
+  revision <= 1 && changes.length > 0 && changes.every(({ before }) => isAbsent(before))
+
+function renderHead(answer: ApplyAnswer, isDryRun: boolean, colors: Colors): string {
+  const { service, environment, revision, isChanged } = answer
   const name = colors.bold(`${service} in ${environment}`)
   if (!isChanged) return `${name}: unchanged${revision === 0 ? '' : `, revision ${String(revision)}`}`
-  return isDryRun ? `${name}: would change` : `${name}: applied as revision ${String(revision)}`
+  const what = isDryRun ? 'would change' : `applied as revision ${String(revision)}`
+  return isNew(answer) ? `${name}: ${isDryRun ? 'would be new' : `new, ${what}`}` : `${name}: ${what}`
 }
 
 function renderChange({ path, before, after }: SpecChange, colors: Colors): string {
@@ -28,15 +29,17 @@ function renderChange({ path, before, after }: SpecChange, colors: Colors): stri
   return `${colors.yellow(`  ~ ${name}: ${formatValue(before)} -> ${formatValue(after)}`)}\n`
 }
 
-/** A new service arrives as one change of the whole spec: shown key by key, without the keys that say nothing. */
-function splitWhole(change: SpecChange): SpecChange[] {
-  const { path, before, after } = change
-  if (path !== '' || !isAbsent(before) || typeof after !== 'object' || after === null) return [change]
-  return Object.entries(after)
-    .filter(([, value]) => !['null', '[]', '{}', 'false'].includes(JSON.stringify(value)))
-    .map(([key, value]) => ({ path: key, before, after: value }))
+/** Of a new service: value by value, without what is empty or off, which nobody wrote. */
+function splitNew({ path, after }: SpecChange): SpecChange[] {
+  if (typeof after !== 'object' || after === null || Array.isArray(after)) {
+    return after === null || after === false || isEmptyList(after) ? [] : [{ path, after }]
+  }
+  return Object.entries(after).flatMap(([key, value]) =>
+    splitNew({ path: path === '' ? key : `${path}.${key}`, after: value })
+  )
 }
 
+const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 const isAbsent = (value: unknown): boolean => value === undefined || value === null
 
 /** JSON on one line; also says `""` and `[]` for what is there but empty. */

@@ -52,10 +52,11 @@ export function renderFrame(picture: Picture, options: FrameOptions): string[] {
 }
 
 function renderHead({ deployment, batch }: Picture, options: FrameOptions): string {
-  const batches = Math.max(0, ...deployment.targets.map((target) => target.batch ?? 0))
+  const { targets } = deployment
+  const done = targets.filter(({ state }) => state === 'released').length
   const phase =
-    deployment.phase === 'rolling' && batch !== null && batches > 0
-      ? `rolling, batch ${String(batch)} of ${String(batches)}`
+    deployment.phase === 'rolling' && batch !== null
+      ? `rolling, batch ${String(batch)}, ${String(done)} of ${String(targets.length)} done`
       : deployment.phase
   const cancel = deployment.isCancelRequested ? ', cancelling' : ''
   const elapsed = formatDuration((deployment.endedAtMs ?? options.nowMs) - deployment.requestedAtMs)

@@ -75,8 +75,7 @@ export function renderResult(deployment: DeploymentView, colors: Colors): string
   const summary = `${colorState(colors, head)}: ${describeRelease(deployment)}${tookOf(deployment)}`
   const lines = [
     summary,
-    ...(deployment.unchanged ? ['every host ran it already; nothing was restarted'] : []),
-    ...(reason === null ? [] : [formatText(reason)]),
+    ...(reason === null ? unchangedOf(deployment) : [formatText(reason)]),
     ...warnings.map((warning) => `warning: ${formatText(warning)}`)
   ]
   const table = targets.length === 0 ? '' : `\n${renderTargets(targets, colors)}`
@@ -103,6 +102,9 @@ export function renderUnknown(end: Extract<WaitEnd, { kind: 'unknown' }>, asked:
     `look with: ${look}`
   ]
 }
+
+const unchangedOf = ({ unchanged }: DeploymentView): string[] =>
+  unchanged ? ['every host ran it already; nothing was restarted'] : []
 
 function describeRelease({ service, environment, release, tag, digest, id }: DeploymentView): string {
   const image = [tag, digest === null ? null : formatDigest(digest)].filter((part) => part !== null).join(' ')

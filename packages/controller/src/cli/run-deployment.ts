@@ -91,7 +91,8 @@ function writeFailure(context: CliContext, format: OutputFormat, asked: Asked, e
   const code = exitCodeOfError(error)
   context.stderr.write(renderError(error))
   const isRequest = asked.service !== null
-  if (isRequest && error instanceof CliError && error.code !== 'unreachable' && code === exitCodes.unknown) {
+  const isUnreached = error instanceof CliError && error.code === 'unreachable'
+  if (isRequest && code === exitCodes.unknown && !isUnreached) {
     context.stderr.write(
       `  the request may have been accepted all the same; look with: longshore deployments\n`
     )

@@ -1,8 +1,7 @@
 // One HTTP request to the controller over node:http or node:https. Says exactly how far it came: never
 // connected, or lost after the request had left. Leaves routes and bodies to client.ts.
-import * as http from 'node:http'
-import * as https from 'node:https'
-import * as tls from 'node:tls'
+import type * as http from 'node:http'
+import type * as https from 'node:https'
 import { CliError } from './cli-errors.ts'
 import type { Settings } from './read-settings.ts'
 
@@ -17,6 +16,8 @@ export type Request = {
   body?: unknown
   accept: string
   signal?: AbortSignal
+  /** Called when all of the request has left. */
+  sent: () => void
 }
 
 /** Resolves when the head of the answer is there. @throws CliError unreachable, connection-lost */
@@ -39,18 +40,22 @@ export async function sendRequest(settings: Settings, request: Request): Promise
     ...(settings.url.protocol === 'https:' ? { ca: trusted(settings) } : {})
   }
   const url = new URL(settings.url.pathname.replace(/\/+$/, '') + request.path, settings.url)
-  const open = url.protocol === 'https:' ? https.request : http.request
+  // not imported: an ES import of these loads all of fetch as well, 20 ms of every command
+  const open = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http').request
   return await new Promise((resolve, reject) => {
     let isConnected = false
-    const sent = open(url, options, resolve)
-    sent.on('socket', (socket) => {
+    const outgoing = open(url, options, resolve)
+    outgoing.on('finish', request.sent)
+    outgoing.on('socket', (socket) => {
       socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
         isConnected = true
       })
     })
-    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${String(silenceMs / 1000)} s`)))
-    sent.on('error', (cause) => reject(describeFailure(cause, settings, isConnected)))
-    sent.end(body)
+    outgoing.on('timeout', () =>
+      outgoing.destroy(new Error(`no answer within ${String(silenceMs / 1000)} s`))
+    )
+    outgoing.on('error', (cause) => reject(describeFailure(cause, settings, isConnected)))
+    outgoing.end(body)
   })
 }
 
@@ -80,12 +85,25 @@ export function describeFailure(cause: unknown, settings: Settings, isConnected:
     ? new CliError('connection-lost', `the connection to the controller at ${at} was lost: ${detail}`, [], {
         cause
       })
-    : new CliError(
-        'unreachable',
-        `cannot reach the controller at ${at}: ${detail}`,
-        ['no request was sent; is it running, and is LONGSHORE_URL right?'],
-        { cause }
-      )
+    : new CliError('unreachable', `cannot reach the controller at ${at}: ${detail}`, [hintOf(cause)], {
+        cause
+      })
+}
+
+/** Certificates that no known authority vouches for; https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const untrusted: readonly unknown[] = [
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT'
+]
+
+function hintOf(cause: Error): string {
+  const code = 'code' in cause ? cause.code : undefined
+  return untrusted.includes(code)
+    ? "no request was sent; if the authority is your own, name its certificate's file (PEM) in LONGSHORE_CA_FILE"
+    : 'no request was sent; is it running, and is LONGSHORE_URL right?'
 }
 
 /** With several addresses tried, Node's own message is empty and the reasons are inside. */
@@ -94,7 +112,8 @@ const detailOf = (cause: Error): string =>
     ? cause.errors.map((inner) => (inner instanceof Error ? inner.message : String(inner))).join('; ')
     : cause.message
 
-const trusted = (settings: Settings): string[] =>
-  settings.ca === null
-    ? [...tls.getCACertificates('default'), ...tls.getCACertificates('system')]
-    : [settings.ca]
+function trusted(settings: Settings): string[] {
+  if (settings.ca !== null) return [settings.ca]
+  const { getCACertificates } = process.getBuiltinModule('node:tls')
+  return [...getCACertificates('default'), ...getCACertificates('system')]
+}

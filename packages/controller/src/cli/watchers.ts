@@ -50,10 +50,13 @@ function watchLive(context: CliContext): Watcher {
   let picture: Picture | null = null
   let notice: string | null = null
   let tick = 0
+  // the controller's clock against this one; what it says is never ahead of its own time
+  let aheadMs = Number.NEGATIVE_INFINITY
   const draw = (): void => {
     const { stderr } = context
     const size = { columns: stderr.columns(), rows: stderr.rows() - 1 }
-    const options = { ...size, nowMs: context.nowMs(), tick, colors, isUnicode, notice }
+    const nowMs = context.nowMs() + (Number.isFinite(aheadMs) ? aheadMs : 0)
+    const options = { ...size, nowMs, tick, colors, isUnicode, notice }
     if (picture !== null) screen.draw(renderFrame(picture, options))
     else if (notice !== null) screen.draw([formatText(notice)])
   }
@@ -64,6 +67,7 @@ function watchLive(context: CliContext): Watcher {
   const stopResize = context.stderr.onResize(draw)
   return {
     event(event) {
+      aheadMs = Math.max(aheadMs, Date.parse(event.at) - context.nowMs())
       picture = foldEvent(picture, event)
       if (event.type === 'ended') draw()
     },

@@ -6,6 +6,8 @@ import {
   apiClaims,
   formatId,
   type JoinClaims,
+  ProtocolError,
+  type ProtocolErrorCode,
   signJws,
   type TokenId,
   verifyJws
@@ -155,9 +157,14 @@ const demandGrantable = (caller: Caller, wanted: readonly Permission[]): void =>
 }
 
 const authenticate = async (ports: TokensPorts, token: string, address: string): Promise<Caller> => {
-  const claims = await verifyJws('api', token, ports.installation.keyOf, apiClaims).catch((error: Error) => {
-    throw unauthenticated(error.message)
-  })
+  const claims = await verifyJws('api', token, ports.installation.keyOf, apiClaims).catch(
+    (error: unknown) => {
+      const isForeign = error instanceof ProtocolError && foreign.includes(error.code)
+      throw unauthenticated(
+        isForeign ? 'the API token was not made by this controller' : 'what was sent is not an API token'
+      )
+    }
+  )
   if (claims.installation !== ports.installation.id)
     throw unauthenticated('the token is for another installation')
   const row = await ports.store.apiToken(claims.id)
@@ -169,6 +176,9 @@ const authenticate = async (ports: TokensPorts, token: string, address: string):
   await noteUse(ports, row, nowMs)
   return { actor: { kind: 'api-token', id: row.id, name: row.name, address }, allow: row.allow }
 }
+
+/** A good token of another installation, or one that was tampered with. */
+const foreign: readonly ProtocolErrorCode[] = ['key-unknown', 'signature-invalid']
 
 const noteUse = async (ports: TokensPorts, row: ApiTokenRow, nowMs: number): Promise<void> => {
   if (row.lastUsedAtMs !== null && nowMs - row.lastUsedAtMs < lastUsedEveryMs) return

@@ -143,7 +143,7 @@ const beginSession = (gate: Gate, { name, socket, admission, address, welcome }:
       key: gate.installation.key,
       agentKey: key,
       welcome,
-      nowMs: gate.clock.nowMs,
+      nowMs: () => gate.clock.nowMs(),
       steadyClock: gate.steadyClock
     },
     {

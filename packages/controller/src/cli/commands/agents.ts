@@ -1,7 +1,9 @@
 // `longshore agents` and `agents approve|revoke|remove`: the hosts of the fleet.
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
+import { CliError } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
+import { formatText } from '../format-values.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
 import { createColors } from '../state-colors.ts'
 
@@ -14,7 +16,9 @@ export function addAgents(program: Command, context: CliContext): void {
     .description('Lists the agents: which are connected, silent, held or revoked.')
     .option('--env <name>', 'only this environment')
     .addOption(outputOption())
+    .allowExcessArguments()
     .action(async (_own: unknown, self: Command) => {
+      refuseArguments(self)
       const { url, env: environment, output } = self.optsWithGlobals<Flags>()
       const agents = await (await context.connect(url)).agents({ environment })
       const { renderAgents } = await import('../render-lists.ts')
@@ -40,6 +44,14 @@ export function addAgents(program: Command, context: CliContext): void {
     'is removed',
     (client, name, query) => client.removeAgent(name, query)
   )
+}
+
+/** A group that does something by itself gets a mistyped subcommand as an argument. */
+function refuseArguments({ args, commands }: Command): void {
+  const [word] = args
+  if (word === undefined) return
+  const names = commands.map((command) => command.name()).join(', ')
+  throw new CliError('usage', `agents has no command ${formatText(word)}; did you mean one of ${names}?`)
 }
 
 function addChange(

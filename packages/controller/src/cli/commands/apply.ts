@@ -45,12 +45,16 @@ export function addApply(program: Command, context: CliContext): void {
         throw new CliError('usage', 'to which environment? Give --env NAME or --all-envs')
       }
       const files = await readFiles(context, flags.file)
+      // mistakes in the files come first, whoever the controller would be
+      const known = flags.env && (await readWanted(context, files, flags.env))
       const client = await context.connect(flags.url)
-      const environments = flags.env ?? (await client.environments()).map(({ name }) => name)
-      const wanted = await readWanted(context, files, [...new Set(environments)])
+      const wanted = known ?? (await readWanted(context, files, await namesOf(client)))
       await applyAll(context, client, wanted, flags)
     })
 }
+
+const namesOf = async (client: Client): Promise<string[]> =>
+  (await client.environments()).map(({ name }) => name)
 
 async function readFiles(context: CliContext, names: readonly string[]): Promise<ServiceFile[]> {
   if (names.filter((name) => name === '-').length > 1) throw new CliError('usage', '-f - can be given once')
@@ -78,7 +82,7 @@ async function readWanted(
   const { readSpecs } = await import('../read-specs.ts')
   const wanted: Wanted[] = []
   const notices = new Set<string>()
-  for (const environment of environments) {
+  for (const environment of new Set(environments)) {
     const read = readSpecs(files, environment, context.env)
     for (const notice of read.notices) notices.add(notice)
     wanted.push(...read.services.map(({ service, spec }) => ({ environment, service, spec })))

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { ProblemError } from '../cli-errors.ts'
 import { formatText } from '../format-values.ts'
+import { demandDeploymentId } from '../parse-values.ts'
 import type { WaitFlags } from '../run-deployment.ts'
 import { addWaitOptions } from '../wait-options.ts'
 
@@ -12,6 +13,7 @@ export function addCancel(program: Command, context: CliContext): void {
     .summary('cancel a deployment')
     .description('Cancels a deployment and waits until what had switched is back.')
   addWaitOptions(command).action(async (id: string, _own: unknown, self: Command) => {
+    demandDeploymentId(id)
     const { runDeployment } = await import('../run-deployment.ts')
     const asked = { service: null, environment: null }
     context.exitCode = await runDeployment(

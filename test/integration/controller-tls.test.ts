@@ -1,0 +1,129 @@
+// HTTPS under a certificate authority of one's own: the API, the CLI and an agent's session, and a certificate that
+// is exchanged while the controller runs.
+import { execFile } from 'node:child_process'
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { join } from 'node:path'
+import { connect as connectTls, type PeerCertificate } from 'node:tls'
+import { promisify } from 'node:util'
+import { subprotocol } from '@longshore/protocol'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { startRealController } from '../support/real-controller.ts'
+import { waitUntil } from '../support/wait.ts'
+
+const cli = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
+const openssl = (...args: string[]) => promisify(execFile)('openssl', args)
+const isMissing = !['/usr/bin/openssl', '/bin/openssl'].some(existsSync)
+
+/** A certificate authority, and certificates of it for 127.0.0.1. */
+const makeAuthority = async (folder: string) => {
+  const at = (name: string): string => join(folder, name)
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const ca = ['-keyout', at('ca.key'), '-out', at('ca.crt'), '-subj', '/CN=Own CA', '-days', '2']
+  await openssl('req', '-x509', ...curve, ...ca)
+  writeFileSync(at('names'), 'subjectAltName=IP:127.0.0.1')
+  return async (name: string): Promise<{ cert: string; key: string }> => {
+    const files = { cert: at(`${name}.crt`), key: at(`${name}.key`) }
+    await openssl('req', ...curve, '-keyout', files.key, '-out', at(`${name}.csr`), '-subj', `/CN=${name}`)
+    const signing = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '1']
+    await openssl(
+      'x509',
+      '-req',
+      '-in',
+      at(`${name}.csr`),
+      ...signing,
+      '-extfile',
+      at('names'),
+      '-out',
+      files.cert
+    )
+    return files
+  }
+}
+
+t.test('HTTPS works under a private authority', { skip: isMissing && 'needs openssl' }, async (t) => {
+  const folder = t.testdir({})
+  const makeCertificate = await makeAuthority(folder)
+  const caFile = join(folder, 'ca.crt')
+  const [first, second] = [await makeCertificate('first'), await makeCertificate('second')]
+  const tls = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') }
+  const install = (files: typeof tls): void => {
+    copyFileSync(files.key, tls.key)
+    copyFileSync(files.cert, tls.cert)
+  }
+  install(first)
+  const controller = await startRealController(t, { tls })
+  const { port } = new URL(controller.url)
+  const runCli = (args: string[], env: Record<string, string>) =>
+    new Promise<{ code: number; out: string; err: string }>((resolve) => {
+      const settings = {
+        PATH: process.env['PATH'],
+        LONGSHORE_URL: controller.url,
+        LONGSHORE_TOKEN: controller.token
+      }
+      const child = execFile(
+        process.execPath,
+        [cli, ...args],
+        { env: { ...settings, ...env } },
+        (_e, out, err) => resolve({ code: child.exitCode ?? -1, out, err })
+      )
+    })
+  const nameNow = (): Promise<PeerCertificate['subject']> =>
+    new Promise((resolve, reject) => {
+      const socket = connectTls({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().subject)
+        socket.destroy()
+      })
+      socket.on('error', reject)
+    })
+
+  await t.test('the CLI trusts it only when told', async (t) => {
+    t.match(controller.url, /^https:/)
+    t.match(await runCli(['environments', 'create', 'staging'], { LONGSHORE_CA_FILE: caFile }), {
+      code: 0,
+      out: 'staging\n'
+    })
+    const refused = await runCli(['environments', 'list'], {})
+    t.match(refused, { code: 7, err: /certificate[\s\S]*LONGSHORE_CA_FILE/ })
+  })
+  await t.test('a session opens over it', async (t) => {
+    const ca = readFileSync(caFile)
+    const socket = new WebSocket(`wss://127.0.0.1:${port}/v1/agents/session`, subprotocol, {
+      ca,
+      headers: { authorization: 'Bearer garbage' }
+    })
+    const status = await new Promise((resolve, reject) => {
+      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
+      socket.on('error', reject)
+    })
+    t.equal(status, 400, 'it came to the controller, which did not like the assertion')
+  })
+  await t.test('a new certificate is used for new connections, half of one is not', async (t) => {
+    t.match(await nameNow(), { CN: 'first' })
+    writeFileSync(tls.cert, 'half')
+    copyFileSync(second.key, tls.key)
+    t.match(await nameNow(), { CN: 'first' })
+    copyFileSync(second.cert, tls.cert)
+    await waitUntil('the new certificate', async () => (await nameNow()).CN === 'second')
+    t.match(await runCli(['environments', 'list'], { LONGSHORE_CA_FILE: caFile }), {
+      code: 0,
+      out: /staging/
+    })
+  })
+  await t.test('plain HTTP is not spoken on the port', async (t) => {
+    await t.rejects(fetch(`http://127.0.0.1:${port}/healthz`))
+    const status = await new Promise((resolve, reject) => {
+      const asked = request(
+        { port, host: '127.0.0.1', path: '/healthz', rejectUnauthorized: false },
+        (answer) => {
+          answer.resume()
+          resolve(answer.statusCode)
+        }
+      )
+      asked.on('error', reject)
+      asked.end()
+    })
+    t.equal(status, 200)
+  })
+})

@@ -1,0 +1,58 @@
+// An agent for tests of the controller that answers every command at once, as it is told, without any engine.
+import {
+  type Command,
+  command,
+  type RunOutcome,
+  readUnverified,
+  runOutcome,
+  signJws,
+  type VerifyKey
+} from '@longshore/protocol'
+import { type Client, connect, type Machine } from './agent-client.ts'
+
+/** undefined: the command is accepted and not reported on. */
+export type Behaviour = (command: Command) => RunOutcome | undefined
+
+const digest = `sha256:${'a'.repeat(64)}`
+const succeeded = (result: object, serving: string, release: number | null): RunOutcome =>
+  runOutcome.parse({ status: 'succeeded', result, serving, release })
+
+/** A host on which everything works; a first release finds nothing there. */
+export const obedient: Behaviour = ({ body }) => {
+  const image = { digest, platform: 'linux/amd64', diffIds: [digest], sizeBytes: 1 }
+  switch (body.kind) {
+    case 'resolve':
+      return succeeded({ kind: 'resolve', digest }, 'none', null)
+    case 'stage':
+      return succeeded({ kind: 'stage', image, isRunning: false }, 'none', null)
+    case 'release':
+      return succeeded({ kind: 'release', containers: ['it'] }, 'new', body.release)
+    case 'settle':
+      return succeeded({ kind: 'settle', warnings: [] }, 'new', null)
+    case 'revert':
+      return succeeded({ kind: 'revert' }, 'old', body.to)
+    case 'remove':
+      return succeeded({ kind: 'remove' }, 'none', null)
+  }
+}
+
+export const connectAnswering = (
+  url: string,
+  machine: Machine,
+  trusted: { installation: string; key: VerifyKey },
+  behaviour: Behaviour = obedient
+): Promise<Client> => {
+  let number = 0
+  return connect(url, machine, trusted, {
+    hear: (message, client) => {
+      if (message.type !== 'command') return
+      const asked = readUnverified('command', message.jws, command)
+      client.send([{ type: 'accepted', command: asked.id }])
+      const outcome = behaviour(asked)
+      if (outcome === undefined) return
+      number += 1
+      const report = { command: asked.id, number, outcome, steps: [] }
+      void signJws('receipt', report, machine.key).then((jws) => client.send([{ type: 'report', jws }]))
+    }
+  })
+}

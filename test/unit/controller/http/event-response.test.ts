@@ -1,0 +1,66 @@
+// A stream of events to a client that reads, one that does not, and one that goes away: real sockets.
+import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
+import { fastify } from 'fastify'
+import t, { type Test } from 'tap'
+import {
+  createEventResponses,
+  type EventResponse
+} from '../../../../packages/controller/src/adapters/http/event-response.ts'
+import type { StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
+
+/** Events are passed on as they are; only their size matters here. */
+const eventOf = (chars: number) => ({ type: 'warning', text: 'x'.repeat(chars) }) as unknown as StreamEvent
+
+const openStream = async (t: Test) => {
+  const app = fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  const responses = createEventResponses()
+  const began = Promise.withResolvers<EventResponse>()
+  const ended = Promise.withResolvers<void>()
+  app.get('/', (_request, reply) => began.resolve(responses.begin(reply, ended.resolve)))
+  const url = app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = new URL(await url)
+  const socket = connectTcp(Number(port), '127.0.0.1')
+  socket.on('error', () => undefined)
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+  return { responses, response: await began.promise, ended: ended.promise, socket }
+}
+
+t.test('a client that leaves more than a megabyte unread is cut off', async (t) => {
+  const { response, ended } = await openStream(t)
+  let isOver = false
+  void ended.then(() => {
+    isOver = true
+  })
+  // the kernel takes a few megabytes before anything waits here
+  let sent = 0
+  for (; !isOver && sent < 1000; sent += 1) {
+    response.send(eventOf(100_000))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.ok(isOver)
+  response.send(eventOf(1))
+})
+
+t.test('events are numbered, and the end of all streams ends this one', async (t) => {
+  const { responses, response, ended, socket } = await openStream(t)
+  response.send(eventOf(1))
+  response.send(eventOf(2))
+  responses.endAll()
+  let text = ''
+  socket.setEncoding('utf8').on('data', (part) => {
+    text += part
+  })
+  await ended
+  await once(socket, 'end')
+  t.match(text, /content-type: text\/event-stream/)
+  t.match(text, /id: 1\ndata: \{"type":"warning","text":"x"\}\n\n[\s\S]*id: 2\ndata: /)
+})
+
+t.test('a client that goes away ends the stream', async (t) => {
+  const { ended, socket } = await openStream(t)
+  socket.destroy()
+  await ended
+  t.pass('it was told')
+})
