@@ -23,6 +23,8 @@ export type EngineClient = {
   readonly socketPath: string
   /** GET, answer as JSON. The caller says the shape; nothing checks it. */
   get<T>(path: string): Promise<T>
+  /** GET, answer as text, for example a log. */
+  getText(path: string): Promise<string>
   /** POST with a JSON body; undefined when the answer has none. */
   post<T>(path: string, body?: unknown): Promise<T>
   /** POST with a raw body, for example a tar; the answer as text. */
@@ -67,6 +69,7 @@ export const connectEngine = (socketPath: string): EngineClient => {
   return {
     socketPath,
     get: async (path) => parse(await ask('GET', path)),
+    getText: async (path) => text(await ask('GET', path)),
     post: async (path, body) =>
       parse(
         await ask(
