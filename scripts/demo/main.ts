@@ -97,7 +97,7 @@ const showNextSteps = (controller: Controller): void => {
   say(`Where to look next, in another terminal while this runs (npm run demo -- --keep):
   export LONGSHORE_URL=${controller.url} LONGSHORE_ALLOW_PLAINTEXT=1
   export LONGSHORE_TOKEN_FILE=${join(folder, 'token')}
-  npx longshore status --watch
+  npx longshore status
   npx longshore deployments
   npx longshore rollback web --env demo
 README.md says how to install it on real hosts; docs/README.md lists the other pages.`)
