@@ -1,10 +1,10 @@
 // The real `longshore` process against a controller's stand-in: exit codes, signals, lost connections, terminals.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { text } from 'node:stream/consumers'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { outcomes } from '../../packages/controller/src/api/schemas.ts'
+import { cliMain, environmentFor, run, saysOnStderr, withStandIn } from '../support/cli-process.ts'
 import {
   at,
   deployment,
@@ -13,51 +13,13 @@ import {
   json,
   openEvents,
   problem,
-  type StandIn,
   sendEvent,
   startStandIn,
   target
 } from '../support/controller-stand-in.ts'
 
-const main = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
 const deployArgs = ['deploy', 'web', '--env', 'staging', '--tag', '1.2.3']
 const events = `GET /v1/deployments/${id}/events`
-
-type Running = { child: ChildProcess; ended: Promise<{ code: number | null; out: string; err: string }> }
-
-const environmentFor = (url: string): NodeJS.ProcessEnv => ({
-  PATH: process.env['PATH'],
-  LONGSHORE_URL: url,
-  LONGSHORE_TOKEN: 'secret-token',
-  LANG: 'C.UTF-8',
-  TERM: 'xterm'
-})
-
-function run(url: string, args: string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...environmentFor(url), ...env } })
-  const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]).then(
-    ([[code], out, err]) => ({ code: code as number | null, out, err })
-  )
-  return { child, ended }
-}
-
-/** Resolves once stderr has the words; fails when the process ends without. */
-const saysOnStderr = (running: Running, words: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    let seen = ''
-    running.child.stderr?.on('data', (chunk: Buffer) => {
-      seen += chunk.toString()
-      if (seen.includes(words)) resolve()
-    })
-    running.child.once('close', () => reject(new Error(`never said "${words}": ${seen}`)))
-  })
-
-async function withStandIn(test: Test): Promise<StandIn> {
-  const standIn = await startStandIn()
-  test.teardown(() => standIn.stop())
-  standIn.on('POST /v1/deployments', (response) => json(response, 202, deployment()))
-  return standIn
-}
 
 const codes = { succeeded: 0, reverted: 1, refused: 4, mixed: 5, cancelled: 6 } as const
 
@@ -265,7 +227,7 @@ t.test('on a terminal the hosts are redrawn in place and the cursor comes back',
     sendEvent(response, { type: 'deployment', at, deployment: deployment({ phase: 'staging', targets }) })
     stream = response
   })
-  const command = `stty cols 100 rows 20; exec '${process.execPath}' '${main}' ${deployArgs.join(' ')}`
+  const command = `stty cols 100 rows 20; exec '${process.execPath}' '${cliMain}' ${deployArgs.join(' ')}`
   const child = spawn('script', ['-qefc', command, '/dev/null'], { env: environmentFor(standIn.url) })
   child.stdin.end()
   let out = ''
@@ -302,79 +264,4 @@ t.test('a cancel that comes too late tells how the deployment ended', async (t) 
   t.equal(code, 0, err)
   t.match(out, /^succeeded: web in staging/)
   t.match(err, /has ended/)
-})
-
-t.test('events that are not understood are said once, and the deployment is asked for instead', async (t) => {
-  const standIn = await withStandIn(t)
-  standIn.on(events, (response) => {
-    openEvents(response)
-    response.write('data: {"type":"phase","at":7}\n\n')
-  })
-  standIn.on(`GET /v1/deployments/${id}`, (response) => json(response, 200, endedAs('reverted')))
-  const { code, err } = await run(standIn.url, deployArgs).ended
-  t.equal(code, 1, err)
-  t.match(err, /an event of the deployment is not understood; asking for the deployment every 2 s instead/)
-  const asked = standIn.asked.filter(({ path }) => path.endsWith('/events'))
-  t.equal(asked.length, 1, 'the stream is not opened again')
-})
-
-t.test('an event of a kind that is not known yet is left out', async (t) => {
-  const standIn = await withStandIn(t)
-  standIn.on(events, (response) => {
-    openEvents(response)
-    response.write(`data: {"type":"weather","at":"${at}","sky":"grey"}\n\n`)
-    sendEvent(response, { type: 'ended', at, deployment: endedAs('succeeded') })
-    response.end()
-  })
-  const { code, err } = await run(standIn.url, deployArgs).ended
-  t.equal(code, 0, err)
-  t.notMatch(err, /not understood/)
-})
-
-t.test('rollback asks for the release given, or for the last good one', async (t) => {
-  const standIn = await withStandIn(t)
-  standIn.on(events, (response) => {
-    openEvents(response)
-    sendEvent(response, { type: 'ended', at, deployment: endedAs('succeeded') })
-    response.end()
-  })
-  const args = ['rollback', 'web', '--env', 'staging']
-  t.equal((await run(standIn.url, args).ended).code, 0)
-  t.equal((await run(standIn.url, [...args, '--release', '5', '--offline', 'skip']).ended).code, 0)
-  const bodies = standIn.asked.filter(({ method }) => method === 'POST').map(({ body }) => body)
-  t.match(bodies, [
-    { what: { by: 'rollback', release: null }, offline: 'fail' },
-    { what: { by: 'rollback', release: 5 }, offline: 'skip' }
-  ])
-})
-
-t.test('attach ends as the command that began the deployment would have', async (t) => {
-  const standIn = await withStandIn(t)
-  standIn.on(`GET /v1/deployments/${id}`, (response) => json(response, 200, deployment({ phase: 'rolling' })))
-  standIn.on(events, (response) => {
-    openEvents(response)
-    sendEvent(response, { type: 'ended', at, deployment: endedAs('mixed') })
-    response.end()
-  })
-  const { code, out } = await run(standIn.url, ['attach', id, '--output', 'json']).ended
-  t.equal(code, 5)
-  t.match(JSON.parse(out), { id, outcome: 'mixed' })
-  standIn.on(`GET /v1/deployments/${id}`, (response) =>
-    problem(response, 404, 'unknown-deployment', `there is no deployment ${id}`, { known: [] })
-  )
-  t.match(await run(standIn.url, ['attach', id]).ended, { code: 2, out: '', err: /there are none yet/ })
-})
-
-t.test('cancel waits until the hosts are back', async (t) => {
-  const standIn = await withStandIn(t)
-  standIn.on(`POST /v1/deployments/${id}/cancel`, (response) => json(response, 202, deployment()))
-  standIn.on(`GET /v1/deployments/${id}`, (response) =>
-    json(response, 200, deployment({ phase: 'reverting', isCancelRequested: true }))
-  )
-  standIn.on(events, (response) => {
-    openEvents(response)
-    sendEvent(response, { type: 'ended', at, deployment: endedAs('cancelled') })
-    response.end()
-  })
-  t.match(await run(standIn.url, ['cancel', id]).ended, { code: 6, out: /^cancelled: web in staging/ })
 })
