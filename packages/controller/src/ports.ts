@@ -232,6 +232,10 @@ export type Store = Reads & {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+/** There is no room for the write: nothing of its transaction is stored. */
+export class StoreFull extends Error {
+  override readonly name = 'StoreFull'
+}
 /** A uniqueness constraint of the store refused the write. */
 export class StoreConflict extends Error {
   override readonly name = 'StoreConflict'

@@ -92,7 +92,8 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'no-agent-connected',
     'already-ended',
     'nothing-to-roll-back-to',
-    'wrong-state'
+    'wrong-state',
+    'storage-full'
   ])
   t.same(byCode(7), ['internal', 'stopping'])
   const newer = [400, 401, 403, 404, 409, 500].map((status) => exitCodeOfProblem({ code: 'newer', status }))

@@ -25,6 +25,7 @@ export const apiErrors = {
   'too-large': { status: 413, title: 'the request body is too large' },
   'rate-limited': { status: 429, title: 'too many failures from this address' },
   internal: { status: 500, title: 'the controller failed' },
+  'storage-full': { status: 507, title: 'the controller has no room to store what was asked' },
   stopping: { status: 503, title: 'the controller is stopping' }
 } as const satisfies Record<string, { status: number; title: string }>
 export type ApiErrorCode = keyof typeof apiErrors

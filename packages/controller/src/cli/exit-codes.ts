@@ -58,6 +58,7 @@ const byApiError = {
   'wrong-state': exitCodes.refused,
   'too-large': exitCodes.usage,
   'rate-limited': exitCodes.denied,
+  'storage-full': exitCodes.refused,
   internal: exitCodes.unknown,
   stopping: exitCodes.unknown
 } as const satisfies Record<ApiErrorCode, ExitCode>

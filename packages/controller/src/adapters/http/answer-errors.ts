@@ -6,7 +6,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { ApiError } from '../../api/errors.ts'
 import { problemOfApi, problemOfProtocol, problemType } from '../../api/problems.ts'
 import type { Problem } from '../../api/schemas.ts'
-import type { Log } from '../../ports.ts'
+import { type Log, StoreFull } from '../../ports.ts'
 import { isKnowable } from './access.ts'
 
 export const answerErrors = (app: FastifyInstance, log: Log): void => {
@@ -37,6 +37,8 @@ const problemOf = (error: FastifyError, request: FastifyRequest): Problem => {
   if (error instanceof ApiError) return problemOfApi(error, isKnowable(request))
   if (error instanceof ProtocolError) return problemOfProtocol(error)
   if (hasZodFastifySchemaValidationErrors(error)) return problemOfApi(invalidField(error))
+  if (error instanceof StoreFull)
+    return problemOfApi(new ApiError('storage-full', `${error.message}; nothing was changed`))
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return problemOfApi(new ApiError('too-large', error.message))
   if (error.statusCode !== undefined && error.statusCode < 500) {

@@ -12,14 +12,16 @@ import {
   SqliteQueryCompiler,
   sql
 } from 'kysely'
+import { StoreFull } from '../../ports.ts'
 import { StoreError } from './store-errors.ts'
 
 /** How a table is declared here: STRICT refuses a value of another type instead of keeping it. */
 export const tableEnd = sql`strict`
 export const columnTypes = { text: 'text', whole: 'integer' } as const
 
-/** SQLITE_BUSY, SQLITE_NOTADB; https://sqlite.org/rescode.html */
+/** SQLITE_BUSY, SQLITE_FULL, SQLITE_NOTADB; https://sqlite.org/rescode.html */
 const busy = 5
+const full = 13
 const notADatabase = 26
 /** SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE. */
 const uniqueViolations = [1555, 2067]
@@ -125,8 +127,13 @@ const connectionTo = (database: DatabaseSync): DatabaseConnection => {
     executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
       const { statement, hasRows } = prepare(query.sql)
       const values = query.parameters.map(bindable)
-      if (hasRows) return { rows: statement.all(...values) as R[] }
-      return { rows: [], numAffectedRows: BigInt(statement.run(...values).changes) }
+      try {
+        if (hasRows) return { rows: statement.all(...values) as R[] }
+        return { rows: [], numAffectedRows: BigInt(statement.run(...values).changes) }
+      } catch (cause) {
+        if (codeOf(cause) !== full) throw cause
+        throw new StoreFull('the disk under the data directory is full', { cause })
+      }
     },
     streamQuery: () => {
       throw new StoreError('value-refused', 'the store does not stream')
