@@ -42,12 +42,29 @@ const cases: readonly (readonly [folder: string, content: string, isRefused: boo
   ['packages/controller/src/adapters/http/routes', imports('../../sql/open-store.ts'), true],
   ['packages/controller/src/adapters/http/routes', imports('../access.ts'), false],
   ['packages/controller/src/adapters/http', imports('../../engine/fleet.ts'), false],
+  ['packages/controller/src/adapters/proxy', imports('../sql/open-store.ts'), true],
+  ['packages/controller/src/adapters/proxy/routes', imports('../../sql/open-store.ts'), true],
+  ['packages/controller/src/adapters/proxy/routes', imports('../../../engine/fleet.ts'), false],
+  ['packages/controller/src/adapters/proxy', imports('../../adapters/sql/open-store.ts'), true],
+  ['packages/controller/src/adapters/proxy', imports('../../main.ts'), true],
+  ['packages/controller/src/adapters/proxy', imports('./tables.ts'), false],
   ['packages/agent/src/adapters', imports('./docker/engine.ts'), true],
+  ['packages/agent/src/adapters', imports('./ws.ts'), true],
+  ['packages/agent/src/adapters', imports('./journal-schema.ts'), false],
+  ['packages/agent/src/adapters', imports('../ports.ts'), false],
   ['packages/controller/src/engine', imports('../adapters/sql/open-store.ts'), true],
   ['packages/controller/src', imports('./adapters/sql/open-store.ts'), true],
   ['packages/agent/src', imports('./adapters/ws.ts'), true],
   ['packages/controller/src/cli', imports('../engine/writer.ts'), true],
   ['packages/controller/src/cli/commands', imports('../../api/schemas.ts'), false],
+  ['packages/controller/src/cli/commands', imports('../../main.ts'), true],
+  [
+    'packages/controller/src/cli/commands',
+    "import { x, z } from '../../main.ts'\nexport const y = [x, z]\n",
+    true
+  ],
+  ['packages/controller/src/cli/commands', "export { x } from '../../main.ts'\n", true],
+  ['packages/controller/src/cli/commands', value("import('../../main.ts')"), false],
   ['packages/controller/src/cli/commands', imports('../../adapters/http/access.ts'), true]
 ]
 
