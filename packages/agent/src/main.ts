@@ -11,7 +11,7 @@ import { createCredentials } from './adapters/docker/credentials.ts'
 import { createEngine } from './adapters/docker/engine.ts'
 import { createHostChecks } from './adapters/docker/host-checks.ts'
 import { createContainerWatch } from './adapters/docker/watch.ts'
-import { measureFacts, measureUsage } from './adapters/host-facts.ts'
+import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-facts.ts'
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
 import { openJournal } from './adapters/journal.ts'
@@ -26,7 +26,7 @@ import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
 import { openRegistration } from './registration.ts'
-import { runAgent } from './run-agent.ts'
+import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
 import { describeUsage, readInvocation, type Settings, SettingsError } from './settings.ts'
 
@@ -83,75 +83,67 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const clock = createClock()
   const tls = controllerUrl.protocol === 'https:' ? trustCas(settings.caFile) : null
   const ask = createControllerClient(controllerUrl, tls)
-  const askEngine = createEngineClient(settings.dockerHost)
   const keys = await openKeys(dataDir)
-  let measured = await measureFacts(askEngine)
-  const refreshFacts = (): void => {
-    void measureFacts(askEngine).then((next) => {
-      measured = next
-    })
-  }
+  const facts = await watchFacts(settings)
   const network = { ask, clock, log, randomBytes, random: Math.random }
   const registration = await openRegistration(
     {
       ask,
       log,
-      enrol: async () =>
-        enrol(
-          network,
-          {
-            token: await readJoinToken(settings),
-            hostName,
-            labels: settings.labels,
-            facts: measured.facts,
-            ...keys
-          },
-          signal
-        ),
+      enrol: async () => {
+        const token = await readJoinToken(settings)
+        const { labels } = settings
+        return enrol(network, { token, hostName, labels, facts: facts.now().facts, ...keys }, signal)
+      },
       save: (identity) => writeIdentity(dataDir, identity)
     },
     await readIdentity(dataDir)
   )
   const docker = createDockerClient(settings.dockerHost)
-  const engine = createEngine(
-    docker,
-    createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
-  )
+  const credentials = createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
+  const engine = createEngine(docker, credentials)
   const watch = createContainerWatch(docker, engine, clock, () => registration.identity().installation)
   // an engine that was away at the start tells its version when it comes
-  watch.onChange(() => measured.facts.engineApiVersion === null && refreshFacts())
+  watch.onChange(() => facts.now().facts.engineApiVersion === null && facts.refresh())
   const policy = createPolicySource(settings.policyFile)
-  const measure = () => measureUsage([...(measured.dataRoot === null ? [] : [measured.dataRoot]), dataDir])
+  const measure = () => measureUsage([facts.now().dataRoot, dataDir].filter((dir) => dir !== null))
   const buildRequest: BuildRequest = (input) =>
-    expressRequest(input, apiMinorOf(measured.facts.engineApiVersion))
-  await runAgent(
-    {
-      ...network,
-      dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
-      signing: keys.signing,
-      version: packageJson.version,
-      hostName,
-      registration,
-      facts: () => measured.facts,
-      refreshFacts,
-      policy,
-      inventory: createInventoryWatch({ watch, measure, clock, log }),
-      openRuns: async (reporter) =>
-        createRuns(
-          {
-            engine,
-            host: createHostChecks(),
-            journal: openJournal(join(dataDir, 'journal.sqlite')),
-            clock,
-            policy
-          },
-          { minFreeBytes: settings.minFreeBytes, buildRequest },
-          reporter
-        )
-    },
-    signal
-  )
+    expressRequest(input, apiMinorOf(facts.now().facts.engineApiVersion))
+  const openRuns: AgentWorld['openRuns'] = async (reporter) => {
+    const journal = openJournal(join(dataDir, 'journal.sqlite'))
+    const { minFreeBytes } = settings
+    const host = createHostChecks()
+    return createRuns({ engine, host, journal, clock, policy }, { minFreeBytes, buildRequest }, reporter)
+  }
+  const world: AgentWorld = {
+    ...network,
+    dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
+    signing: keys.signing,
+    version: packageJson.version,
+    hostName,
+    registration,
+    facts: () => facts.now().facts,
+    refreshFacts: facts.refresh,
+    policy,
+    inventory: createInventoryWatch({ watch, measure, clock, log }),
+    openRuns
+  }
+  await runAgent(world, signal)
   watch.stop()
+}
+
+/** The host's facts as measured last. */
+const watchFacts = async (settings: Settings): Promise<{ now(): MeasuredFacts; refresh(): void }> => {
+  const askEngine = createEngineClient(settings.dockerHost)
+  let measured = await measureFacts(askEngine)
+  return {
+    now: () => measured,
+    refresh() {
+      void measureFacts(askEngine).then((next) => {
+        measured = next
+      })
+    }
+  }
 }
 
 /** Says why and ends. Docker's open streams would keep the process for ever. */

@@ -1,14 +1,23 @@
 // The loop over commands: takes them into the journal, gives each service one run at a time, turns the effects
 // of core/run.ts into steps and their ends into events. Whatever a run will do next is on disk before it does it.
 import { createHash } from 'node:crypto'
-import type { Command, CommandId, ServiceSpec } from '@longshore/protocol'
+import type { Command, CommandId, RefusalCode, RefusedMessage, ServiceSpec } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
-import { decideAcceptance } from './core/accept.ts'
+import { type Acceptance, decideAcceptance } from './core/accept.ts'
 import { pinnedReference } from './core/image-match.ts'
 import type { ContainerRequest } from './core/observation.ts'
 import type { Task } from './core/plan.ts'
 import { beginRun, type RunState } from './core/run.ts'
-import type { Clock, Engine, HostChecks, Journal, PolicySource, Runs, RunsListener } from './ports.ts'
+import type {
+  Clock,
+  Engine,
+  HostChecks,
+  Journal,
+  JournalledCommand,
+  PolicySource,
+  Runs,
+  RunsListener
+} from './ports.ts'
 import { driveRun, type RunHandle } from './run-driver.ts'
 
 /** Ended commands stay as evidence for this long. */
@@ -66,36 +75,26 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   return {
     receive: async (command, jws, controllerNowMs) => {
       const found = journal.find(command.id)
-      const answer = decideAcceptance({
-        command,
-        known: found === undefined ? 'absent' : found.report === null ? 'open' : 'ended',
-        highestFence: journal.highestFence(command.environment, command.service),
-        controllerNowMs,
-        openCommands: open.size,
-        maxOpenCommands: limits.maxPendingCommandsPerHost,
-        policy: ports.policy.state()
-      })
+      const answer = decide(ports, command, found, open.size, controllerNowMs)
       switch (answer.kind) {
         case 'repeat-accepted':
           return { type: 'accepted', command: command.id }
         case 'repeat-report':
           if (found?.report != null) listener.reported(found.report)
           return undefined
-        case 'refuse': {
-          const detail = answer.detail.slice(0, limits.maxReasonChars)
-          return { type: 'refused', command: command.id, code: answer.code, detail }
-        }
+        case 'refuse':
+          return refuse(command, answer.code, answer.detail)
         case 'take':
           break
         default:
           return answer satisfies never
       }
       const task = makeTask(command, settings)
-      if (typeof task === 'string')
-        return { type: 'refused', command: command.id, code: 'unsupported', detail: task }
-      journal.prune(ports.clock.nowMs() - evidenceMs, controllerNowMs)
+      if (typeof task === 'string') return refuse(command, 'unsupported', task)
+      const nowMs = ports.clock.nowMs()
+      journal.prune(nowMs - evidenceMs, controllerNowMs)
       const state = beginRun(task)
-      journal.begin(command, jws, state, ports.clock.nowMs())
+      journal.begin(command, jws, state, nowMs)
       open.set(command.id, { state, handle: undefined, isCancelled: false })
       // After the answer: `accepted` leaves before the first progress.
       setImmediate(startDue)
@@ -124,6 +123,30 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
     broken: broken.promise
   }
 }
+
+const decide = (
+  { journal, policy }: RunsPorts,
+  command: Command,
+  found: JournalledCommand | undefined,
+  openCommands: number,
+  controllerNowMs: number
+): Acceptance =>
+  decideAcceptance({
+    command,
+    known: found === undefined ? 'absent' : found.report === null ? 'open' : 'ended',
+    highestFence: journal.highestFence(command.environment, command.service),
+    controllerNowMs,
+    openCommands,
+    maxOpenCommands: limits.maxPendingCommandsPerHost,
+    policy: policy.state()
+  })
+
+const refuse = (command: Command, code: RefusalCode, detail: string): RefusedMessage => ({
+  type: 'refused',
+  command: command.id,
+  code,
+  detail: detail.slice(0, limits.maxReasonChars)
+})
 
 /** The first entry of each service that nothing runs for, as far as there is room. */
 const dueEntries = (open: ReadonlyMap<CommandId, Entry>): [CommandId, Entry][] => {

@@ -35,7 +35,10 @@ export const judgeEnrolRefusal = (code: ProtocolErrorCode | null): EnrolVerdict 
   return advice === undefined ? { kind: 'try-again' } : { kind: 'give-up', advice }
 }
 
-/** What an operator can do about a refused or broken session; undefined: nothing, the agent comes back by itself. */
+/**
+ * @param code of the refusal, or the reason of a `bye`
+ * @returns what an operator can do about it; undefined: nothing, the agent comes back by itself
+ */
 export const adviseSession = (code: string, hostName: string): string | undefined => {
   switch (code) {
     case 'held':
@@ -52,7 +55,8 @@ export const adviseSession = (code: string, hostName: string): string | undefine
     case 'key-unknown':
       return "whoever answers does not have a key of this agent's controller; check the URL and what stands between"
     case 'duplicate-session':
-      return 'another machine uses the same key (a cloned disk?); remove the data directory of one of them'
+    case 'replaced':
+      return 'another connection uses the same key; if another machine made it (a cloned disk?), remove the data directory of one of them'
     case 'clock-skew':
       return "set the host's clock; the agent goes on with the controller's time"
     default:

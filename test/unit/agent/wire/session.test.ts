@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
-  type CommandId,
   formatId,
   generateEncryptionKey,
   generateSigningKey,
@@ -14,127 +13,10 @@ import {
 } from '@longshore/protocol'
 import t from 'tap'
 import { createClock } from '../../../../packages/agent/src/adapters/clock.ts'
-import { createControllerClient, urlBelow } from '../../../../packages/agent/src/adapters/http-client.ts'
-import { createDial } from '../../../../packages/agent/src/adapters/ws.ts'
+import { createControllerClient } from '../../../../packages/agent/src/adapters/http-client.ts'
 import { enrol } from '../../../../packages/agent/src/enrol.ts'
-import { identity } from '../../../../packages/agent/src/identity.ts'
-import type { Runs } from '../../../../packages/agent/src/ports.ts'
-import { openRegistration } from '../../../../packages/agent/src/registration.ts'
-import { type AgentWorld, runAgent } from '../../../../packages/agent/src/run-agent.ts'
+import { facts, newCommandId, sampleReport, silent, startWireAgent } from '../../../support/wire-agent.ts'
 import { type Misbehaviour, startWireController } from '../../../support/wire-controller.ts'
-
-const facts = {
-  os: 'Test',
-  kernel: '1',
-  architecture: 'x64',
-  engineVersion: null,
-  engineApiVersion: null,
-  imageStore: null,
-  cpus: 1,
-  memoryBytes: 1
-}
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const newCommandId = (): CommandId => formatId<CommandId>('cmd', randomBytes(13))
-const sampleReport = (number: number): RunReport => ({
-  command: newCommandId(),
-  number,
-  outcome: { status: 'succeeded', result: { kind: 'remove' }, serving: 'none', release: null },
-  steps: []
-})
-
-/** Delays from here on pass when the test says so. */
-const longMs = limits.handshakeTimeoutMs / 2
-
-type Scope = { teardown(work: () => Promise<void>): void }
-
-/** The agent's loop over real sockets, with runs that only remember what they were told. */
-const startAgent = async (test: Scope, behaviour: Misbehaviour = {}, reports: RunReport[] = []) => {
-  const controller = await startWireController(behaviour)
-  const { key: signing } = await generateSigningKey()
-  await controller.know(signing)
-  const real = createClock()
-  const late: (() => void)[] = []
-  let shiftMs = 0
-  // delays that tests would have to sit out are run when the test says so; reconnects come at once
-  const clock = {
-    ...real,
-    monotonicMs: () => real.monotonicMs() + shiftMs,
-    after(delayMs: number, wake: () => void) {
-      if (delayMs < longMs) return real.after(delayMs, wake)
-      late.push(wake)
-      return () => void late.splice(late.indexOf(wake), late.includes(wake) ? 1 : 0)
-    }
-  }
-  const warnings: { reason?: string; clockSkewMs?: number }[] = []
-  const log = { ...silent, warn: (fields: object) => void warnings.push(fields) }
-  const received: string[] = []
-  const runs: Runs = {
-    async receive(command) {
-      received.push(command.id)
-      return { type: 'accepted', command: command.id }
-    },
-    cancel: (id) => void received.push(`cancel ${id}`),
-    recover: async () => {},
-    acknowledged: async (upTo) => {
-      while (reports[0] && reports[0].number <= upTo) reports.shift()
-    },
-    unacknowledged: () => [...reports],
-    marks: () => [],
-    inFlight: () => [],
-    stop: async () => {},
-    broken: new Promise(() => {})
-  }
-  const ask = createControllerClient(controller.url, null)
-  const network = { ask, clock, log, randomBytes: (count: number) => randomBytes(count), random: () => 0 }
-  const registration = await openRegistration(
-    { ask, log, enrol: () => Promise.reject(new Error('not in this test')), save: async () => {} },
-    identity.parse(controller.identity)
-  )
-  const world: AgentWorld = {
-    ...network,
-    dial: createDial(urlBelow(controller.url, '/v1/agents/session'), null, real),
-    signing,
-    version: '0.0.0',
-    hostName: 'host-1',
-    registration,
-    facts: () => facts,
-    refreshFacts() {},
-    policy: { summary: () => ({ state: 'absent', path: null, detail: '' }) },
-    inventory: {
-      look: async () => ({
-        isEngineReachable: false,
-        containers: [],
-        diskFreeBytes: null,
-        diskTotalBytes: null,
-        load: null,
-        memoryFreeBytes: null
-      }),
-      attach() {},
-      detach() {},
-      stop() {}
-    },
-    openRuns: async () => runs
-  }
-  const stopping = new AbortController()
-  const ended = runAgent(world, stopping.signal)
-  test.teardown(async () => {
-    stopping.abort()
-    await ended
-    controller.close()
-  })
-  return {
-    controller,
-    received,
-    warnings,
-    stop: () => stopping.abort(),
-    ended,
-    /** Lets so much time pass at once, and wakes whoever waited for it. */
-    pass(passedMs: number) {
-      shiftMs += passedMs
-      for (const wake of late.splice(0)) wake()
-    }
-  }
-}
 
 const signedCommand = (controller: Awaited<ReturnType<typeof startWireController>>, more: object = {}) => ({
   id: newCommandId(),
@@ -151,7 +33,7 @@ const signedCommand = (controller: Awaited<ReturnType<typeof startWireController
 })
 
 t.test('a session begins with welcome and hello, carries commands, and ends with bye', async (t) => {
-  const { controller, received, stop, ended } = await startAgent(t)
+  const { controller, received, stop, ended } = await startWireAgent(t)
   const peer = await controller.peer(0)
   const hello = await peer.next('hello')
   t.equal(hello.hostName, 'host-1')
@@ -167,7 +49,7 @@ t.test('a session begins with welcome and hello, carries commands, and ends with
 })
 
 t.test('a command that is forged, for another agent or malformed is refused and never run', async (t) => {
-  const { controller, received } = await startAgent(t)
+  const { controller, received } = await startWireAgent(t)
   const peer = await controller.peer(0)
   const { key: stranger } = await generateSigningKey()
   const cases = [
@@ -190,7 +72,7 @@ t.test('a command that is forged, for another agent or malformed is refused and 
 t.test(
   'a frame that is repeated, unsigned or under a foreign key closes the session, and another follows',
   async (t) => {
-    const { controller } = await startAgent(t)
+    const { controller } = await startWireAgent(t)
     const first = await controller.peer(0)
     await first.next('hello')
     const jws = await first.send([{ type: 'ack', reportsUpTo: 0 }])
@@ -209,7 +91,7 @@ t.test(
 )
 
 t.test('a welcome with another nonce is no welcome', async (t) => {
-  const { controller } = await startAgent(t, { nonce: 'AAAAAAAAAAAAAAAAAAAAAA' })
+  const { controller } = await startWireAgent(t, { nonce: 'AAAAAAAAAAAAAAAAAAAAAA' })
   const peer = await controller.peer(0)
   controller.state.behaviour = {}
   t.match(await peer.closed, { code: 1008, reason: 'nonce-mismatch' })
@@ -217,7 +99,7 @@ t.test('a welcome with another nonce is no welcome', async (t) => {
 })
 
 t.test('a controller with an unknown key gets no hello', async (t) => {
-  const { controller } = await startAgent(t, { signWith: (await generateSigningKey()).key })
+  const { controller } = await startWireAgent(t, { signWith: (await generateSigningKey()).key })
   const peer = await controller.peer(0)
   controller.state.behaviour = {}
   t.match(await peer.closed, { code: 1008, reason: 'key-unknown' })
@@ -227,7 +109,7 @@ t.test('a controller with an unknown key gets no hello', async (t) => {
 t.test("a refusal for the clock is answered with an assertion at the controller's time", async (t) => {
   const ahead = 60 * 60_000
   const seen: number[] = []
-  const { controller, warnings } = await startAgent(t, {
+  const { controller, warnings } = await startWireAgent(t, {
     refuseSession: (claims) => {
       seen.push(claims.issuedAtMs - Date.now())
       const time = (jti: string, key: SigningKey) => signJws('time', { nowMs: Date.now() + ahead, jti }, key)
@@ -243,7 +125,7 @@ t.test("a refusal for the clock is answered with an assertion at the controller'
 t.test('reports are sent again in the next session until they are acknowledged', async (t) => {
   const reports = [sampleReport(1), sampleReport(2)]
   const expected = [...reports]
-  const { controller } = await startAgent(t, {}, reports)
+  const { controller } = await startWireAgent(t, {}, reports)
   const read = async (index: number): Promise<RunReport[]> => {
     const peer = await controller.peer(index)
     const found = [await peer.next('report'), await peer.next('report')]
@@ -268,7 +150,7 @@ t.test('reports are sent again in the next session until they are acknowledged',
 })
 
 t.test('a report without an acknowledgement is sent again in the same session', async (t) => {
-  const { controller, pass } = await startAgent(t, {}, [sampleReport(1)])
+  const { controller, pass } = await startWireAgent(t, {}, [sampleReport(1)])
   const peer = await controller.peer(0)
   const first = await peer.next('report')
   pass(limits.reportResendMs)
@@ -276,7 +158,7 @@ t.test('a report without an acknowledgement is sent again in the same session', 
 })
 
 t.test('a controller that says nothing is given up, and asked again', async (t) => {
-  const { controller, warnings, pass } = await startAgent(t, { isSilent: true })
+  const { controller, warnings, pass } = await startWireAgent(t, { isSilent: true })
   const silent = await controller.peer(0)
   controller.state.behaviour = {}
   // the agent hears of the open socket no later than of this
