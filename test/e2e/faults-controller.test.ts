@@ -13,6 +13,7 @@ import {
   realPartsOptions,
   startFaultFleet,
   type Waiting,
+  waitForSessions,
   waitForSettled
 } from '../support/e2e-fault-fleet.ts'
 import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
@@ -208,7 +209,7 @@ const restoreYesterday = async (t: Test, story: Story): Promise<void> => {
   await story.succeed(t)
   await story.succeed(t)
   await story.renewAgents()
-  await story.fleet.waitForAgents()
+  await waitForSessions(story.fleet)
   await controller.stop()
   for (const name of storeFiles(controller.dataFolder)) rmSync(join(controller.dataFolder, name))
   for (const name of readdirSync(backup)) cpSync(join(backup, name), join(controller.dataFolder, name))

@@ -64,7 +64,7 @@ export const startFaultFleet = async (
     },
     begin: async (tag, ...args) => {
       // An agent killed at the end of the last deployment may still be on its way back.
-      await fleet.waitForAgents()
+      await waitForSessions(fleet)
       const options = ['--env', 'test', '--tag', tag, '--output', 'ndjson', ...args]
       const process = await fleet.controller.startCli('deploy', 'web', ...options)
       return {
@@ -77,6 +77,19 @@ export const startFaultFleet = async (
       }
     }
   }
+}
+
+/** Asks the API itself: a start of the command line for each look would take longer than what is awaited. */
+export const waitForSessions = async ({
+  controller,
+  hosts
+}: Pick<Fleet, 'controller' | 'hosts'>): Promise<void> => {
+  const headers = { authorization: `Bearer ${controller.token}` }
+  await waitUntil('every agent to be connected', async () => {
+    const answer = await fetch(`${controller.url}/v1/agents`, { headers })
+    const agents = (await answer.json()) as { state: string }[]
+    return agents.length === hosts.length && agents.every(({ state }) => state === 'connected')
+  })
 }
 
 /** The last line that is the result; a command that printed none fails the test with all that it said. */
