@@ -24,99 +24,113 @@ const keptReleases = 5
 /** Opens or creates the journal file. @throws JournalError */
 export const openJournal = (path: string): Journal => {
   const db = openDatabase(path)
-  const tx = <T>(work: () => T): T => orJournalError(path, () => transact(db, work))
-  const run = (sql: string, ...values: SQLInputValue[]) => void db.prepare(sql).run(...values)
-  const all = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).all(...values)
-  const one = (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).get(...values)
-
-  const readFence = (environment: string, service: string): Fence | null => {
-    const row = one('select fence from fences where environment = ? and service = ?', environment, service)
-    return row === undefined ? null : (JSON.parse(text(row, 'fence')) as Fence)
+  const sql: Sql = {
+    tx: (work) => orJournalError(path, () => transact(db, work)),
+    run: (text, ...values) => void db.prepare(text).run(...values),
+    all: (text, ...values) => db.prepare(text).all(...values),
+    one: (text, ...values) => db.prepare(text).get(...values)
   }
-  const unacknowledged = (): RunReport[] =>
-    all(
-      "select report from reports where number > (select cast(value as integer) from meta where key = 'acknowledged') order by number"
-    ).flatMap((row) => readReport(row['report']) ?? [])
-  return {
-    begin: (command, jws, state, atMs) => tx(() => begin(run, readFence, command, jws, state, atMs)),
-    find: (id) => {
-      const row = one(
-        'select c.command, r.report from commands c left join reports r on r.command = c.id where c.id = ?',
-        id
+  return { ...runCalls(sql), ...reportCalls(sql), ...serviceCalls(sql), close: () => db.close() }
+}
+
+type Run = (text: string, ...values: SQLInputValue[]) => void
+type Sql = {
+  /** All of it or nothing, on disk at the return. */
+  tx: <T>(work: () => T) => T
+  run: Run
+  all: (text: string, ...values: SQLInputValue[]) => Row[]
+  one: (text: string, ...values: SQLInputValue[]) => Row | undefined
+}
+
+const runCalls = (sql: Sql): Pick<Journal, 'begin' | 'find' | 'saveRun' | 'openRuns' | 'prune'> => ({
+  begin: (command, jws, state, atMs) => sql.tx(() => begin(sql, command, jws, state, atMs)),
+  find: (id) => {
+    const row = sql.one(
+      'select c.command, r.report from commands c left join reports r on r.command = c.id where c.id = ?',
+      id
+    )
+    if (row === undefined) return undefined
+    return { command: readCommand(text(row, 'command')), report: readReport(row['report']) }
+  },
+  saveRun: (id, state, record) =>
+    sql.tx(() => {
+      sql.run('update runs set state = ? where command = ?', JSON.stringify(state), id)
+      if (record !== null) saveRelease(sql.run, record, state)
+    }),
+  openRuns: () =>
+    sql
+      .all(
+        'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
       )
-      if (row === undefined) return undefined
-      return { command: readCommand(text(row, 'command')), report: readReport(row['report']) }
-    },
-    saveRun: (id, state, record) =>
-      tx(() => {
-        run('update runs set state = ? where command = ?', JSON.stringify(state), id)
-        if (record !== null) saveRelease(run, record, state)
-      }),
+      .map((row) => JSON.parse(text(row, 'state')) as RunState),
+  prune: (beforeMs, controllerNowMs) =>
+    sql.tx(() =>
+      sql.run(
+        `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
+         (select command from reports where number <=
+           (select cast(value as integer) from meta where key = 'acknowledged'))`,
+        beforeMs,
+        controllerNowMs
+      )
+    )
+})
+
+const reportCalls = (sql: Sql): Pick<Journal, 'endRun' | 'unacknowledged' | 'acknowledge'> => {
+  const lastNumber = () => readNumber(sql.one("select value from meta where key = 'reports'"))
+  const unacknowledged = (): RunReport[] =>
+    sql
+      .all(
+        "select report from reports where number > (select cast(value as integer) from meta where key = 'acknowledged') order by number"
+      )
+      .flatMap((row) => readReport(row['report']) ?? [])
+  return {
     endRun: (id, state, outcome, steps, atMs) =>
-      tx(() => {
-        const next = readNumber(one('select value from meta where key = ?', 'reports')) + 1
-        const report: RunReport = { command: id, number: next, outcome, steps }
-        run('update meta set value = ? where key = ?', String(next), 'reports')
-        run(
-          'insert into reports (number, command, report) values (?, ?, ?)',
-          next,
-          id,
-          JSON.stringify(report)
-        )
-        run('update runs set state = ? where command = ?', JSON.stringify(state), id)
-        run('update commands set ended_at_ms = ? where id = ?', atMs, id)
+      sql.tx(() => {
+        const number = lastNumber() + 1
+        const report: RunReport = { command: id, number, outcome, steps }
+        const json = JSON.stringify(report)
+        sql.run("update meta set value = ? where key = 'reports'", String(number))
+        sql.run('insert into reports (number, command, report) values (?, ?, ?)', number, id, json)
+        sql.run('update runs set state = ? where command = ?', JSON.stringify(state), id)
+        sql.run('update commands set ended_at_ms = ? where id = ?', atMs, id)
         return report
       }),
-    openRuns: () =>
-      all(
-        'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
-      ).map((row) => JSON.parse(text(row, 'state')) as RunState),
     unacknowledged,
     acknowledge: (upTo) =>
-      tx(() => {
-        const given = readNumber(one('select value from meta where key = ?', 'reports'))
-        if (upTo > given) renumber(run, unacknowledged(), upTo)
-        run(
+      sql.tx(() => {
+        if (upTo > lastNumber()) renumber(sql.run, unacknowledged(), upTo)
+        sql.run(
           "update meta set value = ? where key = 'acknowledged' and cast(value as integer) < ?",
           String(upTo),
           upTo
         )
-      }),
-    highestFence: readFence,
-    marks: () =>
-      all('select environment, service, fence, release from fences order by environment, service').map(
-        readMark
-      ),
-    releases: (environment, service) =>
-      all(
-        'select record from releases where environment = ? and service = ? order by generation desc, release desc',
-        environment,
-        service
-      ).map((row) => JSON.parse(text(row, 'record')) as ReleaseRecord),
-    prune: (beforeMs, controllerNowMs) =>
-      tx(() =>
-        run(
-          `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
-           (select command from reports where number <=
-             (select cast(value as integer) from meta where key = 'acknowledged'))`,
-          beforeMs,
-          controllerNowMs
-        )
-      ),
-    close: () => db.close()
+      })
   }
 }
 
-type Run = (sql: string, ...values: SQLInputValue[]) => void
+const serviceCalls = (sql: Sql): Pick<Journal, 'highestFence' | 'marks' | 'releases'> => ({
+  highestFence: (environment, service) => readFence(sql, environment, service),
+  marks: () =>
+    sql
+      .all('select environment, service, fence, release from fences order by environment, service')
+      .map(readMark),
+  releases: (environment, service) =>
+    sql
+      .all(
+        'select record from releases where environment = ? and service = ? order by generation desc, release desc',
+        environment,
+        service
+      )
+      .map((row) => JSON.parse(text(row, 'record')) as ReleaseRecord)
+})
 
-const begin = (
-  run: Run,
-  readFence: (environment: string, service: string) => Fence | null,
-  command: Command,
-  jws: string,
-  state: RunState,
-  atMs: number
-): void => {
+const readFence = (sql: Sql, environment: string, service: string): Fence | null => {
+  const row = sql.one('select fence from fences where environment = ? and service = ?', environment, service)
+  return row === undefined ? null : (JSON.parse(text(row, 'fence')) as Fence)
+}
+
+const begin = (sql: Sql, command: Command, jws: string, state: RunState, atMs: number): void => {
+  const { run } = sql
   const { id, environment, service, notAfterMs } = command
   run(
     `insert into commands (id, environment, service, command, jws, not_after_ms, received_at_ms)
@@ -130,7 +144,7 @@ const begin = (
     atMs
   )
   run('insert into runs (command, state) values (?, ?)', id, JSON.stringify(state))
-  const highest = readFence(environment, service)
+  const highest = readFence(sql, environment, service)
   const fence = highest === null || compareFences(command.fence, highest) > 0 ? command.fence : highest
   run(
     `insert into fences (environment, service, fence, release) values (?, ?, ?, ?)
