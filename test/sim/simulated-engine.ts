@@ -1,7 +1,7 @@
 // A Docker Engine that keeps its containers in memory: as much of Docker's behaviour as runs rest on, on virtual
 // time. It outlives the agent's crashes, restarts on demand the way dockerd does (restart policies decide what
 // comes back), and writes down what the invariants ask about.
-import type { CommandId, Digest } from '@longshore/protocol'
+import type { Digest } from '@longshore/protocol'
 import type { SeenImage } from '../../packages/agent/src/core/image-match.ts'
 import type { ContainerRequest, Ownership, RestartPolicy } from '../../packages/agent/src/core/observation.ts'
 import { readOwnLabels } from '../../packages/agent/src/core/own-labels.ts'
@@ -32,7 +32,7 @@ export type SimulatedContainer = {
 }
 
 export type EngineRecord = {
-  /** Containers made, by command and index. */
+  /** Containers made, by command, release and index. */
   created: Map<string, number>
   /** Called when a running container of ours is about to be stopped by a call. */
   stopping: (container: SimulatedContainer) => void
@@ -160,7 +160,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
       restartCount: 0,
       starts: 0
     })
-    if (owner !== null) countCreation(record, owner.command, owner.index)
+    if (owner !== null) countCreation(record, owner)
     return id
   }
 
@@ -260,7 +260,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
   }
 }
 
-const countCreation = (record: EngineRecord, command: CommandId, index: number): void => {
-  const key = `${command} ${index}`
+const countCreation = (record: EngineRecord, { command, release, index }: Ownership): void => {
+  const key = `${command} r${release}-${index}`
   record.created.set(key, (record.created.get(key) ?? 0) + 1)
 }

@@ -49,6 +49,7 @@ const requestOf: Record<StepKind, RegExp> = {
   'verify-image': /^GET .*\/images\/.*\/json/,
   'tag-image': /^POST .*\/images\/.*\/tag/,
   'create-container': /^POST .*\/containers\/create/,
+  'remake-container': /^POST .*\/containers\/create/,
   'retire-container': /^POST .*\/containers\/[^/]+\/stop/,
   'rename-container': /^POST .*\/containers\/[^/]+\/rename/,
   'start-container': /^POST .*\/containers\/[^/]+\/start/,

@@ -7,6 +7,7 @@ import type { Finding, Step, StepKind } from './core/steps.ts'
 import { EngineError, engineErrors, isEngineError, StepError } from './engine-error.ts'
 import {
   createContainer,
+  remakeContainer,
   removeContainer,
   renameContainer,
   retireContainer,
@@ -34,6 +35,7 @@ const executors: Executors = {
   'verify-image': verifyImage,
   'tag-image': tagImage,
   'create-container': createContainer,
+  'remake-container': remakeContainer,
   'retire-container': retireContainer,
   'rename-container': renameContainer,
   'start-container': startContainer,

@@ -102,7 +102,7 @@ const remake = (task: Task, stored: ReleaseRecord['containers'][number], names: 
   const { owner, request } = reownRequest(stored.request, command)
   const name = names.take(`${command.service}-r${owner.release}-${stored.index}`)
   return {
-    ref: { by: 'command', command: command.id, index: stored.index },
+    ref: { by: 'command', command: command.id, release: owner.release, index: stored.index },
     restart: stored.restart,
     create: [{ kind: 'create-container', name, owner, request }],
     isUp: false

@@ -10,8 +10,8 @@ import {
   type SeenContainer
 } from './observation.ts'
 import { networkSteps, type Plan, portGivers, type Served, type Task } from './plan.ts'
-import { ownershipOf, ownRequest } from './release-record.ts'
-import { byId, type ContainerRef, type Step } from './steps.ts'
+import { ownershipOf, ownRequest, reownRequest } from './release-record.ts'
+import { byId, type ContainerRef, type MadeRef, type Step } from './steps.ts'
 
 type ReleaseBody = Extract<Command['body'], { kind: 'release' }>
 type StageBody = Extract<Command['body'], { kind: 'stage' }>
@@ -81,6 +81,7 @@ export const planRelease = (task: Task, body: ReleaseBody, seen: Observation, fo
   const rule = ruleOf(body)
   const renames = planRenames(task, body, seen, refs, names)
   const graces = graceOf(seen)
+  const ways = serving.map((one) => wayBack(task, one, seen, names))
   return {
     kind: 'plan',
     steps: [
@@ -103,11 +104,12 @@ export const planRelease = (task: Task, body: ReleaseBody, seen: Observation, fo
       ...refs.map(
         (container): Step => ({ kind: 'remove-container', container, graceMs: spec.stopGracePeriodMs })
       ),
+      ...ways.flatMap(({ remake }) => remake),
       ...renames.back,
-      ...serving.map(
-        (one): Step => ({ kind: 'start-container', container: byId(one), restart: one.restart })
+      ...ways.map(
+        ({ ref, one }): Step => ({ kind: 'start-container', container: ref, restart: one.restart })
       ),
-      ...judgeOld(serving, seen)
+      ...ways.map(({ ref, rule }): Step => ({ kind: 'await-healthy', containers: [ref], rule }))
     ],
     before,
     after:
@@ -133,7 +135,7 @@ const makeContainer = (task: Task, body: ReleaseBody, index: number, names: Free
   const name = names.take(`${command.service}-r${body.release}-${index}`)
   const owner = ownershipOf(command, body.release, index, task.specHash)
   const request = ownRequest(base, owner)
-  const ref: ContainerRef = { by: 'command', command: command.id, index }
+  const ref: MadeRef = { by: 'command', command: command.id, release: body.release, index }
   const step: Step = { kind: 'create-container', name, owner, request }
   return { index, ref, step, request, restart: body.spec.restart }
 }
@@ -162,13 +164,20 @@ const planRenames = (
   return { forward: [giveUp, takeIt], back: [{ ...giveUp, name }] }
 }
 
-/** Each old container is judged by the rule of its own release. */
-const judgeOld = (serving: readonly SeenContainer[], seen: Observation): Step[] =>
-  serving.map((one) => ({
-    kind: 'await-healthy',
-    containers: [byId(one)],
-    rule: recordFor(one, seen)?.rule ?? { probe: null, timeoutMs: null }
-  }))
+type WayBack = { one: SeenContainer; ref: ContainerRef; remake: Step[]; rule: HealthRule }
+
+/** How an old container serves again: judged by its own release's rule, and made anew if somebody removed it. */
+const wayBack = (task: Task, one: SeenContainer, seen: Observation, names: FreeNames): WayBack => {
+  const record = recordFor(one, seen)
+  const stored = record?.containers.find(({ index }) => index === one.owner?.index)
+  const rule = record?.rule ?? { probe: null, timeoutMs: null }
+  if (stored === undefined) return { one, ref: byId(one), remake: [], rule }
+  const { owner, request } = reownRequest(stored.request, task.command)
+  const { command, release, index } = owner
+  const ref: ContainerRef = { ...byId(one), remade: { by: 'command', command, release, index } }
+  const name = names.take(`${owner.service}-r${release}-${index}`)
+  return { one, ref, remake: [{ kind: 'remake-container', container: ref, name, owner, request }], rule }
+}
 
 /** Grace of a container's own release; Docker's 10 s for strangers. */
 export const graceOf =

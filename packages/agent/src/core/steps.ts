@@ -10,8 +10,10 @@ import type {
 } from '@longshore/protocol'
 import type { ContainerRequest, HealthRule, Ownership, RestartPolicy } from './observation.ts'
 
-/** A container by Docker's id, or, before it has one, by the command that makes it and its index. */
-export type ContainerRef = { by: 'id'; id: string } | { by: 'command'; command: CommandId; index: number }
+/** A container by the command that makes it, before it has an id. */
+export type MadeRef = { by: 'command'; command: CommandId; release: number; index: number }
+/** Or by Docker's id; `remade`: what stands in for it once it is gone. */
+export type ContainerRef = { by: 'id'; id: string; remade?: MadeRef } | MadeRef
 
 export type Step =
   /** Fails with `disk-full` when Docker's directory has fewer free bytes. */
@@ -31,6 +33,14 @@ export type Step =
   | { kind: 'verify-image'; repository: string; digest: Digest; platform: string | null }
   | { kind: 'tag-image'; reference: string; repository: string; tag: string }
   | { kind: 'create-container'; name: string; owner: Ownership; request: ContainerRequest }
+  /** Creates again what somebody removed while it was kept; a container that is there is done. */
+  | {
+      kind: 'remake-container'
+      container: ContainerRef
+      name: string
+      owner: Ownership
+      request: ContainerRequest
+    }
   /** Sets the restart policy to `no` first, else an engine restart would start it beside its successor. */
   | { kind: 'retire-container'; container: ContainerRef; graceMs: number }
   | { kind: 'rename-container'; container: ContainerRef; name: string }
@@ -71,6 +81,7 @@ export const movesContainers = (kind: StepKind): boolean => {
     case 'prune-images':
       return false
     case 'create-container':
+    case 'remake-container':
     case 'retire-container':
     case 'rename-container':
     case 'start-container':
@@ -81,4 +92,8 @@ export const movesContainers = (kind: StepKind): boolean => {
   }
 }
 
-export const byId = (container: { id: string }): ContainerRef => ({ by: 'id', id: container.id })
+export const byId = ({ id }: { id: string }): { by: 'id'; id: string } => ({ by: 'id', id })
+
+/** Whether a container with these labels is the one that is meant. */
+export const isMadeAs = (owner: Ownership, made: MadeRef): boolean =>
+  owner.command === made.command && owner.release === made.release && owner.index === made.index

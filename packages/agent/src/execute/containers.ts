@@ -1,7 +1,7 @@
 // Steps that make, move and remove containers. Each looks first, so that it may be executed again after a
 // crash; a new container is recognised by its command and index whatever its name is by then.
 import { neverRestart } from '../core/observation.ts'
-import type { ContainerRef, Finding, Step } from '../core/steps.ts'
+import { type ContainerRef, type Finding, isMadeAs, type MadeRef, type Step } from '../core/steps.ts'
 import { isEngineError, StepError } from '../engine-error.ts'
 import type { ContainerLook, Engine, Runtime } from '../ports.ts'
 
@@ -13,9 +13,14 @@ export const findContainer = async (
   engine: Engine,
   ref: ContainerRef
 ): Promise<ContainerLook | undefined> => {
-  if (ref.by === 'id') return engine.inspectContainer(ref.id)
+  if (ref.by === 'command') return findMade(engine, ref)
+  const found = await engine.inspectContainer(ref.id)
+  return found === undefined && ref.remade !== undefined ? findMade(engine, ref.remade) : found
+}
+
+const findMade = async (engine: Engine, made: MadeRef): Promise<ContainerLook | undefined> => {
   const all = await engine.listContainers()
-  const found = all.find((one) => one.owner?.command === ref.command && one.owner.index === ref.index)
+  const found = all.find(({ owner }) => owner !== null && isMadeAs(owner, made))
   return found === undefined ? undefined : engine.inspectContainer(found.id)
 }
 
@@ -46,6 +51,15 @@ const createOrFind = async (engine: Engine, step: StepOf<'create-container'>): P
     if (holder === undefined || !isOurs) throw error
     return holder.id
   }
+}
+
+/** A stranger may have pruned what was kept: the journal's request makes it again. */
+export const remakeContainer = async (
+  runtime: Runtime,
+  step: StepOf<'remake-container'>
+): Promise<Finding> => {
+  const found = await findContainer(runtime.engine, step.container)
+  return found === undefined ? createContainer(runtime, { ...step, kind: 'create-container' }) : nothing
 }
 
 /** Policy first: between the two calls an engine restart leaves it down, never up twice. */

@@ -2,7 +2,11 @@
 // the old container is never stopped before its successor exists.
 import fc from 'fast-check'
 import t from 'tap'
-import type { Observation, SeenContainer } from '../../../../packages/agent/src/core/observation.ts'
+import type {
+  Observation,
+  ReleaseRecord,
+  SeenContainer
+} from '../../../../packages/agent/src/core/observation.ts'
 import type { Task } from '../../../../packages/agent/src/core/plan.ts'
 import {
   beginRun,
@@ -11,7 +15,12 @@ import {
   type StepResult,
   stepRun
 } from '../../../../packages/agent/src/core/run.ts'
-import type { ContainerRef, Step } from '../../../../packages/agent/src/core/steps.ts'
+import {
+  type ContainerRef,
+  isMadeAs,
+  type MadeRef,
+  type Step
+} from '../../../../packages/agent/src/core/steps.ts'
 import {
   buildSampleRequest,
   releaseBody,
@@ -25,16 +34,26 @@ type Sim = SeenContainer & { isBroken: boolean }
 /** An engine of plain data. Each step does what the executor's does, again and again if asked. */
 class SimulatedEngine {
   containers: Sim[] = []
+  releases: ReleaseRecord[] = []
   isNextBroken = false
+  /** A stranger removes what is stopped right before this kind of step. */
+  pruneBefore: Step['kind'] | null = null
   starts = new Map<string, number>()
   readonly violations: string[] = []
   #made = 0
 
   perform(step: Step): StepResult {
     const done: StepResult = { kind: 'done', finding: { kind: 'nothing' } }
+    if (step.kind === this.pruneBefore)
+      this.containers = this.containers.filter((one) => one.state === 'running')
     switch (step.kind) {
       case 'create-container':
         if (this.containers.every((one) => one.name !== step.name)) this.#create(step)
+        return done
+      case 'remake-container':
+        this.isNextBroken = false
+        if (!this.containers.some((one) => refersTo(step.container, one)))
+          this.#create({ ...step, kind: 'create-container' })
         return done
       case 'retire-container':
         if (!this.containers.some((one) => one.state === 'created'))
@@ -70,7 +89,7 @@ class SimulatedEngine {
   }
 
   observe(): Observation {
-    return { containers: this.containers, releases: [] }
+    return { containers: this.containers, releases: this.releases }
   }
 
   running(): number[] {
@@ -107,8 +126,11 @@ class SimulatedEngine {
   }
 }
 
-const refersTo = (ref: ContainerRef, one: Sim): boolean =>
-  ref.by === 'id' ? ref.id === one.id : ref.command === one.owner?.command && ref.index === one.owner.index
+const refersTo = (ref: ContainerRef, one: Sim): boolean => {
+  const isMade = (made: MadeRef | undefined) =>
+    made !== undefined && one.owner !== null && isMadeAs(one.owner, made)
+  return ref.by === 'id' ? ref.id === one.id || isMade(ref.remade) : isMade(ref)
+}
 
 const failed = (code: 'container-exited' | 'port-taken'): StepResult => ({
   kind: 'failed',
@@ -139,6 +161,8 @@ const finish = (engine: SimulatedEngine, task: Task, trouble: Trouble): RunState
       take({ kind: 'cancelled', atMs: turn })
     }
     const effect = effects.find((one) => one.kind === 'observe' || one.kind === 'execute')
+    for (const { record } of effects.filter((one) => one.kind === 'remember-release'))
+      engine.releases.push(record)
     if (effect === undefined) throw new Error('a run that has not ended waits for nothing')
     if (trouble.crashes.has(turn * 2)) {
       effects = take({ kind: 'resumed', atMs: turn })
@@ -200,6 +224,17 @@ t.test('a release that fails gives the old container its restart policy back', a
   t.same(engine.running(), [1])
   t.match(engine.containers, [{ restart: { name: 'always' } }])
   t.equal(engine.containers.length, 1)
+})
+
+t.test('a release that fails makes the old container again when somebody pruned it', async (t) => {
+  const engine = new SimulatedEngine()
+  finish(engine, taskOf(1, 1), noTrouble)
+  engine.isNextBroken = true
+  engine.pruneBefore = 'await-healthy'
+  const state = finish(engine, taskOf(2, 2), { crashes: new Set([13, 15, 17]) })
+  t.match(state.outcome, { status: 'failed', serving: 'old', release: 1 })
+  t.same(engine.running(), [1])
+  t.match(engine.containers, [{ name: 'web-r1-0-2', restart: { name: 'always' } }])
 })
 
 t.test('a release that runs already is not touched, unless it is to be recreated', async (t) => {
@@ -295,6 +330,7 @@ t.test('a revert makes what is gone from the journal, and says when it cannot', 
   }
   const kept = engine.containers.filter((one) => one.owner?.release === 1)
   engine.containers = engine.containers.filter((one) => one.owner?.release !== 1)
+  engine.releases = []
   const lost = finish(engine, revert, noTrouble)
   t.match(lost.outcome, {
     status: 'failed',
