@@ -41,9 +41,8 @@ export const createReporter = (ports: Ports): Reporter => {
   let sending = Promise.resolve()
   let sentAtMs = new Map<number, number>()
   let cancelResend = (): void => {}
-  let cancelProgress: (() => void) | undefined
   const receipts = new Map<number, string>()
-  const latest = new Map<CommandId, ProgressMessage>()
+  const progress = createProgress(clock, () => outlet)
 
   const signed = async (report: RunReport): Promise<string> => {
     const jws = receipts.get(report.number) ?? (await signJws('receipt', report, ports.key))
@@ -75,23 +74,12 @@ export const createReporter = (ports: Ports): Reporter => {
       resendLater()
     })
   }
-  const flushProgress = (): void => {
-    cancelProgress = undefined
-    const messages = [...latest.values()]
-    latest.clear()
-    if (outlet === undefined || outlet.bufferedBytes > maxProgressBufferedBytes) return
-    if (messages.length > 0) outlet.queue(messages)
-  }
 
   return {
-    progressed(message) {
-      if (outlet === undefined) return
-      latest.set(message.command, message)
-      cancelProgress ??= clock.after(progressGapMs, flushProgress)
-    },
+    progressed: progress.take,
     reported(report) {
       // progress that came after its report would show a run that has ended as under way
-      latest.delete(report.command)
+      progress.forget(report.command)
       if (
         ports
           .runs()
@@ -114,14 +102,39 @@ export const createReporter = (ports: Ports): Reporter => {
     detach() {
       outlet = undefined
       cancelResend()
-      cancelProgress?.()
-      cancelProgress = undefined
-      latest.clear()
+      progress.clear()
     },
     async acknowledged(reportsUpTo) {
       await ports.runs().acknowledged(reportsUpTo)
       for (const number of receipts.keys()) if (number <= reportsUpTo) receipts.delete(number)
       sendDue()
+    }
+  }
+}
+
+/** The latest word on each run, told at the pace of the protocol; what finds no session or no room is dropped. */
+const createProgress = (clock: Clock, outlet: () => Outlet | undefined) => {
+  const latest = new Map<CommandId, ProgressMessage>()
+  let cancel: (() => void) | undefined
+  const flush = (): void => {
+    cancel = undefined
+    const messages = [...latest.values()]
+    latest.clear()
+    const into = outlet()
+    if (into === undefined || into.bufferedBytes > maxProgressBufferedBytes) return
+    if (messages.length > 0) into.queue(messages)
+  }
+  return {
+    take(message: ProgressMessage): void {
+      if (outlet() === undefined) return
+      latest.set(message.command, message)
+      cancel ??= clock.after(progressGapMs, flush)
+    },
+    forget: (command: CommandId) => void latest.delete(command),
+    clear(): void {
+      cancel?.()
+      cancel = undefined
+      latest.clear()
     }
   }
 }
