@@ -87,7 +87,7 @@ const useEngineFound = async (): Promise<Ground> => {
   if (!(await isEngineReady(socketPath))) missing.unshift('a Docker Engine that this user may use')
   if (missing.length > 0) {
     throw new DemoImpossible(
-      `The demo needs ${missing.join(', ')}. Run it as root on Debian or Ubuntu, where it installs what is missing, or install ${missing.join(', ')}.`
+      `The demo lacks here: ${missing.join(', ')}. As root on Debian or Ubuntu it installs that by itself; elsewhere install Docker Engine, Distribution's registry as docker-registry, a static busybox as ${busyboxPath} and util-linux (setpriv).`
     )
   }
   await removeDemoContainers(socketPath)

@@ -14,6 +14,8 @@ const serviceFile = join(folder, 'web.yaml')
 const publishedPort = 8080
 const registryPort = 5391
 
+const agentFolder = (host: string): string => `${host}-agent`
+
 /** What was started, in that order; ended in the opposite one. */
 const endings: (() => Promise<unknown>)[] = []
 const say = (line: string): void => void process.stdout.write(`\n${line}\n`)
@@ -51,7 +53,7 @@ const registerHosts = async (ground: Ground, controller: Controller): Promise<vo
   for (const host of ground.hosts) {
     const agent = await startAgent({
       ...host,
-      dataFolder: join(folder, `${host.name}-agent`),
+      dataFolder: join(folder, agentFolder(host.name)),
       controllerUrl: controller.url,
       joinToken: stdout.trim()
     })
@@ -103,10 +105,24 @@ const showNextSteps = (controller: Controller): void => {
 README.md says how to install it on real hosts; docs/README.md lists the other pages.`)
 }
 
+/** A demo that was killed leaves its data; keys of its controller would make no sense to the next one. */
+const forgetLastRun = ({ hosts }: Ground): void => {
+  for (const name of ['controller', ...hosts.map((host) => agentFolder(host.name))]) {
+    rmSync(join(folder, name), { recursive: true, force: true })
+  }
+}
+
 const tell = async (isKept: boolean, interrupted: Promise<void>): Promise<void> => {
-  rmSync(join(folder, 'controller'), { recursive: true, force: true })
-  const ground = await prepareGround(folder, say)
-  endings.push(() => ground.remove())
+  const preparing = prepareGround(folder, say)
+  // Before it is ready: who is interrupted meanwhile has hosts to remove too.
+  endings.push(() =>
+    preparing.then(
+      (ground) => ground.remove(),
+      () => undefined
+    )
+  )
+  const ground = await preparing
+  forgetLastRun(ground)
   const { controller, registry } = await startParts(ground)
   await registerHosts(ground, controller)
   await applyService(controller, registry)

@@ -131,7 +131,9 @@ export const startController = async (options: ControllerOptions, token: string)
     cliJson,
     showCli: async (...args) => {
       const own = cleanEnvironment({ ...env, NO_COLOR: process.env['NO_COLOR'] ?? '' })
-      const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit', env: own })
+      // A command that waits would go on waiting after whoever shows it was killed or interrupted.
+      const command = ['--pdeathsig', 'KILL', process.execPath, program, ...args]
+      const child = spawn('setpriv', command, { stdio: 'inherit', env: own })
       const [exitCode] = (await once(child, 'close')) as [number | null]
       return exitCode
     },
