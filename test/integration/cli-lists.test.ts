@@ -6,6 +6,9 @@ import { json, problem, type StandIn, startStandIn } from '../support/controller
 const main = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
 const nowMs = Date.now()
 
+// some forty processes, one after the other: on a machine that does other work too
+t.setTimeout(180_000)
+
 let standIn: StandIn
 t.before(async () => {
   standIn = await startStandIn()
