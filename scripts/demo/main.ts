@@ -122,6 +122,7 @@ const tell = async (isKept: boolean, interrupted: Promise<void>): Promise<void> 
     )
   )
   const ground = await preparing
+  if (hasEnded) return
   forgetLastRun(ground)
   const { controller, registry } = await startParts(ground)
   await registerHosts(ground, controller)
