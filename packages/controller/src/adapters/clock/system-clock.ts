@@ -5,14 +5,18 @@ import type { Clock, Random } from '../../ports.ts'
 /** setTimeout takes 31 bits; a longer wait is cut into pieces. */
 const maxTimeoutMs = 2 ** 31 - 1
 
-const clockOver = (nowMs: () => number): Clock => ({
+export const clockOver = (nowMs: () => number): Clock => ({
   nowMs,
   at: (atMs, wake) => {
     let timer: NodeJS.Timeout
     const wait = (): void => {
       const delayMs = Math.max(0, Math.ceil(atMs - nowMs()))
-      const isLast = delayMs <= maxTimeoutMs
-      timer = setTimeout(isLast ? wake : wait, isLast ? delayMs : maxTimeoutMs).unref()
+      timer = setTimeout(look, Math.min(delayMs, maxTimeoutMs)).unref()
+    }
+    // a timer may fire a millisecond early, and much too early after the system time was set back
+    const look = (): void => {
+      if (nowMs() >= atMs) wake()
+      else wait()
     }
     wait()
     return () => clearTimeout(timer)
