@@ -303,10 +303,25 @@ t.test('leaves hosts on the current release when a repair fails', async (t) => {
   scene.report('a', staged(true))
   scene.report('b', staged())
   t.same(scene.sent, ['b release'])
-  scene.report('b', failed('none'))
+  scene.report('b', failed('old'))
   t.equal(scene.state.outcome, 'reverted')
   t.notOk(scene.all.some((effect) => effect.kind === 'sendCommand' && effect.order.kind === 'revert'))
   t.match(scene.state.reason, /release 6 stays the current one/)
+})
+
+t.test('is mixed when a failed repair leaves a host without what it served before', async (t) => {
+  const scene = new Scene(requestOf(['a', 'b'], { digest: digestOf('6') }))
+  scene.report('a', staged(true))
+  scene.report('b', staged())
+  scene.report('b', failed('none'))
+  t.equal(scene.state.outcome, 'mixed')
+  t.match(scene.state.reason, /host b: .*\(nothing runs there\)/)
+
+  const again = requestOf(['a'], { release: 6, digest: digestOf('6'), recreate: true })
+  const recreated = new Scene(again)
+  recreated.report('a', staged(true))
+  recreated.report('a', failed('none'))
+  t.equal(recreated.state.outcome, 'mixed')
 })
 
 t.test('begins every wait anew after the controller was away', async (t) => {

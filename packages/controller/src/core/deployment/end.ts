@@ -5,12 +5,14 @@ import { mixedReason, refusedReason, revertedReason, succeededReason } from './r
 import { type DeploymentState, isRepair, type Order, participants, type Step, type Target } from './state.ts'
 import type { Outcome } from './vocabulary.ts'
 
-/** The host serves what it served before the deployment; a repair has nothing to take back. */
-export const isBack = (state: DeploymentState, target: Target): boolean =>
-  !target.mayRunNew ||
-  (isRepair(state)
-    ? target.serving !== 'unknown'
-    : target.serving === (target.former === null ? 'none' : 'old'))
+/** The host serves what it served before the deployment; after a repair, whichever release it is that runs. */
+export const isBack = (state: DeploymentState, target: Target): boolean => {
+  const { mayRunNew, serving, former, isRunning } = target
+  if (!mayRunNew) return true
+  if (!isRepair(state)) return serving === (former === null ? 'none' : 'old')
+  const hadNone = former === null && !isRunning
+  return serving === 'none' ? hadNone : serving !== 'unknown'
+}
 
 /** What takes the host back. */
 export const orderBack = (state: DeploymentState, { former }: Target): Order =>
