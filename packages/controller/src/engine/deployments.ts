@@ -93,7 +93,7 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
   const { store, writer, clock, link, log } = ports
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox })
-  const hearing = createAgentHearing({ writer, clock, driver, outbox, log })
+  const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const inventories = new Map<AgentId, Inventory>()
   const hosts = {
     isConnected: (agent: AgentId) => link.isConnected(agent),
@@ -145,6 +145,7 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     },
     stop: async () => {
       driver.stop()
+      hearing.stop()
       await outbox.stop()
       await writer.idle()
     }

@@ -129,7 +129,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
 }
 
 /** A store that refuses to write (a full disk) is asked again after this. */
-const retryMs = 5_000
+export const retryMs = 5_000
 
 const progressKey = (deployment: string, agent: AgentId, index: number): string =>
   `${deployment} ${agent} ${index}`

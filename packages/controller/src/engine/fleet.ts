@@ -10,6 +10,7 @@ import {
   type Clock,
   type Store,
   StoreConflict,
+  StoreFull,
   type Tx
 } from '../ports.ts'
 import type { Presences } from './presence.ts'
@@ -35,7 +36,7 @@ export type Fleet = {
   remove(actor: Actor, agent: AgentRow): Promise<void>
   /** What the agent said at the start of its session becomes its row. false: it was revoked or removed meanwhile. */
   introduced(agent: string, hello: HelloMessage): Promise<boolean>
-  /** Keeps the last life sign over restarts of the controller. */
+  /** Keeps the last life sign over restarts of the controller; a full disk keeps none, and no session ends for it. */
   lastSeen(agent: string, atMs: number): Promise<void>
   /** Two machines use one key: an alert for the audit. */
   duplicateRefused(agent: AgentId, address: string): Promise<void>
@@ -198,7 +199,10 @@ const sessionsOf = ({ store, writer, clock }: FleetPorts) => {
       return row?.state === 'active'
     },
     lastSeen: async (agent, atMs) => {
-      await amend(agent, (row) => ({ ...row, lastSeenAtMs: Math.max(row.lastSeenAtMs ?? 0, atMs) }))
+      const seen = (row: AgentRow) => ({ ...row, lastSeenAtMs: Math.max(row.lastSeenAtMs ?? 0, atMs) })
+      await amend(agent, seen).catch((error: unknown) => {
+        if (!(error instanceof StoreFull)) throw error
+      })
     },
     duplicateRefused: (agent, address) => {
       const actor: Actor = { kind: 'agent', id: agent, name: agent, address }

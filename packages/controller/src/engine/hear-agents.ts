@@ -10,8 +10,8 @@ import type {
 } from '@longshore/protocol'
 import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
 import type { DeploymentEvent } from '../core/deployment/state.ts'
-import type { Actor, Clock, Log, OutboxRow, Tx } from '../ports.ts'
-import type { Driver } from './drive-deployments.ts'
+import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
+import { type Driver, retryMs } from './drive-deployments.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, findCommand } from './persist-step.ts'
 import { stateOf } from './view-deployment.ts'
@@ -19,14 +19,19 @@ import { auditRow, type Writer } from './writer.ts'
 
 export type AgentHearing = {
   connected(agent: AgentId, hello: HelloMessage): Promise<void>
+  /** Never throws: what cannot be stored is tried again until the agent is back. */
   disconnected(agent: AgentId): Promise<void>
   accepted(agent: AgentId, command: CommandId): Promise<void>
   refused(agent: AgentId, message: RefusedMessage): Promise<void>
   reported(agent: AgentId, report: RunReport): Promise<void>
+  /** No timer is left. */
+  stop(): void
 }
-type Ports = { writer: Writer; clock: Clock; driver: Driver; outbox: Outbox; log: Log }
+type Ports = { writer: Writer; clock: Clock; link: AgentLink; driver: Driver; outbox: Outbox; log: Log }
 
-export const createAgentHearing = ({ writer, clock, driver, outbox, log }: Ports): AgentHearing => {
+export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }: Ports): AgentHearing => {
+  const retries = new Map<AgentId, () => void>()
+  let isStopped = false
   /** Tells every deployment in progress that has the host among its targets. */
   const tellActive = async (tx: Tx, agent: AgentId, event: DeploymentEvent): Promise<Committed[]> => {
     const committed: Committed[] = []
@@ -51,10 +56,7 @@ export const createAgentHearing = ({ writer, clock, driver, outbox, log }: Ports
         for (const command of cancelled) outbox.cancel(agent, command)
       })
     },
-    disconnected: async (agent) => {
-      const event: DeploymentEvent = { kind: 'hostDisconnected', atMs: clock.nowMs(), agent }
-      await writer.step((tx) => tellActive(tx, agent, event), driver.follow)
-    },
+    disconnected: (agent) => noteGone(agent, clock.nowMs()),
     accepted: async (agent, command) => {
       await writer.step(async (tx) => {
         const row = await ownCommand(tx, agent, command)
@@ -83,6 +85,28 @@ export const createAgentHearing = ({ writer, clock, driver, outbox, log }: Ports
         return committed
       }
       await writer.step(work, (committed) => driver.follow([committed]))
+    },
+    stop: () => {
+      isStopped = true
+      for (const cancel of retries.values()) cancel()
+      retries.clear()
+    }
+  }
+
+  /** A deployment that was not told would take the host for connected and wait for it much too long. */
+  async function noteGone(agent: AgentId, atMs: number): Promise<void> {
+    const event: DeploymentEvent = { kind: 'hostDisconnected', atMs, agent }
+    try {
+      await writer.step((tx) => tellActive(tx, agent, event), driver.follow)
+    } catch (error) {
+      log.error({ agent, err: error }, 'the end of a session could not be stored; it is tried again')
+      if (isStopped) return
+      const again = (): void => {
+        retries.delete(agent)
+        if (!link.isConnected(agent)) void noteGone(agent, atMs)
+      }
+      retries.get(agent)?.()
+      retries.set(agent, clock.at(clock.nowMs() + retryMs, again))
     }
   }
 

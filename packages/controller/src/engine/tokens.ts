@@ -23,7 +23,15 @@ import type {
   Permission
 } from '../api/schemas.ts'
 import { mayManageToken, notGrantable } from '../core/access/permissions.ts'
-import type { Actor, ApiTokenRow, Clock, Random, Store } from '../ports.ts'
+import {
+  type Actor,
+  type ApiTokenRow,
+  type Clock,
+  type Random,
+  type Store,
+  StoreFull,
+  type Tx
+} from '../ports.ts'
 import type { Installation } from './installation.ts'
 import { requireEnvironment } from './require-named.ts'
 import type { Writer } from './writer.ts'
@@ -182,9 +190,13 @@ const foreign: readonly ProtocolErrorCode[] = ['key-unknown', 'signature-invalid
 
 const noteUse = async (ports: TokensPorts, row: ApiTokenRow, nowMs: number): Promise<void> => {
   if (row.lastUsedAtMs !== null && nowMs - row.lastUsedAtMs < lastUsedEveryMs) return
-  await ports.writer.step(async (tx) => {
+  const work = async (tx: Tx) => {
     const latest = await tx.apiToken(row.id)
     if (latest !== undefined) await tx.putApiToken({ ...latest, lastUsedAtMs: nowMs })
+  }
+  await ports.writer.step(work).catch((error: unknown) => {
+    // whoever looks after a full disk must be able to look
+    if (!(error instanceof StoreFull)) throw error
   })
 }
 
