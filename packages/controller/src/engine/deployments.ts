@@ -69,7 +69,7 @@ export type Deployments = {
    * @throws ApiError `unknown-deployment`
    */
   view(id: string, isVisible?: (view: DeploymentView) => boolean): Promise<DeploymentView>
-  list(filter: ServiceFilter & { limit?: number }): Promise<DeploymentView[]>
+  list(filter: ServiceFilter & { isEnded?: boolean; limit?: number }): Promise<DeploymentView[]>
   releases(filter: ServiceFilter & { limit?: number }): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */

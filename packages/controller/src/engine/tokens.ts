@@ -45,6 +45,8 @@ type ApiTokenWish = z.infer<typeof createApiToken>
 export type Tokens = {
   /** @throws ApiError `unauthenticated`, saying what is wrong with the token */
   authenticate(token: string, address: string): Promise<Caller>
+  /** Whether an API token that was recognised before is neither revoked nor expired by now. */
+  isGood(id: string): Promise<boolean>
   createJoinToken(caller: Caller, wish: JoinTokenWish): Promise<CreatedToken>
   createApiToken(caller: Caller, wish: ApiTokenWish): Promise<CreatedToken>
   joinTokens(): Promise<JoinTokenView[]>
@@ -60,6 +62,10 @@ const lastUsedEveryMs = 60_000
 
 export const createTokens = (ports: TokensPorts): Tokens => ({
   authenticate: (token, address) => authenticate(ports, token, address),
+  isGood: async (id) => {
+    const row = await ports.store.apiToken(id)
+    return row !== undefined && refusalOf(row, ports.clock.nowMs()) === undefined
+  },
   createJoinToken: (caller, wish) => makeJoinToken(ports, caller, wish),
   createApiToken: (caller, wish) => {
     demandGrantable(caller, wish.allow)
@@ -177,12 +183,16 @@ const authenticate = async (ports: TokensPorts, token: string, address: string):
     throw unauthenticated('the token is for another installation')
   const row = await ports.store.apiToken(claims.id)
   if (row === undefined) throw unauthenticated(`token ${claims.id} is not known`)
-  if (row.revokedAtMs !== null) throw unauthenticated(`token ${row.id} was revoked`)
   const nowMs = ports.clock.nowMs()
-  if (row.expiresAtMs !== null && nowMs >= row.expiresAtMs)
-    throw unauthenticated(`token ${row.id} has expired`)
+  const refusal = refusalOf(row, nowMs)
+  if (refusal !== undefined) throw unauthenticated(refusal)
   await noteUse(ports, row, nowMs)
   return { actor: { kind: 'api-token', id: row.id, name: row.name, address }, allow: row.allow }
+}
+
+const refusalOf = (row: ApiTokenRow, nowMs: number): string | undefined => {
+  if (row.revokedAtMs !== null) return `token ${row.id} was revoked`
+  return row.expiresAtMs !== null && nowMs >= row.expiresAtMs ? `token ${row.id} has expired` : undefined
 }
 
 /** A good token of another installation, or one that was tampered with. */

@@ -12,13 +12,16 @@ import type { StreamEvent } from '../../../../packages/controller/src/api/schema
 /** Events are passed on as they are; only their size matters here. */
 const eventOf = (chars: number) => ({ type: 'warning', text: 'x'.repeat(chars) }) as unknown as StreamEvent
 
-const openStream = async (t: Test) => {
+const openStream = async (
+  t: Test,
+  { keepAliveMs, mayGoOn = async () => true }: { keepAliveMs?: number; mayGoOn?: () => Promise<boolean> } = {}
+) => {
   const app = fastify({ forceCloseConnections: true })
   t.teardown(() => app.close())
-  const responses = createEventResponses()
+  const responses = createEventResponses(keepAliveMs)
   const began = Promise.withResolvers<EventResponse>()
   const ended = Promise.withResolvers<void>()
-  app.get('/', (_request, reply) => began.resolve(responses.begin(reply, ended.resolve)))
+  app.get('/', (_request, reply) => began.resolve(responses.begin(reply, ended.resolve, mayGoOn)))
   const url = app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = new URL(await url)
   const socket = connectTcp(Number(port), '127.0.0.1')
@@ -63,4 +66,20 @@ t.test('a client that goes away ends the stream', async (t) => {
   socket.destroy()
   await ended
   t.pass('it was told')
+})
+
+t.test('a stream ends once who asked for it may not go on', async (t) => {
+  const answers = [true, false]
+  const mayGoOn = async () => answers.shift() ?? t.fail('asked after the end')
+  const { ended, socket } = await openStream(t, { keepAliveMs: 5, mayGoOn })
+  socket.resume()
+  await ended
+  t.same(answers, [])
+})
+
+t.test('a stream ends when nobody can say whether it may go on', async (t) => {
+  const mayGoOn = () => Promise.reject(new Error('the store is closed'))
+  const { ended, socket } = await openStream(t, { keepAliveMs: 5, mayGoOn })
+  socket.resume()
+  await t.resolves(ended)
 })

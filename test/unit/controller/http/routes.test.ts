@@ -16,6 +16,7 @@ const unprepared = () => {
 }
 const tokens: Tokens = {
   authenticate: unprepared,
+  isGood: unprepared,
   createJoinToken: unprepared,
   createApiToken: unprepared,
   joinTokens: unprepared,

@@ -6,22 +6,26 @@ import type { FastifyReply } from 'fastify'
 import type { StreamEvent } from '../../api/schemas.ts'
 
 /** Proxies cut idle connections at 60 s; some at 30 s. */
-const keepAliveMs = 15_000
+const defaultKeepAliveMs = 15_000
 
 export type EventResponse = {
   send(event: StreamEvent): void
   end(): void
 }
 export type EventResponses = {
-  /** Takes the reply over. @param ended called once, however it ended */
-  begin(reply: FastifyReply, ended: () => void): EventResponse
+  /**
+   * Takes the reply over.
+   * @param ended called once, however it ended
+   * @param mayGoOn asked with each comment; the stream ends when the answer is no
+   */
+  begin(reply: FastifyReply, ended: () => void, mayGoOn: () => Promise<boolean>): EventResponse
   endAll(): void
 }
 
-export const createEventResponses = (): EventResponses => {
+export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventResponses => {
   const open = new Set<ServerResponse>()
   return {
-    begin: (reply, ended) => {
+    begin: (reply, ended, mayGoOn) => {
       reply.hijack()
       const { raw } = reply
       open.add(raw)
@@ -38,7 +42,12 @@ export const createEventResponses = (): EventResponses => {
         if (raw.writableLength > limits.maxBufferedBytes) raw.destroy()
         else raw.write(text)
       }
-      const timer = setInterval(() => write(': still here\n\n'), keepAliveMs).unref()
+      const keepAlive = async (): Promise<void> => {
+        write(': still here\n\n')
+        // a store that cannot answer ends the stream too: the client comes back and is told why
+        if (!(await mayGoOn().catch(() => false))) raw.end()
+      }
+      const timer = setInterval(() => void keepAlive(), keepAliveMs).unref()
       raw.once('close', () => {
         clearInterval(timer)
         open.delete(raw)

@@ -54,12 +54,9 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     },
     async (request) => {
       const { limit: most, active } = request.query
-      const found = await deployments.list({ ...(await filterOf(request.query)), limit: 1000 })
-      return found
-        .filter(
-          (one) => mayRead(request, one) && (active === undefined || (one.phase !== 'ended') === active)
-        )
-        .slice(0, most)
+      const isEnded = active === undefined ? {} : { isEnded: !active }
+      const found = await deployments.list({ ...(await filterOf(request.query)), ...isEnded, limit: 1000 })
+      return found.filter((one) => mayRead(request, one)).slice(0, most)
     }
   )
   app.get(

@@ -2,6 +2,7 @@
 // before it takes its snapshot, so that nothing falls between the two; events repeated by this are harmless, each
 // says how things are, not what changed.
 import { deploymentId } from '@longshore/protocol'
+import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import type { AgentView, DeploymentView, StreamEvent } from '../../../api/schemas.ts'
 import { isAllowed } from '../../../core/access/permissions.ts'
@@ -22,7 +23,7 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
       const stream = holdBack(services, (event) => idOf(event) === id)
       const isReadable = (one: DeploymentView): boolean => mayRead(request, one)
       const snapshot = await services.deployments.view(id, isReadable).catch(stream.giveUp)
-      const response = responses.begin(reply, stream.stop)
+      const response = responses.begin(reply, stream.stop, isGoodOf(services, request))
       const at = new Date(services.clock.nowMs()).toISOString()
       response.send({ type: 'deployment', at, deployment: snapshot })
       if (snapshot.phase === 'ended') {
@@ -43,24 +44,34 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
       const isReadable = readableBy(callerOf(request).allow)
       const stream = holdBack(services, isReadable)
       const snapshot = await takeSnapshot(services).catch(stream.giveUp)
-      const response = responses.begin(reply, stream.stop)
+      const response = responses.begin(reply, stream.stop, isGoodOf(services, request))
       for (const event of snapshot.filter(isReadable)) response.send(event)
       stream.flow(response)
     }
   )
 }
 
-/** Events from now on, kept until there is a response to send them to. */
+/** A stream may outlive the token that asked for it: asked again as long as it lasts. */
+const isGoodOf =
+  ({ tokens }: Services, request: FastifyRequest) =>
+  (): Promise<boolean> =>
+    tokens.isGood(callerOf(request).actor.id)
+
+/**
+ * Events from now on, kept until there is a response to send them to.
+ * @param isWanted asked in the order of sending: what it lets pass may depend on what was sent before, the snapshot
+ *   included
+ */
 const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolean) => {
   let response: EventResponse | undefined
   let isOneDeployment = false
   const held: StreamEvent[] = []
   const send = (to: EventResponse, event: StreamEvent): void => {
+    if (!isWanted(event)) return
     to.send(event)
     if (event.type === 'ended' && isOneDeployment) to.end()
   }
   const stop = events.listen((event) => {
-    if (!isWanted(event)) return
     if (response === undefined) held.push(event)
     else send(response, event)
   })
@@ -79,11 +90,11 @@ const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolea
 }
 
 const takeSnapshot = async ({ fleet, deployments, clock }: Services): Promise<StreamEvent[]> => {
-  const [agents, recent] = await Promise.all([fleet.agents(), deployments.list({ limit: 1000 })])
+  const [agents, active] = await Promise.all([fleet.agents(), deployments.list({ isEnded: false })])
   const at = new Date(clock.nowMs()).toISOString()
   const ofAgent = (agent: AgentView): StreamEvent => ({ type: 'agent', at, agent })
   const ofDeployment = (deployment: DeploymentView): StreamEvent => ({ type: 'deployment', at, deployment })
-  return [...agents.map(ofAgent), ...recent.filter((one) => one.phase !== 'ended').map(ofDeployment)]
+  return [...agents.map(ofAgent), ...active.map(ofDeployment)]
 }
 
 const idOf = (event: StreamEvent): string | undefined => {
