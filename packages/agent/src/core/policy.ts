@@ -49,7 +49,7 @@ const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBod
     return `the policy of this host does not allow the service ${service}`
   const repository = 'image' in body ? body.image.repository : null
   if (repository !== null && policy.repositories !== undefined)
-    if (!policy.repositories.some((one) => matches(one, repository)))
+    if (!policy.repositories.some((one) => matchesRepository(one, repository)))
       return `the policy of this host does not allow the repository ${repository}`
   if (body.kind !== 'stage' && body.kind !== 'release') return null
   return refuseRights(policy.allow, body.spec) ?? refusePorts(policy.ports, body.spec)
@@ -58,15 +58,40 @@ const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBod
 const refuseRights = (allow: HostPolicy['allow'], spec: ServiceSpec): string | null => {
   const says = (what: string) => `the policy of this host does not allow ${what}`
   if (spec.isPrivileged && !allow.privileged) return says('privileged containers')
-  if (spec.networkMode === 'host' && !allow.host_network) return says("the host's network")
-  if ((spec.pid === 'host' || spec.ipc === 'host') && !allow.privileged)
-    return says("the host's processes or memory (pid or ipc: host needs privileged)")
+  const networks = [spec.networkMode, ...spec.networks.map(({ name }) => name)]
+  if (networks.includes('host') && !allow.host_network) return says("the host's network")
+  const shared = networks.find(isOfContainer)
+  if (shared != null && !allow.host_network)
+    return says(`the network of another container, which may be the host's (${shared})`)
+  if (!allow.privileged) {
+    if (spec.pid === 'host' || spec.ipc === 'host')
+      return says("the host's processes or memory (pid or ipc: host needs privileged)")
+    const loosened = findLoosened(spec)
+    if (loosened !== undefined) return says(`${loosened}, which needs privileged`)
+  }
   const mount = spec.volumes.find((one) => one.type === 'bind' && !isBelowAny(allow.bind_mounts, one.source))
   if (mount !== undefined) return says(`the bind mount ${mount.source}`)
-  const device = spec.devices.find((one) => !allow.devices.some((pattern) => matches(pattern, one.source)))
+  const device = spec.devices.find(
+    ({ source }) => hasWayOut(source) || !allow.devices.some((pattern) => matches(pattern, source))
+  )
   if (device !== undefined) return says(`the device ${device.source}`)
   const capability = spec.capAdd.find((one) => !allow.cap_add.some((name) => isSameCapability(name, one)))
   return capability === undefined ? null : says(`the capability ${capability}`)
+}
+
+/** A namespace of Docker's form `container:NAME`; whose that is, the policy cannot see. */
+const isOfContainer = (mode: string | null): boolean => mode?.startsWith('container:') === true
+
+/** Tightens whatever else is set; of other options, profiles for example, nobody knows here what they allow. */
+const tightening = /^no-new-privileges(?:[:=]true)?$/
+
+/** @returns what of the spec takes away from the isolation that every container has, short of privileged */
+const findLoosened = (spec: ServiceSpec): string | undefined => {
+  if (spec.usernsMode === 'host') return 'userns_mode: host'
+  if (isOfContainer(spec.pid)) return `pid: ${spec.pid}`
+  if (isOfContainer(spec.ipc)) return `ipc: ${spec.ipc}`
+  const option = spec.securityOpt.find((one) => !tightening.test(one))
+  return option === undefined ? undefined : `security_opt: ${option}`
 }
 
 const refusePorts = (ports: HostPolicy['ports'], spec: ServiceSpec): string | null => {
@@ -80,9 +105,15 @@ const refusePorts = (ports: HostPolicy['ports'], spec: ServiceSpec): string | nu
 const matches = (pattern: string, text: string): boolean =>
   pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : pattern === text
 
+/** What follows a pattern without a slash is no longer that registry or name: `registry.test*` is not `registry.test.evil/`. */
+const matchesRepository = (pattern: string, repository: string): boolean =>
+  matches(pattern, repository) && (pattern === '*' || pattern.includes('/') || !repository.includes('/'))
+
+const hasWayOut = (path: string): boolean => path.split('/').includes('..')
+
 /** `..` is refused rather than resolved: the engine resolves symbolic links, this cannot. */
 const isBelowAny = (prefixes: readonly string[], path: string | null): boolean => {
-  if (path === null || path.split('/').includes('..')) return false
+  if (path === null || hasWayOut(path)) return false
   const below = `${path.replace(/\/+/g, '/').replace(/\/$/, '')}/`
   return prefixes.some((prefix) => below.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))
 }

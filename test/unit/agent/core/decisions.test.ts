@@ -89,6 +89,47 @@ t.test('the policy allows what it lists and refuses the rest by name', async (t)
   t.not(hostPolicy.safeParse({ alow: {} }).success, true, 'a misspelt key makes the file invalid')
 })
 
+t.test('no other spelling gets what the policy refuses', async (t) => {
+  const policy = hostPolicy.parse({
+    repositories: ['registry.test*', 'nginx*', 'team/*'],
+    allow: { bind_mounts: ['/srv'], devices: ['/dev/bus/*'] }
+  })
+  const check = (change: Parameters<typeof sampleSpec>[0], repository = 'team/web') =>
+    checkPolicy(
+      { kind: 'active', policy },
+      'web' as ServiceName,
+      releaseBody(1, sampleSpec(change), { repository, tag: null, digest: sampleDigest }) as CommandBody
+    )
+  const device = (source: string) => ({ devices: [{ source, target: '/dev/x', permissions: 'rwm' }] })
+  t.match(check({ networks: [{ name: 'host', aliases: [] }] }), "host's network", 'the network named host')
+  const others = [
+    { name: 'own', aliases: [] },
+    { name: 'container:web', aliases: [] }
+  ]
+  t.match(
+    check({ networks: others }),
+    'container:web',
+    'the network of another container, which may be the host'
+  )
+  t.match(check({ networkMode: 'container:web' }), 'container:web')
+  t.match(check({ pid: 'container:web' }), 'container:web')
+  t.match(check({ ipc: 'container:web' }), 'container:web')
+  t.equal(check({ ipc: 'private', networks: [{ name: 'own', aliases: [] }] }), null)
+  t.match(check({ usernsMode: 'host' }), 'userns_mode: host')
+  t.match(check({ securityOpt: ['no-new-privileges:true', 'seccomp=unconfined'] }), 'seccomp=unconfined')
+  t.match(check({ securityOpt: ['no-new-privileges:false'] }), 'no-new-privileges:false')
+  t.equal(check({ securityOpt: ['no-new-privileges', 'no-new-privileges=true'] }), null)
+  t.equal(check(device('/dev/bus/usb')), null)
+  t.match(check(device('/dev/bus/../sda')), '/dev/bus/../sda')
+  t.match(
+    check({}, 'registry.test.evil.example/web'),
+    'registry.test.evil.example',
+    'the rest is another registry'
+  )
+  t.match(check({}, 'nginx.evil.example/web'), 'nginx.evil.example')
+  t.equal(check({}, 'nginx-unprivileged'), null)
+})
+
 type Look = Extract<HealthEvent, { kind: 'looked' }>
 const look = (atMs: number, change: Partial<Look> = {}): Look => ({
   kind: 'looked',
