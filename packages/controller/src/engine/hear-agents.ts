@@ -45,7 +45,7 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
   return {
     connected: async (agent, hello) => {
       const work = async (tx: Tx) => {
-        await raiseCounters(tx, hello)
+        await raiseCounters(tx, agent, hello)
         const atMs = clock.nowMs()
         const committed = await tellActive(tx, agent, { kind: 'hostConnected', atMs, agent })
         return { committed, cancelled: await cancelsOwed(tx, agent, hello) }
@@ -142,8 +142,10 @@ const endCommand = async (tx: Tx, row: OutboxRow, outcome: string, atMs: number)
 const outcomeText = (outcome: RunOutcome): string =>
   outcome.status === 'succeeded' ? 'succeeded' : `${outcome.status}:${outcome.error.code}`
 
-const raiseCounters = async (tx: Tx, hello: HelloMessage): Promise<void> => {
-  for (const seen of numbersSeen(hello.marks, hello.inventory)) {
+const raiseCounters = async (tx: Tx, agent: AgentId, hello: HelloMessage): Promise<void> => {
+  const row = await tx.agent(agent)
+  if (row === undefined) return
+  for (const seen of numbersSeen(row.environment, hello.marks, hello.inventory)) {
     const counters = raised(await tx.counters(seen.environment, seen.service), seen)
     if (counters !== undefined) await tx.putCounters(seen.environment, seen.service, counters)
   }

@@ -4,10 +4,21 @@ import type { Inventory, ServiceMark } from '@longshore/protocol'
 
 export type SeenNumbers = { environment: string; service: string; generation: number; release: number }
 
-/** The highest numbers per environment and service that the host knows of. */
-export const numbersSeen = (marks: readonly ServiceMark[], inventory: Inventory): SeenNumbers[] => {
+/** Nobody deploys that often: a host that says so lies, and would leave no numbers for the deployments to come. */
+const maxCredible = 100_000_000
+
+/**
+ * The highest numbers per service that the host knows of. What it says of other environments than its own is no
+ * business of its, and what nobody can have counted to is not believed.
+ */
+export const numbersSeen = (
+  ofEnvironment: string,
+  marks: readonly ServiceMark[],
+  inventory: Inventory
+): SeenNumbers[] => {
   const seen = new Map<string, SeenNumbers>()
   const note = (environment: string, service: string, generation: number, release: number) => {
+    if (environment !== ofEnvironment || Math.max(generation, release) > maxCredible) return
     const key = `${environment}/${service}`
     const known = seen.get(key)
     seen.set(key, {
