@@ -116,7 +116,12 @@ export const createApiToken = z.object({
   name: z.string().min(1).max(100),
   allow: z.array(permission).min(1).max(100),
   /** null: does not expire. */
-  ttlMs: z.int().min(1000).nullable().default(null)
+  ttlMs: z
+    .int()
+    .min(1000)
+    .max(100 * 366 * 86_400_000)
+    .nullable()
+    .default(null)
 })
 export const apiTokenView = z.object({
   id: tokenId,

@@ -5,6 +5,7 @@ import t from 'tap'
 import { guardRoutes } from '../../../../packages/controller/src/adapters/http/access.ts'
 import { dataErrors } from '../../../../packages/controller/src/adapters/keys/data-directory.ts'
 import { storeErrors } from '../../../../packages/controller/src/adapters/sql/store-errors.ts'
+import { createApiToken } from '../../../../packages/controller/src/api/schemas.ts'
 import type { Failures } from '../../../../packages/controller/src/engine/count-failures.ts'
 import { createFailures } from '../../../../packages/controller/src/engine/count-failures.ts'
 import { installationErrors } from '../../../../packages/controller/src/engine/installation.ts'
@@ -49,6 +50,15 @@ t.test('an address waits after too many failures, until the window is over', asy
   counted.demandPatience('192.0.2.2')
   nowMs = 60_000
   counted.demandPatience('192.0.2.1')
+})
+
+t.test('a token cannot be given a life that the store could not read back', async (t) => {
+  const { success } = createApiToken.safeParse({
+    name: 'x',
+    allow: ['read:*/*'],
+    ttlMs: Number.MAX_SAFE_INTEGER
+  })
+  t.notOk(success)
 })
 
 t.test('settings that cannot work are named', async (t) => {
