@@ -61,7 +61,7 @@ export const planRevert = (task: Task, body: RevertBody, seen: Observation): Pla
       .filter((one) => one.create.length > 0)
       .map(({ ref }): Step => ({ kind: 'remove-container', container: ref, graceMs: 0 })),
     before,
-    after: { serving: 'old', release: body.to },
+    after: comebacks.length === 0 ? { serving: 'none', release: null } : { serving: 'old', release: body.to },
     record: null,
     isUntouched: false,
     warnings: []
@@ -83,7 +83,7 @@ const planComebacks = (
 ): Comeback[] | null => {
   const indexes = record?.containers.map((one) => one.index) ?? [...new Set(to.map((one) => one.owner.index))]
   if (indexes.length === 0 && record === undefined) return null
-  return indexes.map((index): Comeback => {
+  const comebacks = indexes.map((index): Comeback | null => {
     const stored = record?.containers.find((one) => one.index === index)
     const candidates = to.filter((one) => one.owner.index === index && one.state !== 'dead')
     const existing = candidates.find(isUp) ?? candidates[0]
@@ -91,10 +91,10 @@ const planComebacks = (
       const restart = stored?.restart ?? existing.restart
       return { ref: byId(existing), restart, create: [], isUp: isUp(existing) }
     }
-    // The record lists every index, so that a missing container always has its request.
-    if (stored === undefined) throw new RangeError(`release record without container ${index}`)
-    return remake(task, stored, names)
+    // Without a record, what Docker calls dead is all that is left of it.
+    return stored === undefined ? null : remake(task, stored, names)
   })
+  return comebacks.every((one) => one !== null) ? comebacks : null
 }
 
 const remake = (task: Task, stored: ReleaseRecord['containers'][number], names: FreeNames): Comeback => {

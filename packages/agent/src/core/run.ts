@@ -148,7 +148,7 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
   if (result.kind === 'unknown') return end({ ...noted, failure: { ...result.error, step: step.kind } }, true)
   if (state.stop !== null) return goBack({ ...noted, failure: stopError(state.stop, step.kind) })
   if (result.kind === 'done') return goOn({ ...noted, position: state.position + 1 })
-  if (isLenient(state)) {
+  if (isLenient(state, step)) {
     const warnings = [...noted.found.warnings, `${step.kind}: ${result.error.detail}`]
     return goOn({ ...noted, position: state.position + 1, found: { ...noted.found, warnings } })
   }
@@ -156,8 +156,11 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
   return goBack({ ...noted, failure: { ...result.error, step: step.kind } })
 }
 
-/** A settle that cannot tidy up says so and goes on: what serves is not at stake. */
-const isLenient = (state: RunState): boolean => state.task.command.body.kind === 'settle'
+/** What cannot be tidied up is left to a later settle: what serves is not at stake. A revert tidies up last. */
+const isLenient = (state: RunState, step: Step): boolean => {
+  const { kind } = state.task.command.body
+  return kind === 'settle' || (kind === 'revert' && step.kind === 'remove-container')
+}
 
 const observeAgain = (state: RunState): Turn => ({
   state: { ...state, phase: 'observing', isForced: true, steps: [], position: 0 },
@@ -271,10 +274,11 @@ const servedAfterFailure = (state: RunState): Served => {
   const none: Served = { serving: 'none', release: null }
   if (state.phase === 'undoing') return state.hasUndoFailed ? none : state.before
   const begun = state.steps.slice(0, state.position + 1)
-  const { kind } = state.task.command.body
-  const isStopped =
-    kind === 'remove' ? begun.some((step) => step.kind === 'remove-container') : hasRetired(begun)
-  return isStopped ? none : state.before
+  if (state.task.command.body.kind !== 'remove') return hasRetired(begun) ? none : state.before
+  // A plan that starts nothing leaves alone what is to serve after it.
+  const isLeftAlone = !state.steps.some((step) => step.kind === 'start-container')
+  if (isLeftAlone && state.after.serving !== 'none') return state.after
+  return begun.some((step) => step.kind === 'remove-container') ? none : state.before
 }
 
 const resultOf = (state: RunState): RunResult => {

@@ -98,7 +98,7 @@ t.test('no other spelling gets what the policy refuses', async (t) => {
     checkPolicy(
       { kind: 'active', policy },
       'web' as ServiceName,
-      releaseBody(1, sampleSpec(change), { repository, tag: null, digest: sampleDigest }) as CommandBody
+      releaseBody(1, sampleSpec(change), { repository, tag: 'v1', digest: sampleDigest }) as CommandBody
     )
   const device = (source: string) => ({ devices: [{ source, target: '/dev/x', permissions: 'rwm' }] })
   t.match(check({ networks: [{ name: 'host', aliases: [] }] }), "host's network", 'the network named host')

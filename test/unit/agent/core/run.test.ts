@@ -346,6 +346,58 @@ t.test('a revert makes what is gone from the journal, and says when it cannot', 
   t.equal(engine.containers.length, 1, 'the reverted one is removed')
 })
 
+t.test(
+  'a revert that cannot tidy up says what serves, and a dead container is no reason to give up',
+  async (t) => {
+    const revert = (number: number): Task => ({
+      command: sampleCommand(number, { kind: 'revert', from: 2, to: 1 }),
+      specHash: '',
+      minFreeBytes: 0,
+      requests: []
+    })
+    const engine = withFirstRelease()
+    finish(engine, taskOf(2, 2), noTrouble)
+    // retire, start, await, remove
+    const stuck = finish(engine, revert(3), { crashes: new Set(), failAt: 3 })
+    t.match(stuck.receipts.at(-1), { step: 'remove-container', outcome: 'failed' })
+    t.same(engine.running(), [1])
+    t.match(stuck.outcome, { status: 'succeeded', serving: 'old', release: 1 }, 'what it says is what runs')
+
+    const half = withFirstRelease()
+    finish(half, taskOf(2, 2), noTrouble)
+    half.releases = []
+    for (const one of half.containers) if (one.owner?.release === 1) one.state = 'dead'
+    const outcome = finish(half, revert(3), noTrouble).outcome
+    t.match(outcome, {
+      status: 'failed',
+      error: { code: 'nothing-to-revert-to' },
+      serving: 'new',
+      release: 2
+    })
+  }
+)
+
+t.test('a revert to a release of no containers says that nothing serves', async (t) => {
+  const engine = new SimulatedEngine()
+  finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: 0 })), noTrouble)
+  finish(engine, taskOf(2, 2), noTrouble)
+  const command = sampleCommand(3, { kind: 'revert', from: 2, to: 1 })
+  const state = finish(engine, { command, specHash: '', minFreeBytes: 0, requests: [] }, noTrouble)
+  t.same(engine.running(), [])
+  t.match(state.outcome, { status: 'succeeded', serving: 'none', release: null })
+})
+
+t.test('a remove that fails does not deny what was left to serve', async (t) => {
+  const engine = withFirstRelease()
+  finish(engine, taskOf(2, 2), noTrouble)
+  const command = sampleCommand(3, { kind: 'remove', release: 1 })
+  const task: Task = { command, specHash: '', minFreeBytes: 0, requests: [] }
+  const state = finish(engine, task, { crashes: new Set(), failAt: 0 })
+  t.same(engine.running(), [2])
+  t.match(state.outcome, { status: 'failed', release: 2 })
+  t.not(state.outcome?.serving, 'none')
+})
+
 t.test('a settle removes several kept containers and spares what serves', async (t) => {
   const engine = withFirstRelease()
   finish(engine, taskOf(2, 2), noTrouble)
