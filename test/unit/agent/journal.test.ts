@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { RunOutcome } from '@longshore/protocol'
+import type { EnvironmentName, RunOutcome, ServiceName } from '@longshore/protocol'
 import t, { type Test } from 'tap'
 import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { beginRun } from '../../../packages/agent/src/core/run.ts'
@@ -71,6 +71,39 @@ t.test('a journal of a newer agent or with foreign content is refused with its c
   const corrupt = journalPath(t)
   writeFileSync(corrupt, 'this is no database, but long enough to look like one'.repeat(50))
   t.throws(() => openJournal(corrupt), { code: 'journal-corrupt' })
+})
+
+t.test('however many releases fail, the record of the one that serves is kept', async (t) => {
+  const journal = openJournal(journalPath(t))
+  t.teardown(() => journal.close())
+  const begin = (number: number, serving: number | null): void => {
+    const command = sampleCommand(number, releaseBody(number, sampleSpec()))
+    const { environment, service } = command
+    const begun = beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] })
+    const before = { serving: serving === null ? ('none' as const) : ('old' as const), release: serving }
+    journal.begin(command, 'jws', begun, number)
+    journal.saveRun(
+      command.id,
+      { ...begun, before },
+      {
+        environment,
+        service,
+        release: number,
+        containers: [],
+        containerName: null,
+        rule: { probe: null, timeoutMs: null },
+        graceMs: 120_000,
+        replaced: null
+      }
+    )
+  }
+  const kept = (): number[] =>
+    journal.releases('production' as EnvironmentName, 'web' as ServiceName).map((one) => one.release)
+  begin(1, null)
+  for (let number = 2; number <= 9; number += 1) begin(number, 1)
+  t.same(kept(), [9, 8, 7, 6, 5, 1])
+  begin(10, 9)
+  t.same(kept(), [10, 9, 8, 7, 6], 'it falls out once another one serves')
 })
 
 t.test('a lost journal does not give out numbers that the controller has already', async (t) => {

@@ -162,7 +162,7 @@ const releaseIn = ({ body }: Command): number | null => {
   return body.kind === 'revert' ? Math.max(body.from, body.to) : body.release
 }
 
-/** Saved in the order of releases begun, so that the oldest of a service falls out. */
+/** Saved in the order of releases begun, so that the oldest falls out; never what serves, however many fail after it. */
 const saveRelease = (run: Run, record: ReleaseRecord, state: RunState): void => {
   const { environment, service, release } = record
   const { generation } = state.task.command.fence
@@ -177,10 +177,11 @@ const saveRelease = (run: Run, record: ReleaseRecord, state: RunState): void => 
     generation
   )
   run(
-    `delete from releases where environment = ? and service = ? and release not in
+    `delete from releases where environment = ? and service = ? and release is not ? and release not in
      (select release from releases where environment = ? and service = ? order by generation desc limit ${keptReleases})`,
     environment,
     service,
+    state.before.release,
     environment,
     service
   )
