@@ -28,9 +28,10 @@ export function createProcessContext(): CliContext {
 function outputOf(stream: WriteStream): Output {
   let isClosed = false
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // the reader went away (`| head`): nothing more to say to it, and no reason to fail
-    if (error.code !== 'EPIPE') throw error
     isClosed = true
+    // the reader went away (`| head`), or progress has no place to go to: no reason to stop waiting. A result that
+    // cannot be written (a full disk) is one.
+    if (error.code !== 'EPIPE' && stream === process.stdout) throw error
   })
   const isTerminal = stream.isTTY === true && process.env['TERM'] !== 'dumb'
   return {

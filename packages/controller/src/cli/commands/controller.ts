@@ -60,15 +60,16 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
   }
   const tls = tlsCert === undefined || tlsKey === undefined ? {} : { tls: { cert: tlsCert, key: tlsKey } }
   // listens first: a signal during the start must still end in a clean stop
-  const stopWanted = new Promise<void>((resolve) => {
-    context.onSignal(() => resolve())
-  })
+  const stopWanted = Promise.withResolvers<void>()
+  const stopListening = context.onSignal(() => stopWanted.resolve())
   const { startController } = await import('../../main.ts')
   const controller = await failing(() =>
     startController({ dataDir, listen, trustedProxies, lostAfterMs, ...tls })
   )
   context.stderr.write(`listening on ${controller.url}\n`)
-  await stopWanted
+  await stopWanted.promise
+  // from here on a signal ends the process at once
+  stopListening()
   await controller.stop()
 }
 
