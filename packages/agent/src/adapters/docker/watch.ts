@@ -92,6 +92,8 @@ const followEvents = async (
   const filters = JSON.stringify({ type: ['container'], label: ['longshore.installation'] })
   while (!signal.aborted) {
     try {
+      // An engine that was upgraded meanwhile may have ended the version that was spoken before.
+      await client.negotiate()
       const request = { method: 'GET', path: '/events', query: { filters }, subject: 'engine' } as const
       const stream = await client.open(request, signal)
       tell()
