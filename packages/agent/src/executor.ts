@@ -48,7 +48,7 @@ const executors: Executors = {
 /** Never rejects: whatever happens is a result. */
 export const executeStep = async (runtime: Runtime, step: Step): Promise<StepResult> => {
   let deadlineMs: number | undefined
-  for (;;) {
+  for (let failures = 1; ; failures += 1) {
     const isRepeated = runtime.isRepeated || deadlineMs !== undefined
     try {
       return { kind: 'done', finding: await dispatch({ ...runtime, isRepeated }, step) }
@@ -56,6 +56,8 @@ export const executeStep = async (runtime: Runtime, step: Step): Promise<StepRes
       if (!isEngineError(error, 'unreachable', 'timed-out')) return { kind: 'failed', error: describe(error) }
       // From the first failure on: the step itself may have lasted longer before.
       deadlineMs ??= runtime.clock.monotonicMs() + engineWaitMs
+      // An engine that answers and yet breaks off this very call would be asked without a pause.
+      if (failures > 1) await pause(runtime, enginePollMs)
       const isBack = await waitForEngine(runtime, deadlineMs)
       if (!isBack) return { kind: 'unknown', error: describe(error) }
     }

@@ -71,6 +71,19 @@ t.test('the executor tells a failure from an engine that is away', async (t) => 
   t.match(surprise, { kind: 'failed', error: { code: 'engine-error', detail: /did not prepare/ } })
 })
 
+t.test('an engine that answers and yet breaks off a call is asked again at a pace', async (t) => {
+  let calls = 0
+  const breakingOff = async (): Promise<never> => {
+    calls += 1
+    if (calls > 1000) throw new Error('asked without a pause')
+    throw new EngineError('unreachable', 'socket hang up')
+  }
+  const engine = preparedEngine({ dataDirectory: breakingOff, ping: async () => undefined })
+  const result = await executeStep(runtimeOf(engine), { kind: 'check-disk', minFreeBytes: 1000 })
+  t.match(result, { kind: 'unknown', error: { code: 'engine-unavailable', detail: 'socket hang up' } })
+  t.ok(calls < 1000, `${calls} calls in the time for which an engine is waited for`)
+})
+
 t.test('a port that a process holds is refused before anything is asked of Docker', async (t) => {
   const step = {
     kind: 'check-ports',
