@@ -1,5 +1,5 @@
 // The journal on disk: what it keeps, how it numbers reports, and which journals it refuses.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -60,6 +60,15 @@ t.test('the journal keeps commands, numbers reports and never lowers a fence', a
   t.equal(journal.find(command.id), undefined)
   t.equal(journal.marks().length, 1, 'the fence stays')
   journal.close()
+})
+
+t.test('what stands in the journal is for its owner alone', async (t) => {
+  const path = journalPath(t)
+  const journal = openJournal(path)
+  t.teardown(() => journal.close())
+  endOne(journal, 1)
+  const folder = join(path, '..')
+  for (const name of readdirSync(folder)) t.equal(statSync(join(folder, name)).mode & 0o077, 0, name)
 })
 
 t.test('a journal of a newer agent or with foreign content is refused with its code', async (t) => {

@@ -1,6 +1,7 @@
 // Keeps a second agent off the data directory. The lock is SQLite's own on an empty database file: the kernel
 // drops it with the process, however that ends, so it is never stale and says nothing about process ids, which
 // mean little between containers.
+import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { AgentExit } from '../exit-codes.ts'
@@ -17,6 +18,7 @@ export const lockDataDir = (dir: string): (() => void) => {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(join(dir, lockFileName))
+    chmodSync(join(dir, lockFileName), 0o600)
     database.exec(`PRAGMA busy_timeout = ${waitMs}; BEGIN EXCLUSIVE`)
   } catch (cause) {
     database?.close()

@@ -1,6 +1,7 @@
 // The journal on disk: node:sqlite, write-ahead log, every commit synced, so that what a call returned for is
 // there after a power loss. JSON that the agent wrote itself is parsed back without a schema; commands and
 // reports, which outlive versions of the agent, are checked.
+import { chmodSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import {
   type Command,
@@ -207,6 +208,8 @@ const renumber = (run: Run, waiting: readonly RunReport[], above: number): void 
 const openDatabase = (path: string): DatabaseSync =>
   orJournalError(path, () => {
     const db = new DatabaseSync(path)
+    // Commands hold the environment of services. SQLite gives its side files the mode of this one.
+    chmodSync(path, 0o600)
     db.exec(
       'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 2000'
     )

@@ -125,6 +125,7 @@ t.test('a second agent on one data directory is told so, until the first has end
   t.teardown(() => rmSync(dir, { recursive: true }))
   const release = lockDataDir(dir)
   t.throws(() => lockDataDir(dir), { code: 'locked', exitCode: 75 })
+  t.equal(statSync(join(dir, 'agent.lock')).mode & 0o777, 0o600)
   release()
   lockDataDir(dir)()
 })
