@@ -7,7 +7,7 @@ import { type Acceptance, decideAcceptance } from './core/accept.ts'
 import { pinnedReference } from './core/image-match.ts'
 import type { ContainerRequest } from './core/observation.ts'
 import type { Task } from './core/plan.ts'
-import { beginRun, type RunState } from './core/run.ts'
+import { beginRun, type RunState, stepRun } from './core/run.ts'
 import type {
   Clock,
   Engine,
@@ -41,7 +41,7 @@ export type RunsPorts = {
 
 export type RunsSettings = { minFreeBytes: number; buildRequest: BuildRequest }
 
-type Entry = { state: RunState; handle: RunHandle | undefined; isCancelled: boolean }
+type Entry = { state: RunState; handle: RunHandle | undefined }
 
 /** @param listener told of progress and of reports, after they are on disk */
 export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: RunsListener): Runs => {
@@ -62,7 +62,6 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
     for (const [id, entry] of dueEntries(open)) {
       const handle = driveRun(ports, entry.state, listener.progressed)
       entry.handle = handle
-      if (entry.isCancelled) handle.cancel()
       handle.ended.then((report) => {
         if (report === undefined) return
         open.delete(id)
@@ -95,7 +94,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
       journal.prune(nowMs - evidenceMs, controllerNowMs)
       const state = beginRun(task)
       journal.begin(command, jws, state, nowMs)
-      open.set(command.id, { state, handle: undefined, isCancelled: false })
+      open.set(command.id, { state, handle: undefined })
       // After the answer: `accepted` leaves before the first progress.
       setImmediate(startDue)
       return { type: 'accepted', command: command.id }
@@ -103,12 +102,14 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
     cancel: (id) => {
       const entry = open.get(id)
       if (entry === undefined) return
-      entry.isCancelled = true
-      entry.handle?.cancel()
+      if (entry.handle !== undefined) return entry.handle.cancel()
+      // One that waits for its turn remembers it in the journal: nobody says it twice.
+      const event = { kind: 'cancelled', atMs: entry.state.elapsedMs } as const
+      entry.state = stepRun(entry.state, event).state
+      journal.saveRun(id, entry.state, null)
     },
     recover: async () => {
-      for (const state of journal.openRuns())
-        open.set(state.task.command.id, { state, handle: undefined, isCancelled: false })
+      for (const state of journal.openRuns()) open.set(state.task.command.id, { state, handle: undefined })
       startDue()
     },
     acknowledged: async (reportsUpTo) => journal.acknowledge(reportsUpTo),

@@ -1,18 +1,20 @@
 // The parts around a run: the executor over an engine that refuses what was not prepared, and credentials as
 // Docker keeps them.
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { createCredentials, registryKey } from '../../../packages/agent/src/adapters/docker/credentials.ts'
 import { fromStatus } from '../../../packages/agent/src/adapters/docker/errors.ts'
 import { splitLog } from '../../../packages/agent/src/adapters/docker/log-frames.ts'
+import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../../packages/agent/src/adapters/policy-file.ts'
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
 import type { Engine, Runtime } from '../../../packages/agent/src/ports.ts'
-import { hashSpec } from '../../../packages/agent/src/runs.ts'
-import { sampleSpec } from '../../support/run-samples.ts'
+import { createRuns, hashSpec } from '../../../packages/agent/src/runs.ts'
+import { buildSampleRequest, releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
 
 const folder = () => mkdtempSync(join(tmpdir(), 'longshore-runs-'))
 
@@ -41,7 +43,7 @@ const runtimeOf = (engine: Engine): Runtime => {
       monotonicMs: () => nowMs,
       after: (delayMs, wake) => {
         nowMs += delayMs
-        setImmediate(wake)
+        globalThis.setImmediate(wake)
         return () => undefined
       }
     },
@@ -83,6 +85,37 @@ t.test('an engine that answers and yet breaks off a call is asked again at a pac
   t.match(result, { kind: 'unknown', error: { code: 'engine-unavailable', detail: 'socket hang up' } })
   t.ok(calls < 1000, `${calls} calls in the time for which an engine is waited for`)
 })
+
+t.test(
+  'a command that is cancelled while it waits for another is cancelled after a restart as well',
+  async (t) => {
+    const dir = folder()
+    t.teardown(() => rmSync(dir, { recursive: true }))
+    const never = Promise.withResolvers<never>()
+    const journal = openJournal(join(dir, 'journal.sqlite'))
+    const engine = preparedEngine({ listContainers: () => never.promise })
+    const { host, clock } = runtimeOf(engine)
+    const idleClock = { ...clock, after: () => () => undefined }
+    const policy = createPolicySource(undefined)
+    const runs = createRuns(
+      { engine, host, journal, clock: idleClock, policy },
+      { minFreeBytes: 0, buildRequest: buildSampleRequest },
+      { progressed: () => undefined, reported: () => undefined }
+    )
+    for (const number of [1, 2]) {
+      const command = sampleCommand(number, releaseBody(number, sampleSpec()))
+      t.match(await runs.receive(command, 'jws', 0), { type: 'accepted' })
+    }
+    await setImmediate()
+    runs.cancel(sampleCommand(2, releaseBody(2, sampleSpec())).id)
+    t.same(
+      journal.openRuns().map((state) => state.stop),
+      [null, 'cancelled']
+    )
+    never.reject(new Error('the test is over'))
+    await runs.stop()
+  }
+)
 
 t.test('a port that a process holds is refused before anything is asked of Docker', async (t) => {
   const step = {
