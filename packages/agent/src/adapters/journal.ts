@@ -209,7 +209,7 @@ const openDatabase = (path: string): DatabaseSync =>
   orJournalError(path, () => {
     const db = new DatabaseSync(path)
     // Commands hold the environment of services. SQLite gives its side files the mode of this one.
-    chmodSync(path, 0o600)
+    if (db.location() !== null) chmodSync(path, 0o600)
     db.exec(
       'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 2000'
     )
