@@ -2,6 +2,8 @@
 // test, and what the command line claimed at the end is compared with what Docker and HTTP show on each host.
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { bundlePrograms } from '../../scripts/bundle.ts'
+import { bundledPrograms } from '../../scripts/hosts/programs.ts'
 import { type EngineGate, openEngineGate } from './e2e-engine-gate.ts'
 import { type DeployDocument, type Fleet, type FleetHost, startFleet } from './fleet.ts'
 import type { WebBehaviour } from './images.ts'
@@ -38,8 +40,11 @@ export const startFaultFleet = async (
   options: { controllerArgs?: readonly string[]; controllerData?: string } = {}
 ): Promise<FaultFleet> => {
   const gates = new Map<string, EngineGate>()
+  const bundles = join(makeTestFolder(t), 'out')
+  await bundlePrograms(bundles)
   const fleet = await startFleet(t, count, {
     ...options,
+    programs: bundledPrograms(bundles),
     agentOf: async (host) => {
       const dataFolder = join(makeTestFolder(t), 'agent')
       const gate = await openEngineGate(t, host.engine.socketPath, join(dataFolder, 'journal.sqlite'))

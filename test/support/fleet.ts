@@ -63,6 +63,8 @@ export const startFleet = async (
     agentEnv?: Record<string, string>
     controllerArgs?: readonly string[]
     controllerData?: string
+    /** Files to run instead of the sources. */
+    programs?: { cli: string; agent: string }
     /** What is different about the agent of this host. */
     agentOf?: (host: Host) => Promise<Partial<AgentOptions>>
   } = {}
@@ -72,6 +74,7 @@ export const startFleet = async (
   const registry = await startTestRegistry(t, network.address)
   const controller = await startTestController(t, {
     address: network.address,
+    ...(options.programs === undefined ? {} : { program: options.programs.cli }),
     ...(options.controllerArgs === undefined ? {} : { args: options.controllerArgs }),
     ...(options.controllerData === undefined ? {} : { dataFolder: options.controllerData })
   })
@@ -90,6 +93,7 @@ export const startFleet = async (
         joinToken,
         dockerHost: host.engine.dockerHost,
         enter: host.enter,
+        ...(options.programs === undefined ? {} : { program: options.programs.agent }),
         ...(options.agentEnv === undefined ? {} : { env: options.agentEnv }),
         ...(await options.agentOf?.(host))
       })
