@@ -1,5 +1,5 @@
 // The host policy file: read at start and whenever it changed, YAML checked by the schema of core/policy.ts.
-// What it allows is decided there. A file that was there and cannot be read any more refuses everything.
+// What it allows is decided there. A file that cannot be read refuses everything; one that was removed, nothing.
 import { readFileSync, statSync } from 'node:fs'
 import { parse } from 'yaml'
 import * as z from 'zod'
