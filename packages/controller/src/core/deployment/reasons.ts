@@ -43,7 +43,7 @@ const whatWasTakenBack = (state: DeploymentState): string => {
   if (isRepair(state)) return `release ${state.release} stays the current one`
   const switched = participants(state).filter((target) => target.state === 'reverted')
   const [first] = switched
-  if (first === undefined) return 'no host stays switched'
+  if (first === undefined) return 'every host runs what it ran before'
   const isOne = switched.length === 1
   const hosts = isOne ? 'the 1 switched host' : `all ${switched.length} switched hosts`
   if (switched.some(({ former }) => former !== first.former))
