@@ -6,8 +6,11 @@ import { type Logger, pino } from 'pino'
 const secretNames = ['token', 'joinToken', 'authorization', 'Authorization', 'privateJwk', 'd', 'password']
 
 /** Synchronous: a line is out before the process can end, and no thread is started for it. */
-export const createLog = (level: string): Logger =>
-  pino(
+export const createLog = (level: string): Logger => {
+  const out = pino.destination({ dest: 1, sync: true })
+  // A log that cannot be written (a full disk, a reader that is gone) must not stop what it tells about.
+  out.on('error', () => {})
+  return pino(
     {
       level,
       base: { name: 'longshore-agent' },
@@ -18,5 +21,6 @@ export const createLog = (level: string): Logger =>
         censor: '[redacted]'
       }
     },
-    pino.destination({ dest: 1, sync: true })
+    out
   )
+}

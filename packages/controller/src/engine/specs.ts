@@ -27,10 +27,13 @@ export const createSpecs = ({
   writer: Writer
   clock: Clock
 }): Specs => ({
-  apply: (actor, at, spec, isDryRun) => {
+  apply: async (actor, at, spec, isDryRun) => {
     if (isDryRun) return compare(store, at, spec)
     const { environment, service } = at
-    const note = { actor, action: 'spec.apply', subject: `${environment}/${service}`, request: { spec } }
+    const { specHash } = await import('@longshore/protocol/spec')
+    // Values of its environment may be secrets: the audit names the spec, the revision keeps it.
+    const request = { specHash: await specHash(spec) }
+    const note = { actor, action: 'spec.apply', subject: `${environment}/${service}`, request }
     return writer.change(note, async (tx) => {
       const answer = await compare(tx, at, spec)
       if (!answer.isChanged) return answer

@@ -173,6 +173,17 @@ t.test('does not say what a host runs before it was told', async (t) => {
   t.equal(scene.target('a').serving, 'old')
 })
 
+t.test('tolerates exactly the share of failures that was asked for', async (t) => {
+  const hosts = Array.from({ length: 100 }, (_, number) => `h${number}`)
+  const rollout = { parallelism: { unit: 'count', value: 0 } as const, delayMs: 0, maxFailureRatio: 0.29 }
+  const scene = new Scene(requestOf(hosts, { rollout }))
+  for (const host of hosts) scene.report(host, staged())
+  for (const host of hosts.slice(0, 29)) scene.report(host, failed('old'))
+  t.equal(scene.state.phase, 'rolling')
+  scene.report('h29', failed('old'))
+  t.equal(scene.state.phase, 'reverting')
+})
+
 t.test('removes a first release that failed', async (t) => {
   const scene = new Scene(requestOf(['a', 'b'], { current: null }))
   scene.report('a', staged(false, 'a', null))

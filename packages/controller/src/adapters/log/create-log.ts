@@ -14,8 +14,9 @@ const secretPaths = [
 ]
 
 /** @param level pino's: `fatal` to `trace`, or `silent` */
-export const createLog = (level: string): Logger =>
-  pino(
-    { level, base: null, redact: { paths: secretPaths, censor: '[redacted]' } },
-    pino.destination({ dest: 2, sync: true })
-  )
+export const createLog = (level: string): Logger => {
+  const out = pino.destination({ dest: 2, sync: true })
+  // A log that cannot be written (a full disk, a reader that is gone) must not stop what it tells about.
+  out.on('error', () => {})
+  return pino({ level, base: null, redact: { paths: secretPaths, censor: '[redacted]' } }, out)
+}

@@ -107,7 +107,7 @@ const advanceRolling = (step: Step, atMs: number): Step => {
   const { state } = step
   if (state.cancelledBy !== null) return beginReverting(step, null)
   const failed = participants(state).filter((target) => hasFailed(target))
-  const tolerated = Math.floor(state.rollout.maxFailureRatio * participants(state).length)
+  const tolerated = toleratedFailures(state)
   const first = failed[0]
   if (first !== undefined && failed.length > tolerated) return beginReverting(step, hostAndReason(first))
   if (state.nextBatchAtMs !== null) {
@@ -121,6 +121,10 @@ const advanceRolling = (step: Step, atMs: number): Step => {
   )
   return isBusy ? given : afterBatch(given, atMs)
 }
+
+/** 0.29 of 100 hosts are 29, although the product of the two is a little less in floating point. */
+const toleratedFailures = (state: DeploymentState): number =>
+  Math.floor(state.rollout.maxFailureRatio * participants(state).length + 1e-9)
 
 /** Nothing is sent to a host that is away: as long as nothing was sent, it is known what runs there. */
 const giveTurn = (step: Step, target: Target, atMs: number): Step => {
