@@ -62,7 +62,7 @@ const run = async (folder: string): Promise<void> => {
     enter: host.enter,
     program: programs.agent,
     // as in Dockerfile.agent and the systemd unit
-    env: { NODE_OPTIONS: '--max-semi-space-size=1' }
+    env: { NODE_OPTIONS: '--max-semi-space-size=1', NODE_COMPILE_CACHE: join(folder, 'compile-cache') }
   })
   endings.push(() => agent.stop())
   await agent.process.waitForLine(connectedLine)
