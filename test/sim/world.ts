@@ -7,8 +7,8 @@ import { ApiError } from '../../packages/controller/src/api/errors.ts'
 import type { DeploymentView } from '../../packages/controller/src/api/schemas.ts'
 import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import type { Actor, Store } from '../../packages/controller/src/ports.ts'
+import { sampleSpec } from '../support/run-samples.ts'
 import { checkEnd, checkLast, checkStop, Violation } from './invariants.ts'
-import { sampleSpec } from './sample-spec.ts'
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts'
 import { createSimulatedAgent, type SimulatedAgent } from './simulated-agent.ts'
 import { agentRow, createSimulatedController } from './simulated-controller.ts'
@@ -147,8 +147,14 @@ class World {
         appliedAtMs: startMs,
         appliedBy: 'sim',
         spec: sampleSpec({
+          image: { repository: 'registry/web', tag: null, digest: null },
           healthyTimeoutMs: 12_000,
-          update: { ...sampleSpec().update, parallelism, delayMs: random.pick([0, 0, 2_000]) }
+          update: {
+            ...sampleSpec().update,
+            parallelism,
+            monitorMs: 1_000,
+            delayMs: random.pick([0, 0, 2_000])
+          }
         })
       })
     })
