@@ -62,10 +62,8 @@ const undone: readonly Moment[] = [
   at('release', 'undo start-container', 'answered'),
   at('release', 'undo await-healthy')
 ]
-/** The engine restarts at these in the short form: between every two states that containers can be in. */
-const engineForward = forward.filter(({ step, isPolicy }) =>
-  isPolicy === true ? step === 'retire-container' : /^(create|start)-container$|^monitor$/.test(step)
-)
+/** The engine restarts between every two steps of a switch and of the cleaning up after it. */
+const engineForward = forward.filter(({ command }) => command === 'release' || command === 'settle')
 const inBothWays = (moments: readonly Moment[]): Moment[] =>
   moments.flatMap((moment) => [
     { ...moment, edge: 'asked' },
@@ -225,7 +223,7 @@ testOnRealParts(
     await t.test('killed on the way back', (t) => story.goBack(t, { host1: back, host2: undone }, agentFault))
     await t.test('engines restarted on the way forward', (t) => story.succeed(t, engineForward, engineFault))
     await t.test('engines restarted on the way back', (t) =>
-      story.goBack(t, { host1: back.slice(4, 5), host2: undone.slice(2, 3) }, engineFault)
+      story.goBack(t, { host1: back, host2: undone }, engineFault)
     )
   },
   realPartsOptions
