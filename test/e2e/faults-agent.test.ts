@@ -29,6 +29,7 @@ const forward: readonly Moment[] = [
   at('resolve', 'resolve-image'),
   at('stage', 'check-disk'),
   at('stage', 'check-ports', 'answered'),
+  at('stage', 'create-network', 'answered'),
   at('stage', 'fetch-image', 'answered'),
   at('stage', 'verify-image'),
   at('stage', 'tag-image', 'answered'),
@@ -114,7 +115,7 @@ const engineFaults = [engineStopped, engineKilled, bothKilled]
 
 /** After an engine restart: never two containers, and one where no step of the agent is missing for it. */
 const expectRightOneUp = async (t: Test, host: FaultHost, moment: Moment): Promise<void> => {
-  const isSwitching = /retire|rename|start-container|undo|create/.test(moment.step)
+  const isSwitching = /retire|rename|undo|(create|start)-container/.test(moment.step)
   const running = async () => (await containersOf(host)).filter(({ isRunning }) => isRunning)
   if (!isSwitching || (moment.step === 'start-container' && moment.edge === 'answered' && !moment.isPolicy))
     await waitUntil(`one container to serve again at "${nameOf(moment)}"`, async () => {
@@ -147,6 +148,7 @@ const strikeAtEach = async (
 class Story {
   readonly fleet: FaultFleet
   serving: string | null = null
+  #networks = 0
 
   constructor(fleet: FaultFleet) {
     this.fleet = fleet
@@ -154,6 +156,7 @@ class Story {
 
   /** Host 1 is struck while the next version is deployed everywhere. */
   async succeed(t: Test, moments: readonly Moment[], faultAt: (index: number) => Fault): Promise<void> {
+    if (moments.some(({ step }) => step === 'create-network')) await this.#moveToNewNetwork()
     const tag = await this.fleet.pushNext()
     const struck = strikeAtEach(t, hostOf(this.fleet, 1), moments, faultAt)
     const waiting = await this.fleet.begin(tag)
@@ -191,13 +194,20 @@ class Story {
     t.equal(end.document.outcome, 'reverted', end.output)
     await expectTruth(t, this.fleet, end, { before: this.serving, after: tag })
   }
+
+  /** From the next version on the service uses a network that no host has: an agent makes only what is missing. */
+  async #moveToNewNetwork(): Promise<void> {
+    this.#networks += 1
+    await this.fleet.apply({ ...service, networks: [`net${this.#networks}`] })
+  }
 }
 
 const containerName = 'shop'
+const service = { container_name: containerName, deploy: { update_config: { monitor: '300ms' } } }
 
 const startStory = async (t: Test): Promise<Story> => {
   const fleet = await startFaultFleet(t, 2)
-  await fleet.apply({ container_name: containerName, deploy: { update_config: { monitor: '300ms' } } })
+  await fleet.apply(service)
   return new Story(fleet)
 }
 
