@@ -5,49 +5,21 @@ import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
-import { promisify } from 'node:util'
 import { subprotocol } from '@longshore/protocol'
 import t from 'tap'
 import { WebSocket } from 'ws'
+import { makeAuthority } from '../support/authority.ts'
 import { startRealController } from '../support/real-controller.ts'
 import { waitUntil } from '../support/wait.ts'
 
 const cli = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
-const openssl = (...args: string[]) => promisify(execFile)('openssl', args)
 /** With CI=true a missing part is a failure: then it is not skipped. */
 const isMissing = process.env['CI'] !== 'true' && !['/usr/bin/openssl', '/bin/openssl'].some(existsSync)
 
-/** A certificate authority, and certificates of it for 127.0.0.1. */
-const makeAuthority = async (folder: string) => {
-  const at = (name: string): string => join(folder, name)
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const ca = ['-keyout', at('ca.key'), '-out', at('ca.crt'), '-subj', '/CN=Own CA', '-days', '2']
-  await openssl('req', '-x509', ...curve, ...ca)
-  writeFileSync(at('names'), 'subjectAltName=IP:127.0.0.1')
-  return async (name: string): Promise<{ cert: string; key: string }> => {
-    const files = { cert: at(`${name}.crt`), key: at(`${name}.key`) }
-    await openssl('req', ...curve, '-keyout', files.key, '-out', at(`${name}.csr`), '-subj', `/CN=${name}`)
-    const signing = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '1']
-    await openssl(
-      'x509',
-      '-req',
-      '-in',
-      at(`${name}.csr`),
-      ...signing,
-      '-extfile',
-      at('names'),
-      '-out',
-      files.cert
-    )
-    return files
-  }
-}
-
 t.test('HTTPS works under a private authority', { skip: isMissing && 'needs openssl' }, async (t) => {
   const folder = t.testdir({})
-  const makeCertificate = await makeAuthority(folder)
-  const caFile = join(folder, 'ca.crt')
-  const [first, second] = [await makeCertificate('first'), await makeCertificate('second')]
+  const { caFile, certify } = await makeAuthority(folder, '127.0.0.1')
+  const [first, second] = [await certify('first'), await certify('second')]
   const tls = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') }
   const install = (files: typeof tls): void => {
     copyFileSync(files.key, tls.key)

@@ -14,17 +14,14 @@ const isInPath = (program: string): boolean =>
     existsSync(join(folder, program))
   )
 
+const programs = ['dockerd', 'docker-registry', 'iptables', 'ip', 'nsenter', 'openssl']
+
 /** What the machine lacks, in words; empty when nothing. */
-export const missingParts = (): string[] => {
-  const programs = ['dockerd', 'docker-registry', 'iptables', 'ip', 'nsenter'].filter(
-    (name) => !isInPath(name)
-  )
-  return [
-    ...(process.getuid?.() === 0 ? [] : ['root']),
-    ...programs,
-    ...(existsSync(busyboxPath) ? [] : ['busybox-static'])
-  ]
-}
+export const missingParts = (): string[] => [
+  ...(process.getuid?.() === 0 ? [] : ['root']),
+  ...programs.filter((name) => !isInPath(name)),
+  ...(existsSync(busyboxPath) ? [] : ['busybox-static'])
+]
 
 /**
  * A test on real parts.
