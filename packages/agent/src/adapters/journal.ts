@@ -2,7 +2,7 @@
 // there after a power loss. JSON that the agent wrote itself is parsed back without a schema; commands and
 // reports, which outlive versions of the agent, are checked.
 import { chmodSync } from 'node:fs'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   type Command,
   command as commandSchema,
@@ -25,11 +25,17 @@ const keptReleases = 5
 /** Opens or creates the journal file. @throws JournalError */
 export const openJournal = (path: string): Journal => {
   const db = openDatabase(path)
+  const prepared = new Map<string, StatementSync>()
+  const prepare = (text: string): StatementSync => {
+    const known = prepared.get(text) ?? db.prepare(text)
+    prepared.set(text, known)
+    return known
+  }
   const sql: Sql = {
     tx: (work) => orJournalError(path, () => transact(db, work)),
-    run: (text, ...values) => void db.prepare(text).run(...values),
-    all: (text, ...values) => db.prepare(text).all(...values),
-    one: (text, ...values) => db.prepare(text).get(...values)
+    run: (text, ...values) => void prepare(text).run(...values),
+    all: (text, ...values) => prepare(text).all(...values),
+    one: (text, ...values) => prepare(text).get(...values)
   }
   return { ...runCalls(sql), ...reportCalls(sql), ...serviceCalls(sql), close: () => db.close() }
 }
