@@ -3,10 +3,12 @@
 import {
   type AgentId,
   type Command,
+  type CommandId,
   command as commandSchema,
   type EnvironmentName,
   type Inventory,
-  limits
+  limits,
+  type ProgressMessage
 } from '@longshore/protocol'
 import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
 import type { Journal, Runs } from '../../packages/agent/src/ports.ts'
@@ -15,7 +17,7 @@ import { behindBoundary } from './process-boundary.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { SimulatedHost } from './simulated-engine.ts'
 import type { Down, SimulatedSession, Up } from './simulated-network.ts'
-import type { VirtualTime } from './virtual-time.ts'
+import type { ProcessClock, VirtualTime } from './virtual-time.ts'
 
 export type SimulatedAgent = {
   id: AgentId
@@ -77,6 +79,7 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
         }
       })
     const clock = time.clockFor(lives, skewMs)
+    const progress = pacedProgress(clock, (message) => session?.up.send(message))
     runs = createRuns(
       {
         engine: behindBoundary(host.engine, lives),
@@ -93,7 +96,9 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
         buildRequest: ({ image, labels }) => ({ body: { Image: image, Labels: labels }, joins: [] })
       },
       {
-        progressed: (message) => lives() && session?.up.send(message),
+        progressed: (message) => {
+          if (lives()) progress.take(message)
+        },
         reported: (report) => {
           if (!lives()) return
           session?.up.send({ type: 'report', report })
@@ -142,6 +147,21 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
       if (message.type === 'command') take(commandSchema.parse(JSON.parse(message.jws)), message.jws)
       else if (message.type === 'cancel') runs?.cancel(message.command)
       else void runs?.acknowledged(message.reportsUpTo)
+    }
+  }
+}
+
+/** The latest word on each run, at the pace of the protocol, as the agent's reporter tells it. */
+const pacedProgress = (clock: ProcessClock, send: (message: ProgressMessage) => void) => {
+  const latest = new Map<CommandId, ProgressMessage>()
+  const flush = (): void => {
+    for (const message of latest.values()) send(message)
+    latest.clear()
+  }
+  return {
+    take: (message: ProgressMessage): void => {
+      if (latest.size === 0) clock.after(1000 / limits.maxProgressPerSecond, flush)
+      latest.set(message.command, message)
     }
   }
 }

@@ -10,6 +10,7 @@ import type { Actor, Store } from '../../packages/controller/src/ports.ts'
 import { sampleSpec } from '../support/run-samples.ts'
 import { checkEnd, checkLast, checkStop, Violation } from './invariants.ts'
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts'
+import { settle, takeOverImmediates } from './settle.ts'
 import { createSimulatedAgent, type SimulatedAgent } from './simulated-agent.ts'
 import { agentRow, createSimulatedController } from './simulated-controller.ts'
 import { type Behaviour, createSimulatedHost, type SimulatedRegistry } from './simulated-engine.ts'
@@ -37,11 +38,16 @@ export type Summary = { outcomes: string[]; faults: number; virtualMs: number }
  * @throws Violation when an invariant does not hold; any other error is a fault of the code under test as well
  */
 export const runSeed = async (seed: number, trace: Trace = () => {}): Promise<Summary> => {
-  const world = await World.make(seed, trace)
+  const giveBackImmediates = takeOverImmediates()
   try {
-    return await world.run()
+    const world = await World.make(seed, trace)
+    try {
+      return await world.run()
+    } finally {
+      await world.close()
+    }
   } finally {
-    await world.close()
+    giveBackImmediates()
   }
 }
 
@@ -416,11 +422,6 @@ class World {
   #currentRelease(row: { number: number } | undefined): number | null {
     return row?.number ?? null
   }
-}
-
-/** Lets everything that is ready to run, run; nothing in the simulated world waits for anything real. */
-const settle = async (): Promise<void> => {
-  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
 const describeState = (state: DeploymentState): string => {
