@@ -17,11 +17,15 @@ export const agentId = idOf('agt').brand('AgentId')
 export const deploymentId = idOf('dep').brand('DeploymentId')
 export const commandId = idOf('cmd').brand('CommandId')
 export const tokenId = idOf('tok').brand('TokenId')
+export const webhookId = idOf('whk').brand('WebhookId')
+export const notificationId = idOf('msg').brand('NotificationId')
 export type InstallationId = z.infer<typeof installationId>
 export type AgentId = z.infer<typeof agentId>
 export type DeploymentId = z.infer<typeof deploymentId>
 export type CommandId = z.infer<typeof commandId>
 export type TokenId = z.infer<typeof tokenId>
+export type WebhookId = z.infer<typeof webhookId>
+export type NotificationId = z.infer<typeof notificationId>
 
 /** SHA-256 over client nonce and server nonce, base64url. */
 export const sessionId = z
@@ -59,7 +63,7 @@ export type Digest = z.infer<typeof digest>
 /** Counts upwards per service and environment, from 1. */
 export const releaseNumber = z.int().min(1).max(1_000_000_000)
 
-export type IdPrefix = 'ins' | 'agt' | 'dep' | 'cmd' | 'tok'
+export type IdPrefix = 'ins' | 'agt' | 'dep' | 'cmd' | 'tok' | 'whk' | 'msg'
 
 /**
  * Writes 100 bits as an id.
