@@ -81,7 +81,14 @@ t.test('refusals before a deployment end with the code of their kind', async (t)
 
 t.test('a locked service is told with who holds it, also as JSON', async (t) => {
   const standIn = await withStandIn(t)
-  const lock = { deployment: id, holder: 'jenkins', sinceMs: Date.parse(at), release: 7 }
+  const lock = {
+    deployment: id,
+    holder: 'jenkins',
+    sinceMs: Date.parse(at),
+    reason: null,
+    service: 'web',
+    release: 7
+  }
   standIn.on('POST /v1/deployments', (response) => problem(response, 409, 'locked', 'busy', { lock }))
   const { code, out, err } = await run(standIn.url, [...deployArgs, '--output', 'json']).ended
   t.equal(code, 4)

@@ -201,8 +201,11 @@ class World {
         environment,
         what: { by: 'tag', tag },
         recreate: this.random.chance(0.1),
+        mode: 'deploy',
         offline: this.random.chance(0.3) ? 'skip' : 'fail',
-        replace: null
+        replace: null,
+        idempotencyKey: null,
+        reason: null
       })
       const answer = await this.#orCrash(asked)
       if (answer === 'crashed') {

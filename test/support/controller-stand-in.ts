@@ -102,6 +102,7 @@ export const at = '2026-01-02T03:04:05.000Z'
 
 export const target = (host: string, fields: Partial<TargetView> = {}): TargetView =>
   targetView.parse({
+    service: 'web',
     host,
     agent: 'agt_00000000000000000001',
     state: 'pending',
@@ -110,24 +111,32 @@ export const target = (host: string, fields: Partial<TargetView> = {}): TargetVi
     ...fields
   })
 
+const brought = {
+  service: 'web',
+  release: 8,
+  previousRelease: 7,
+  repository: 'registry.example/web',
+  tag: '1.2.3',
+  digest: null,
+  specRevision: 3,
+  unchanged: false
+}
+
 export const deployment = (fields: Partial<DeploymentView> = {}): DeploymentView =>
   deploymentView.parse({
     id: deploymentNumber,
-    service: 'web',
+    mode: 'deploy',
+    ...brought,
+    services: [brought],
     environment: 'staging',
     phase: 'requested',
     outcome: null,
     reason: null,
     what: { by: 'tag', tag: '1.2.3' },
-    release: 8,
-    previousRelease: 7,
-    repository: 'registry.example/web',
-    tag: '1.2.3',
-    digest: null,
-    specRevision: 3,
-    unchanged: false,
     isCancelRequested: false,
     requestedBy: 'jenkins',
+    requestReason: null,
+    attemptOf: null,
     requestedAtMs: Date.parse(at),
     endedAtMs: null,
     targets: [],

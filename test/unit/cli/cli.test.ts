@@ -81,6 +81,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'unknown-release',
     'unknown-token',
     'unknown-route',
+    'idempotency-conflict',
     'too-large'
   ])
   t.same(byCode(3), ['unauthenticated', 'forbidden', 'rate-limited'])
@@ -88,9 +89,14 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'already-exists',
     'in-use',
     'locked',
+    'frozen',
+    'promotion-required',
+    'not-promotable',
+    'not-good',
     'no-targets',
     'no-agent-connected',
     'already-ended',
+    'not-paused',
     'nothing-to-roll-back-to',
     'wrong-state',
     'storage-full'

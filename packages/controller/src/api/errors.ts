@@ -17,13 +17,19 @@ export const apiErrors = {
   'already-exists': { status: 409, title: 'it exists already' },
   'in-use': { status: 409, title: 'it is still in use' },
   locked: { status: 409, title: 'another deployment of the service is in progress' },
+  frozen: { status: 423, title: 'a person has locked the service or its environment' },
+  'idempotency-conflict': { status: 409, title: 'the idempotency key belongs to another request' },
+  'promotion-required': { status: 409, title: 'the environment takes images by promotion only' },
+  'not-promotable': { status: 409, title: 'there is no good release to promote' },
+  'not-good': { status: 409, title: 'the release never succeeded' },
   'no-targets': { status: 409, title: 'the environment has no host for the service' },
   'no-agent-connected': { status: 409, title: 'no agent of the environment is connected' },
   'already-ended': { status: 409, title: 'the deployment has ended' },
+  'not-paused': { status: 409, title: 'the deployment is not paused' },
   'nothing-to-roll-back-to': { status: 409, title: 'there is no former good release' },
   'wrong-state': { status: 409, title: 'its state does not allow this' },
   'too-large': { status: 413, title: 'the request body is too large' },
-  'rate-limited': { status: 429, title: 'too many failures from this address' },
+  'rate-limited': { status: 429, title: 'too many failures from this address, or streams of this token' },
   internal: { status: 500, title: 'the controller failed' },
   'storage-full': { status: 507, title: 'the controller has no room to store what was asked' },
   stopping: { status: 503, title: 'the controller is stopping' }
@@ -32,7 +38,7 @@ export type ApiErrorCode = keyof typeof apiErrors
 
 /** Something that exists, and the place that decides who may know of it. `service` null: a whole environment. */
 export type Existing = { name: string; environment: string; service: string | null }
-type Extra = Pick<Problem, 'known' | 'lock'> & {
+type Extra = Pick<Problem, 'known' | 'lock' | 'freeze' | 'deployment' | 'errors'> & {
   /** Becomes `known`, as far as the token may know it. */
   existing?: readonly Existing[]
 }
@@ -43,7 +49,7 @@ export class ApiError extends Error {
   readonly status: number
   readonly extra: Extra
 
-  /** @param detail one sentence for the person who asked; @param extra what exists, or who holds the lock */
+  /** @param detail one sentence for the person who asked; @param extra what exists, or who stands in the way */
   constructor(code: ApiErrorCode, detail: string, extra: Extra = {}) {
     super(detail)
     this.code = code

@@ -27,7 +27,7 @@ type JoinTokenRequest = {
 }
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
-export type DeployAsked = Omit<DeployRequest, 'service' | 'environment' | 'what'> & {
+export type DeployAsked = Partial<Omit<DeployRequest, 'service' | 'environment' | 'what' | 'services'>> & {
   service: string
   environment: string
   what:

@@ -23,6 +23,8 @@ export function foldEvent(picture: Picture | null, event: DeploymentEvent): Pict
     }
     case 'warning':
       return { ...picture, deployment: { ...deployment, warnings: [...deployment.warnings, event.text] } }
+    case 'log':
+      return picture
     default:
       return event satisfies never
   }

@@ -58,6 +58,7 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
       const [rows, agents] = await Promise.all([store.environments(), store.agents()])
       return rows.map((row) => ({
         ...row,
+        ...plain,
         agents: agents.filter((agent) => agent.environment === row.name).length
       }))
     },
@@ -69,7 +70,7 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
         if ((await tx.environment(name)) !== undefined) throw exists(name)
         await tx.insertEnvironment(row)
       })
-      return { ...row, agents: 0 }
+      return { ...row, ...plain, agents: 0 }
     },
     removeEnvironment: async (actor, name) => {
       const note = { actor, action: 'environment.remove', subject: name, request: {} }
@@ -82,6 +83,9 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
       })
     }
   }) satisfies Partial<Fleet>
+
+/** What an environment does by itself as long as nobody set it otherwise. */
+const plain = { heal: false, promotesFrom: null, freeze: null }
 
 const exists = (name: string): ApiError => new ApiError('already-exists', `the environment ${name} exists`)
 

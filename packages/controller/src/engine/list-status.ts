@@ -3,7 +3,7 @@ import type { AgentId, Inventory } from '@longshore/protocol'
 import type { ReleaseView, StatusView } from '../api/schemas.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import { judgeHost } from '../core/targets/judge-host.ts'
-import type { Reads, SpecRow } from '../ports.ts'
+import type { LockRow, Reads, SpecRow } from '../ports.ts'
 
 export type HostKnowledge = {
   isConnected(agent: AgentId): boolean
@@ -33,6 +33,8 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
     tag: current?.tag ?? null,
     digest: current?.digest ?? null,
     deployment: lock?.deployment ?? null,
+    lock: lock === undefined ? null : lockOf(lock),
+    freeze: null,
     hosts: targets.map(({ id, hostName }) => ({
       host: hostName,
       ...judgeHost({
@@ -46,6 +48,13 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
     }))
   }
 }
+
+const lockOf = ({ deployment, holder, sinceMs }: LockRow): StatusView['lock'] => ({
+  deployment,
+  holder,
+  sinceMs,
+  reason: null
+})
 
 export const listReleases = async (
   store: Reads,

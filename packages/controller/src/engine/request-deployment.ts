@@ -81,7 +81,16 @@ export const requireUnlocked = async (tx: Reads, request: DeployRequest): Promis
   throw new ApiError(
     'locked',
     `${request.service} in ${request.environment} is being deployed by ${who} since ${since} (${deployment})`,
-    { lock: { deployment, holder: who, sinceMs, release: holder?.release ?? 1 } }
+    {
+      lock: {
+        deployment,
+        holder: who,
+        sinceMs,
+        release: holder?.release ?? 1,
+        reason: null,
+        service: request.service
+      }
+    }
   )
 }
 
@@ -109,6 +118,10 @@ const describeWanted = async (
       const { number: release, tag, digest, repository, specRevision } = former
       return { release, tag, digest, repository, specRevision }
     }
+    case 'promote':
+    case 'current':
+    case 'nothing':
+      throw new ApiError('invalid-request', `a deployment by ${what.by} is not possible`)
     default:
       return what satisfies never
   }

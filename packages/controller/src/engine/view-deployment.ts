@@ -11,33 +11,41 @@ export const stateOf = (row: DeploymentRow): DeploymentState => row.state as Dep
 
 export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): DeploymentView => {
   const state = stateOf(row)
-  return {
-    id: row.id,
+  const part = {
     service: row.service,
-    environment: row.environment,
-    phase: state.phase,
-    outcome: state.outcome,
-    reason: state.reason,
-    what: row.what,
     release: state.release,
     previousRelease: previousRelease(state),
     repository: state.repository,
     tag: state.tag,
     digest: state.digest,
     specRevision: state.specRevision,
-    unchanged: state.isUnchanged,
+    unchanged: state.isUnchanged
+  }
+  return {
+    id: row.id,
+    mode: 'deploy',
+    ...part,
+    services: [part],
+    environment: row.environment,
+    phase: state.phase,
+    outcome: state.outcome,
+    reason: state.reason,
+    what: row.what,
     isCancelRequested: state.cancelledBy !== null,
     requestedBy: row.requestedBy,
+    requestReason: null,
+    attemptOf: null,
     requestedAtMs: row.requestedAtMs,
     endedAtMs: row.endedAtMs,
-    targets: state.targets.map((target) => viewTarget(target, progressOf)),
+    targets: state.targets.map((target) => viewTarget(row, target, progressOf)),
     warnings: [...state.warnings]
   }
 }
 
-const viewTarget = (target: Target, progressOf: ProgressOf): TargetView => {
+const viewTarget = ({ service }: DeploymentRow, target: Target, progressOf: ProgressOf): TargetView => {
   const progress = target.inFlight === null ? undefined : progressOf(target)
   return {
+    service,
     host: target.host,
     agent: target.agent,
     state: target.state,

@@ -1,6 +1,20 @@
 // Which phases, outcomes and target states exist. The machine, the store's columns and the API bodies all take
 // them from here; docs/deployments.md explains each.
 
+export const modes = [
+  /** one or several services of an environment, all or nothing */
+  'deploy',
+  /** one host's one service to the current release, started by the controller itself */
+  'converge',
+  /** everything up to the switch for real on every host, then removed */
+  'rehearse',
+  /** only looked at: what would run */
+  'plan',
+  /** the service leaves every host */
+  'remove'
+] as const
+export type Mode = (typeof modes)[number]
+
 export const phases = ['requested', 'staging', 'rolling', 'reverting', 'ended'] as const
 export type Phase = (typeof phases)[number]
 

@@ -1,0 +1,41 @@
+// Who keeps others away: the lock that a deployment holds over its services, and the freeze that a person put on an
+// environment or one of its services. Both stand in status and in the refusals they cause.
+import { deploymentId, environmentName, releaseNumber, serviceName } from '@longshore/protocol'
+import * as z from 'zod'
+
+const holding = {
+  /** Name of the API token. */
+  holder: z.string(),
+  sinceMs: z.int()
+}
+const lock = {
+  deployment: deploymentId,
+  ...holding,
+  /** As given with the request; null: none was. */
+  reason: z.string().nullable()
+}
+/** Of a service whose name is said elsewhere. */
+export const lockOf = z.object(lock)
+/** `service`: the one that is held; `release`: what the deployment brings to it. */
+export const lockView = z.object({ ...lock, service: serviceName, release: releaseNumber })
+export type LockView = z.infer<typeof lockView>
+
+const freeze = {
+  /** null: the whole environment. */
+  service: serviceName.nullable(),
+  ...holding,
+  reason: z.string()
+}
+/** Of an environment whose name is said elsewhere. */
+export const freezeOf = z.object(freeze)
+export const freezeView = z.object({ environment: environmentName, ...freeze })
+export type FreezeView = z.infer<typeof freezeView>
+
+/** One line for whoever is refused because of it. */
+const maxReasonChars = 500
+export const requestReason = z.string().trim().min(1).max(maxReasonChars)
+export const freezeRequest = z.object({
+  service: serviceName.nullable().default(null),
+  reason: requestReason
+})
+export type FreezeRequest = z.infer<typeof freezeRequest>

@@ -1,0 +1,62 @@
+// What runs where: per service of an environment its release, who holds it, and each host.
+import {
+  deploymentId,
+  digest,
+  environmentName,
+  hostName,
+  releaseNumber,
+  serviceName
+} from '@longshore/protocol'
+import * as z from 'zod'
+import { freezeOf, lockOf } from './lock-schemas.ts'
+
+/** How a host may differ from what was decided for it. */
+export const driftKinds = ['missing', 'extra', 'changed', 'crash-looping', 'stale', 'unknown'] as const
+export const driftKind = z.enum(driftKinds)
+export type DriftKind = z.infer<typeof driftKind>
+
+/** What the controller does by itself about a host that differs. */
+export const convergenceView = z.object({
+  tries: z.int().min(0),
+  /** null: not before something changes. */
+  nextAtMs: z.int().nullable(),
+  /** Why the last try failed. */
+  reason: z.string().nullable(),
+  isGivenUp: z.boolean()
+})
+export type ConvergenceView = z.infer<typeof convergenceView>
+
+export const hostStatus = z.object({
+  host: hostName,
+  state: z.enum([
+    'running',
+    'starting',
+    'unhealthy',
+    'restarting',
+    'stopped',
+    'missing',
+    'silent',
+    'unknown'
+  ]),
+  release: releaseNumber.nullable(),
+  /** The host differs from the current release: how, in words. */
+  drift: z.string().optional(),
+  driftKind: driftKind.optional(),
+  convergence: convergenceView.optional()
+})
+export type HostStatus = z.infer<typeof hostStatus>
+export const statusView = z.object({
+  environment: environmentName,
+  service: serviceName,
+  /** Current release: the last succeeded one; null: none yet, or removed. */
+  release: releaseNumber.nullable(),
+  tag: z.string().nullable(),
+  digest: digest.nullable(),
+  /** The deployment in progress, which holds the lock. */
+  deployment: deploymentId.nullable(),
+  lock: lockOf.nullable(),
+  /** Of the service, else of its environment. */
+  freeze: freezeOf.nullable(),
+  hosts: z.array(hostStatus)
+})
+export type StatusView = z.infer<typeof statusView>
