@@ -186,7 +186,10 @@ export const inventoryOf = (host: SimulatedHost): Inventory => ({
             startedAtMs: one.startedAtMs,
             exitCode: one.exitCode,
             image: one.digest,
-            isKept: one.state === 'exited' && one.restart.name === 'no'
+            isKept: one.state === 'exited' && one.restart.name === 'no',
+            specHash: one.owner.specHash,
+            role: one.state === 'exited' && one.restart.name === 'no' ? 'kept' : 'serving',
+            changes: []
           }
         ]
   ),

@@ -33,6 +33,14 @@ export const obedient: Behaviour = ({ body }) => {
       return succeeded({ kind: 'revert' }, 'old', body.to)
     case 'remove':
       return succeeded({ kind: 'remove' }, 'none', null)
+    case 'plan': {
+      const found = { isRunning: false, serves: null, steps: ['create web-r1-0'], refusals: [] }
+      return succeeded({ kind: 'plan', ...found }, 'none', null)
+    }
+    case 'run-once':
+      return succeeded({ kind: 'run-once', exitCode: 0, log: ['done'] }, 'none', null)
+    case 'rehearse':
+      return succeeded({ kind: 'rehearse' }, 'none', null)
   }
 }
 

@@ -69,6 +69,7 @@ export const sampleSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec => ({
   replicas: 1,
   constraints: [],
   update: {
+    canary: null,
     parallelism: { unit: 'count', value: 1 },
     delayMs: 0,
     monitorMs: 300,
@@ -79,6 +80,7 @@ export const sampleSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec => ({
   healthyTimeoutMs: null,
   drainTimeoutMs: 30_000,
   probe: null,
+  releaseCommand: null,
   keepImages: 3,
   ...change
 })

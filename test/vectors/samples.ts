@@ -46,8 +46,12 @@ const container = {
   startedAtMs: nowMs,
   exitCode: null,
   image: 'registry.example/api:1.2.3',
-  isKept: false
+  isKept: false,
+  specHash: 'ab'.repeat(32),
+  role: 'serving',
+  changes: ['memory limit is 64 MiB, not unlimited']
 }
+const { specHash: _, role: _role, changes: _changes, ...containerOfBefore } = container
 export const inventory = {
   isEngineReachable: true,
   containers: [container],
@@ -90,6 +94,29 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
   { name: 'progress', message: progress, code: null },
   { name: 'report', message: { type: 'report', jws: 'a.b.c' }, code: null },
   { name: 'inventory', message: { type: 'inventory', inventory }, code: null },
+  {
+    name: 'progress with output',
+    message: { ...progress, step: 'await-exit', lines: ['1 migration', 'done'] },
+    code: null
+  },
+  {
+    name: 'an inventory without the fields that came later',
+    message: { type: 'inventory', inventory: { ...inventory, containers: [containerOfBefore] } },
+    code: null
+  },
+  {
+    name: 'progress with 51 lines',
+    message: { ...progress, lines: Array(51).fill('x') },
+    code: malformed
+  },
+  {
+    name: 'a container of an unknown role',
+    message: {
+      type: 'inventory',
+      inventory: { ...inventory, containers: [{ ...container, role: 'spare' }] }
+    },
+    code: malformed
+  },
   { name: 'bye', message: { type: 'bye', reason: 'stopping' }, code: null },
   { name: 'a field from a later version', message: { ...progress, mood: 'good' }, code: null },
   { name: 'hello without facts', message: { ...hello, facts: undefined }, code: malformed },

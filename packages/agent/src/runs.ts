@@ -189,7 +189,14 @@ const makeTask = (command: Command, settings: RunsSettings): Task | string => {
  * Keys are sorted, so that the order in which a controller writes them does not matter.
  */
 export const hashSpec = (spec: ServiceSpec): string => {
-  const { image: _image, update: _update, constraints: _constraints, keepImages: _keepImages, ...rest } = spec
+  const {
+    image: _image,
+    update: _update,
+    constraints: _constraints,
+    keepImages: _keepImages,
+    releaseCommand: _releaseCommand,
+    ...rest
+  } = spec
   const sorted = (_key: string, value: unknown): unknown =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))

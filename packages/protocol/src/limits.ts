@@ -32,6 +32,12 @@ export const maxInventoryContainers = 500
 /** Last log lines kept in a report, and the length of each. */
 export const maxReportLogLines = 20
 export const maxReportLineChars = 500
+/** Last lines kept of what a release command wrote: more than of a container, its output is seen nowhere else. */
+export const maxCommandLogLines = 50
+/** Lines of output in one progress message. */
+export const maxProgressLines = 50
+/** Differences told of one container that was changed by hand. */
+export const maxContainerChanges = 20
 /** Free text in a reason. */
 export const maxReasonChars = 2000
 /** Steps in a run. */
@@ -76,4 +82,5 @@ relate(maxBufferedBytes >= maxFrameBytes, 'maxBufferedBytes >= maxFrameBytes')
 relate(maxBatchedChars * 3 * (4 / 3) < maxFrameBytes, 'messages that share a frame fit into it')
 relate((maxCommandBytes * 4) / 3 < (maxFrameBytes * 3) / 4, 'a command fits well into one frame')
 relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
-relate(maxReportLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')
+relate(maxReportLogLines <= maxCommandLogLines, "a container's log fits where a command's does")
+relate(maxCommandLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')

@@ -191,5 +191,8 @@ t.test('log frames and the hash of a spec read as they should', async (t) => {
   t.same(splitLog(Buffer.from('plain\r\ntext\n')), ['plain', 'text'])
   const spec = sampleSpec({ environment: { A: '1', B: '2' } })
   t.equal(hashSpec(spec), hashSpec({ ...spec, environment: { B: '2', A: '1' }, keepImages: 9 }))
+  const paced = { canary: { unit: 'count', value: 1 }, failureAction: 'pause' } as const
+  const releaseCommand = { command: ['migrate'], timeoutMs: 1000 }
+  t.equal(hashSpec(spec), hashSpec({ ...spec, update: { ...spec.update, ...paced }, releaseCommand }))
   t.not(hashSpec(spec), hashSpec({ ...spec, environment: { A: '1' } }))
 })

@@ -63,6 +63,12 @@ export const planSteps = (task: Task, seen: Observation, isForced: boolean): Pla
       return planSettle(task, body, seen)
     case 'remove':
       return planRemove(task, body, seen)
+    case 'plan':
+    case 'run-once':
+    case 'rehearse': {
+      const detail = `this agent cannot do ${body.kind} yet`
+      return { kind: 'refusal', code: 'unsupported', detail, before: servedBefore(task, seen, null) }
+    }
     default:
       return body satisfies never
   }

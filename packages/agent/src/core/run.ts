@@ -301,7 +301,11 @@ const resultOf = (state: RunState): RunResult => {
       }
     case 'revert':
     case 'remove':
+    case 'rehearse':
       return { kind: body.kind }
+    case 'plan':
+    case 'run-once':
+      throw new RangeError(`no run of ${body.kind} succeeds yet`)
     default:
       return body satisfies never
   }

@@ -12,7 +12,7 @@ import {
   releaseNumber,
   serviceName
 } from '../ids.ts'
-import { maxCommandBytes } from '../limits.ts'
+import { maxCommandBytes, maxInventoryContainers } from '../limits.ts'
 import { imageReference, serviceSpec } from '../spec/service-spec.ts'
 
 export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(maxCommandBytes) })
@@ -79,8 +79,45 @@ export const settleBody = z.strictObject({
   keepImages: z.int().min(0).max(100)
 })
 
+/** Docker's id of a container, in full or its first twelve characters. */
+export const containerId = z.string().regex(/^[0-9a-f]{12,64}$/)
+
 /** Removes the service's own containers: of one release, or all of them. */
-export const removeBody = z.strictObject({ kind: z.literal('remove'), release: releaseNumber.nullable() })
+export const removeBody = z.strictObject({
+  kind: z.literal('remove'),
+  release: releaseNumber.nullable(),
+  /** Only these, each confirmed by the controller; null: all. Strangers among them are left alone. */
+  containers: z.array(containerId).max(maxInventoryContainers).nullable().default(null)
+})
+
+/** What `stage` and `release` would do and refuse now. Only looks: fetches nothing, changes nothing. */
+export const planBody = z.strictObject({
+  kind: z.literal('plan'),
+  release: releaseNumber,
+  image: pinnedImage,
+  spec: serviceSpec,
+  replace: z.string().max(255).nullable(),
+  recreate: z.boolean()
+})
+
+/** Runs a command in a container of its own, never twice. `timeLimitMs` of the command ends it. */
+export const runOnceBody = z.strictObject({
+  kind: z.literal('run-once'),
+  release: releaseNumber,
+  image: pinnedImage,
+  spec: serviceSpec,
+  /** In place of the spec's own command; the entrypoint stays. */
+  command: z.array(z.string().max(8192)).min(1).max(500)
+})
+
+/** Starts the release beside what serves, on free ports, until it is healthy, and removes it again. */
+export const rehearseBody = z.strictObject({
+  kind: z.literal('rehearse'),
+  release: releaseNumber,
+  image: pinnedImage,
+  spec: serviceSpec,
+  replace: z.string().max(255).nullable()
+})
 
 export const commandBody = z.discriminatedUnion('kind', [
   resolveBody,
@@ -88,7 +125,10 @@ export const commandBody = z.discriminatedUnion('kind', [
   releaseBody,
   revertBody,
   settleBody,
-  removeBody
+  removeBody,
+  planBody,
+  runOnceBody,
+  rehearseBody
 ])
 export type CommandBody = z.infer<typeof commandBody>
 export type CommandKind = CommandBody['kind']
@@ -98,6 +138,12 @@ export type ReleaseBody = z.infer<typeof releaseBody>
 export type RevertBody = z.infer<typeof revertBody>
 export type SettleBody = z.infer<typeof settleBody>
 export type RemoveBody = z.infer<typeof removeBody>
+export type PlanBody = z.infer<typeof planBody>
+export type RunOnceBody = z.infer<typeof runOnceBody>
+export type RehearseBody = z.infer<typeof rehearseBody>
+
+/** Kinds that only look: they neither raise the fence of the service nor are stopped by it, and run beside its runs. */
+export const isLook = (kind: CommandKind): kind is 'resolve' | 'plan' => kind === 'resolve' || kind === 'plan'
 
 export const command = z.strictObject({
   id: commandId,

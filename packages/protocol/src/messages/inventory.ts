@@ -2,7 +2,7 @@
 // Docker events and at a slow pace; the whole picture each time, so that the latest one is enough.
 import * as z from 'zod'
 import { deploymentId, environmentName, releaseNumber, serviceName } from '../ids.ts'
-import { maxInventoryContainers } from '../limits.ts'
+import { maxContainerChanges, maxInventoryContainers } from '../limits.ts'
 
 export const containerState = z.enum([
   'created',
@@ -14,6 +14,9 @@ export const containerState = z.enum([
   'dead'
 ])
 export type ContainerState = z.infer<typeof containerState>
+
+export const containerRole = z.enum(['serving', 'kept', 'rehearsal', 'once'])
+export type ContainerRole = z.infer<typeof containerRole>
 
 export const inventoryContainer = z.object({
   /** First 12 characters of Docker's id. */
@@ -31,7 +34,13 @@ export const inventoryContainer = z.object({
   exitCode: z.int().nullable(),
   image: z.string().max(1024),
   /** Stopped by us and kept for a revert. */
-  isKept: z.boolean()
+  isKept: z.boolean(),
+  /** Hash of the spec that it was made from, by its label; '': told by an agent that does not say. */
+  specHash: z.string().max(128).default(''),
+  /** What it is for. `rehearsal` and `once` are no replicas. An older agent says `serving` for kept ones too. */
+  role: containerRole.default('serving'),
+  /** What was changed by hand since it was made, in words for people. Empty: nothing that the agent can see. */
+  changes: z.array(z.string().max(300)).max(maxContainerChanges).default([])
 })
 export type InventoryContainer = z.infer<typeof inventoryContainer>
 

@@ -2,7 +2,13 @@
 // it was first written. `progress` (up): where a run is now; best effort, the latest wins.
 import * as z from 'zod'
 import { commandId, digest, releaseNumber } from '../ids.ts'
-import { maxReasonChars, maxReportLineChars, maxReportLogLines, maxStepsPerRun } from '../limits.ts'
+import {
+  maxCommandLogLines,
+  maxProgressLines,
+  maxReasonChars,
+  maxReportLineChars,
+  maxStepsPerRun
+} from '../limits.ts'
 
 /** Why a run did not do what was asked. Closed set; docs/errors.md has a row each. */
 export const runErrorCodes = [
@@ -26,7 +32,8 @@ export const runErrorCodes = [
   'cancelled',
   'nothing-to-revert-to',
   'name-taken',
-  'interrupted'
+  'interrupted',
+  'command-failed'
 ] as const
 export const runErrorCode = z.enum(runErrorCodes)
 export type RunErrorCode = z.infer<typeof runErrorCode>
@@ -38,7 +45,9 @@ export const runError = z.object({
   /** The step that failed, as in the plan. */
   step: z.string().max(64).nullable(),
   /** Last lines of the container's log, oldest first. */
-  log: z.array(z.string().max(maxReportLineChars)).max(maxReportLogLines)
+  log: z.array(z.string().max(maxReportLineChars)).max(maxCommandLogLines),
+  /** Of `command-failed`: how the command of `run-once` ended. */
+  exitCode: z.int().optional()
 })
 export type RunError = z.infer<typeof runError>
 
@@ -64,6 +73,20 @@ export type StepReceipt = z.infer<typeof stepReceipt>
 export const serving = z.enum(['new', 'old', 'none', 'unknown'])
 export type Serving = z.infer<typeof serving>
 
+/** What a release would meet on the host, found without changing anything. */
+export const planResult = z.object({
+  kind: z.literal('plan'),
+  /** Exactly this release runs here already: nothing would be done. */
+  isRunning: z.boolean(),
+  /** What answers now; `release` is null for a container that Longshore does not manage. null: nothing. */
+  serves: z.object({ release: releaseNumber.nullable(), image: z.string().max(1024).nullable() }).nullable(),
+  /** What `stage` and `release` would do, in order, in words for people. */
+  steps: z.array(z.string().max(300)).max(maxStepsPerRun),
+  /** Why the host would not be ready; empty: nothing stands in the way as far as can be seen. */
+  refusals: z.array(z.object({ code: runErrorCode, detail: z.string().max(maxReasonChars) })).max(50)
+})
+export type PlanResult = z.infer<typeof planResult>
+
 /** What a run found out, by kind of command. */
 export const runResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('resolve'), digest }),
@@ -72,7 +95,15 @@ export const runResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('release'), containers: z.array(z.string().max(64)).max(50) }),
   z.object({ kind: z.literal('revert') }),
   z.object({ kind: z.literal('settle'), warnings: z.array(z.string().max(maxReasonChars)).max(50) }),
-  z.object({ kind: z.literal('remove') })
+  z.object({ kind: z.literal('remove') }),
+  planResult,
+  z.object({
+    kind: z.literal('run-once'),
+    exitCode: z.literal(0),
+    /** Last lines of its output, oldest first. */
+    log: z.array(z.string().max(maxReportLineChars)).max(maxCommandLogLines)
+  }),
+  z.object({ kind: z.literal('rehearse') })
 ])
 export type RunResult = z.infer<typeof runResult>
 
@@ -105,6 +136,8 @@ export const progressMessage = z.object({
   position: z.int().min(1),
   total: z.int().min(1),
   detail: z.string().max(300).optional(),
-  bytes: z.object({ done: z.int().min(0), total: z.int().min(0) }).optional()
+  bytes: z.object({ done: z.int().min(0), total: z.int().min(0) }).optional(),
+  /** Output of the command of `run-once` since the progress before; older lines are left out first. */
+  lines: z.array(z.string().max(maxReportLineChars)).max(maxProgressLines).optional()
 })
 export type ProgressMessage = z.infer<typeof progressMessage>

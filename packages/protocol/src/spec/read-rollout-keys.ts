@@ -1,7 +1,7 @@
 // Keys that say how a service is brought to its hosts: `deploy` and `x-longshore`.
 import { maxReplicas } from '../limits.ts'
 import { parseAmount, parseDuration } from './parse-units.ts'
-import { readDuration } from './read-container-keys.ts'
+import { readCommand, readDuration } from './read-container-keys.ts'
 import { readResources } from './read-resource-keys.ts'
 import {
   type Cursor,
@@ -27,12 +27,21 @@ export const updateKeys = [
   'monitor',
   'max_failure_ratio'
 ] as const
-export const longshoreKeys = ['healthy_timeout', 'drain_timeout', 'probe', 'keep_images'] as const
+export const longshoreKeys = [
+  'healthy_timeout',
+  'drain_timeout',
+  'probe',
+  'keep_images',
+  'canary',
+  'release_command'
+] as const
+export const releaseCommandKeys = ['command', 'timeout'] as const
 export const probeKeys = ['http', 'tcp', 'interval', 'timeout'] as const
 export const httpProbeKeys = ['port', 'path', 'status'] as const
 export const tcpProbeKeys = ['port'] as const
 
 export const updateDefaults: UpdateSpec = {
+  canary: null,
   parallelism: { unit: 'count', value: 1 },
   delayMs: 0,
   monitorMs: 10_000,
@@ -52,8 +61,6 @@ const refusedDeployKeys = {
 const notYet = (key: string): string => `${key} is not supported yet`
 const laterLongshoreKeys: Readonly<Record<string, string>> = Object.fromEntries(
   [
-    'release_command',
-    'canary',
     'canary_max_error_ratio',
     'mode',
     'hosts',
@@ -111,7 +118,6 @@ const readUpdate = (cursor: Cursor): UpdateSpec => {
   ) {
     complain(fields.order, notYet('order: start-first'), 'not-supported')
   }
-  if (fields.failure_action !== undefined) readFailureAction(fields.failure_action)
   return {
     ...updateDefaults,
     ...(fields.parallelism && {
@@ -119,30 +125,64 @@ const readUpdate = (cursor: Cursor): UpdateSpec => {
     }),
     ...(fields.delay && { delayMs: readDuration(fields.delay) }),
     ...(fields.monitor && { monitorMs: readDuration(fields.monitor) }),
+    ...(fields.failure_action && { failureAction: readFailureAction(fields.failure_action) }),
     ...(fields.max_failure_ratio && {
       maxFailureRatio: readNumber(fields.max_failure_ratio, { min: 0, max: 1 })
     })
   }
 }
 
-const readFailureAction = (cursor: Cursor): void => {
+const readFailureAction = (cursor: Cursor): UpdateSpec['failureAction'] => {
   const action = readOneOf(cursor, ['rollback', 'pause', 'continue'])
-  if (action === 'pause') complain(cursor, notYet('failure_action: pause'), 'not-supported')
-  if (action === 'continue') {
-    complain(cursor, 'continue is not supported; max_failure_ratio says what is tolerated', 'not-supported')
-  }
+  if (action !== 'continue') return action
+  complain(cursor, 'continue is not supported; max_failure_ratio says what is tolerated', 'not-supported')
+  return 'rollback'
 }
 
-/** @param ports those of the service: with exactly one TCP port a probe need not name it */
-export const readLongshore = (cursor: Cursor, ports: ServiceSpec['ports']): Partial<ServiceSpec> => {
+/**
+ * @param ports those of the service: with exactly one TCP port a probe need not name it
+ * @param update of `deploy.update_config`, which the canary belongs to
+ */
+export const readLongshore = (
+  cursor: Cursor,
+  ports: ServiceSpec['ports'],
+  update: UpdateSpec
+): Partial<ServiceSpec> => {
   const fields = fieldsOf(cursor, longshoreKeys, laterLongshoreKeys)
   const probe = fields.probe === undefined ? null : readProbe(fields.probe, ports)
   return {
+    ...(fields.canary && { update: { ...update, canary: readCanary(fields.canary) } }),
+    ...(fields.release_command && { releaseCommand: readReleaseCommand(fields.release_command) }),
     ...(fields.healthy_timeout && { healthyTimeoutMs: readPositive(fields.healthy_timeout) }),
     ...(fields.drain_timeout && { drainTimeoutMs: readDuration(fields.drain_timeout) }),
     ...(probe && { probe }),
     ...(fields.keep_images && { keepImages: readInteger(fields.keep_images, { min: 0, max: 100 }) })
   }
+}
+
+/** @returns null for 0: no host goes first */
+const readCanary = (cursor: Cursor): UpdateSpec['canary'] => {
+  const canary = parseWith(cursor, parseAmount, updateDefaults.parallelism)
+  return canary.value === 0 ? null : canary
+}
+
+const releaseCommandTimeoutMs = 10 * 60_000
+
+/** A text or list as in `command`, or a map with a time limit beside it. */
+const readReleaseCommand = (cursor: Cursor): ServiceSpec['releaseCommand'] => {
+  if (cursor.node.kind !== 'map') return releaseCommandOf(cursor, releaseCommandTimeoutMs)
+  const { command, timeout } = fieldsOf(cursor, releaseCommandKeys)
+  const timeoutMs = timeout === undefined ? releaseCommandTimeoutMs : readPositive(timeout)
+  if (command !== undefined) return releaseCommandOf(command, timeoutMs)
+  complain(cursor, 'a release command needs a command', 'missing-key')
+  return null
+}
+
+const releaseCommandOf = (cursor: Cursor, timeoutMs: number): ServiceSpec['releaseCommand'] => {
+  const command = readCommand(cursor)
+  if (command.length > 0) return { command, timeoutMs }
+  complain(cursor, 'a release command needs at least the name of a program')
+  return null
 }
 
 const parsePositive = (text: string): number => {

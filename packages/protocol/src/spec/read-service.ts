@@ -184,6 +184,7 @@ const defaults: Omit<ServiceSpec, 'image'> = {
   healthyTimeoutMs: null,
   drainTimeoutMs: 30_000,
   probe: null,
+  releaseCommand: null,
   keepImages: 3
 }
 
@@ -204,7 +205,9 @@ export const readService = (cursor: Cursor, context: ServiceContext): ServiceSpe
     context.environment
   )
   const longshore = children.get('x-longshore')
-  if (longshore !== undefined) Object.assign(patch, readLongshore(longshore, patch.ports ?? []))
+  if (longshore !== undefined) {
+    Object.assign(patch, readLongshore(longshore, patch.ports ?? [], patch.update ?? updateDefaults))
+  }
   const spec = { ...defaults, image: { repository: '-', tag: null, digest: null }, ...patch }
   checkTogether(cursor, children, spec)
   return cursor.problems.isEmpty ? checkLimits(cursor, spec) : undefined

@@ -78,6 +78,8 @@ export const amount = z.union([
 export type Amount = z.infer<typeof amount>
 
 export const updateSpec = z.strictObject({
+  /** Targets of the first batch; null: none before the others. A spec stored before this key existed has none. */
+  canary: amount.nullable().default(null),
   /** Targets that switch together; count 0 means all. */
   parallelism: amount,
   delayMs: ms,
@@ -88,6 +90,14 @@ export const updateSpec = z.strictObject({
   maxFailureRatio: z.number().min(0).max(1)
 })
 export type UpdateSpec = z.infer<typeof updateSpec>
+
+/** What runs once per deployment, on one host, before the first container is stopped. */
+export const releaseCommandSpec = z.strictObject({
+  /** In place of `command`; the entrypoint stays. */
+  command: z.array(text).min(1).max(500),
+  timeoutMs: z.int().min(1)
+})
+export type ReleaseCommandSpec = z.infer<typeof releaseCommandSpec>
 
 /** `node.labels.KEY == VALUE` or `!=`. */
 export const constraint = z.strictObject({
@@ -168,6 +178,8 @@ export const serviceSpec = z.strictObject({
   healthyTimeoutMs: ms.nullable(),
   drainTimeoutMs: ms,
   probe: probeSpec.nullable(),
+  /** A spec stored before this key existed has none. */
+  releaseCommand: releaseCommandSpec.nullable().default(null),
   /** Previous images kept on a host beside the current one. */
   keepImages: z.int().min(0).max(100)
 })

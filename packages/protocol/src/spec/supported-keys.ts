@@ -9,6 +9,7 @@ import {
   longshoreKeys,
   placementKeys,
   probeKeys,
+  releaseCommandKeys,
   tcpProbeKeys,
   updateKeys
 } from './read-rollout-keys.ts'
@@ -48,6 +49,7 @@ export const supportedServiceKeys: readonly string[] = [
   ...below('deploy.resources.reservations', reservationKeys),
   ...below('deploy.update_config', updateKeys),
   ...below('x-longshore', longshoreKeys),
+  ...below('x-longshore.release_command', releaseCommandKeys),
   ...below('x-longshore.probe', probeKeys),
   ...below('x-longshore.probe.http', httpProbeKeys),
   ...below('x-longshore.probe.tcp', tcpProbeKeys)

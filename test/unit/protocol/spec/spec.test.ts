@@ -69,6 +69,7 @@ t.test("the old tool's options map one to one", async (t) => {
 t.test('fills in every default', async (t) => {
   const spec = read()
   t.same(spec.update, {
+    canary: null,
     parallelism: { unit: 'count', value: 1 },
     delayMs: 0,
     monitorMs: 10_000,
@@ -81,6 +82,7 @@ t.test('fills in every default', async (t) => {
     replicas: 1,
     drainTimeoutMs: 30_000,
     keepImages: 3,
+    releaseCommand: null,
     stopGracePeriodMs: 10_000,
     pullPolicy: 'missing'
   })
@@ -165,6 +167,21 @@ const forms: [line: string, expected: object][] = [
     'x-longshore: {probe: {http: {port: 90, path: /h, status: 200-204}}}',
     { probe: { type: 'http', path: '/h', status: { from: 200, to: 204 } } }
   ],
+  ['deploy: {update_config: {failure_action: pause}}', { update: { failureAction: 'pause' } }],
+  [
+    'x-longshore: {canary: 2}',
+    { update: { canary: { unit: 'count', value: 2 }, parallelism: { unit: 'count', value: 1 } } }
+  ],
+  ['x-longshore: {canary: 10%}', { update: { canary: { unit: 'percent', value: 10 } } }],
+  ['x-longshore: {canary: 0}', { update: { canary: null } }],
+  [
+    'x-longshore: {release_command: "bin/migrate --to \'the end\'"}',
+    { releaseCommand: { command: ['bin/migrate', '--to', 'the end'], timeoutMs: 600_000 } }
+  ],
+  [
+    'x-longshore: {release_command: {command: [migrate, up], timeout: 1m}}',
+    { releaseCommand: { command: ['migrate', 'up'], timeoutMs: 60_000 } }
+  ],
   ['user: 0755', { user: '0755' }],
   ['x-other: {anything: [1]}', { replicas: 1 }]
 ]
@@ -179,7 +196,16 @@ t.test('reads the short and the long form of each key', async (t) => {
 const mistakes: [line: string, code: string, path: string, message: RegExp][] = [
   ['imge: x', 'unknown-key', 'imge', /imge/],
   ['secrets: [a]', 'not-supported', 'secrets', /not supported yet/],
-  ['x-longshore: {canary: 1}', 'not-supported', 'x-longshore.canary', /not supported yet/],
+  ['x-longshore: {mode: http}', 'not-supported', 'x-longshore.mode', /not supported yet/],
+  ['x-longshore: {canary: some}', 'invalid-value', 'x-longshore.canary', /number of hosts/],
+  ['x-longshore: {release_command: []}', 'invalid-value', 'x-longshore.release_command', /name of a program/],
+  ['x-longshore: {release_command: {}}', 'missing-key', 'x-longshore.release_command', /needs a command/],
+  [
+    'x-longshore: {release_command: {command: a, timeout: 0}}',
+    'invalid-value',
+    'x-longshore.release_command.timeout',
+    /longer than 0/
+  ],
   [
     'deploy: {update_config: {order: start-first}}',
     'not-supported',
@@ -187,10 +213,10 @@ const mistakes: [line: string, code: string, path: string, message: RegExp][] = 
     /not supported yet/
   ],
   [
-    'deploy: {update_config: {failure_action: pause}}',
+    'deploy: {update_config: {failure_action: continue}}',
     'not-supported',
     'deploy.update_config.failure_action',
-    /not supported yet/
+    /max_failure_ratio/
   ],
   ['volumes: ["./a:/b"]', 'relative-path', 'volumes[0]', /absolute/],
   ['volumes: [{type: bind, source: ~/a, target: /b}]', 'relative-path', 'volumes[0].source', /absolute/],
@@ -229,6 +255,9 @@ t.test('names file, line, path and reason of each mistake', async (t) => {
   }
   t.equal(firstProblem('enviroment: {}')?.nearest, 'environment')
   t.equal(firstProblem('x-longshore: {drain-timeot: 1s}')?.nearest, 'drain_timeout')
+  t.equal(firstProblem('x-longshore: {canery: 1}')?.nearest, 'canary')
+  t.equal(firstProblem('x-longshore: {release-command: a}')?.nearest, 'release_command')
+  t.equal(firstProblem('x-longshore: {release_command: {command: a, timout: 1m}}')?.nearest, 'timeout')
 })
 
 t.test('collects all problems of all files in their order', async (t) => {

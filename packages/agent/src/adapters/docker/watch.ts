@@ -78,7 +78,10 @@ const describe = (look: ContainerLook, own: readonly SeenContainer[]): Inventory
       startedAtMs: startedAtMs > 0 ? startedAtMs : null,
       exitCode: isUp(look) || look.state === 'created' ? null : look.exitCode,
       image: look.image.slice(0, 1024),
-      isKept: isKept(look, own)
+      isKept: isKept(look, own),
+      specHash: look.owner.specHash,
+      role: isKept(look, own) ? 'kept' : 'serving',
+      changes: []
     }
   ]
 }

@@ -1,0 +1,37 @@
+// What newer keys mean in specs and commands that were stored before they existed, and what a body may not hold.
+import { commandBody, serviceSpec } from '@longshore/protocol'
+import t from 'tap'
+import { releaseBody, sampleDigest, sampleSpec } from '../../support/run-samples.ts'
+
+t.test('reads a spec that was stored before there were canaries and release commands', async (t) => {
+  const { releaseCommand: _, update, ...rest } = sampleSpec()
+  const { canary: _canary, ...pace } = update
+  t.same(serviceSpec.parse({ ...rest, update: pace }), sampleSpec())
+  t.same(commandBody.parse(releaseBody(1, { ...rest, update: pace } as never)), releaseBody(1, sampleSpec()))
+})
+
+t.test('reads a remove without a list as one of all containers', async (t) => {
+  t.same(commandBody.parse({ kind: 'remove', release: null }), {
+    kind: 'remove',
+    release: null,
+    containers: null
+  })
+})
+
+const image = { repository: 'registry.test/web', tag: null, digest: sampleDigest }
+const base = { release: 1, image, spec: sampleSpec() }
+const bodies: [name: string, body: object, isValid: boolean][] = [
+  ['a plan', { ...base, kind: 'plan', replace: null, recreate: false }, true],
+  ['a plan without recreate', { ...base, kind: 'plan', replace: null }, false],
+  ['a release command', { ...base, kind: 'run-once', command: ['migrate'] }, true],
+  ['a release command without words', { ...base, kind: 'run-once', command: [] }, false],
+  ['a release command with a field too many', { ...base, kind: 'run-once', command: ['a'], shell: 1 }, false],
+  ['a rehearsal', { ...base, kind: 'rehearse', replace: 'old' }, true],
+  ['a remove of two', { kind: 'remove', release: null, containers: ['0123456789ab', 'a'.repeat(64)] }, true],
+  ['a remove by name', { kind: 'remove', release: null, containers: ['web-r1-0'] }, false]
+]
+for (const [name, body, isValid] of bodies) {
+  t.test(`${isValid ? 'takes' : 'refuses'} ${name}`, async (t) => {
+    t.equal(commandBody.safeParse(body).success, isValid)
+  })
+}
