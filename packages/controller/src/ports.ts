@@ -13,13 +13,24 @@ import type {
   Fence,
   InstallationId,
   Labels,
+  NotificationId,
   PolicySummary,
   ServiceName,
   ServiceSpec,
   Thumbprint,
-  TokenId
+  TokenId,
+  WebhookId
 } from '@longshore/protocol'
-import type { DeployWhat, Outcome, Permission, Phase, StreamEvent } from './api/schemas.ts'
+import type {
+  DeployWhat,
+  Notice,
+  NoticeType,
+  Outcome,
+  Permission,
+  Phase,
+  StreamEvent,
+  WebhookFormat
+} from './api/schemas.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -53,6 +64,18 @@ export type AgentLink = {
   close(agent: AgentId, reason: 'revoked' | 'replaced' | 'reconnect', detail: string): void
 }
 export type CommandSigner = { sign(command: Command): Promise<string> }
+/** Keeps secrets that have to be read again; whoever has only the database cannot. */
+export type Sealer = { seal(secret: string): Promise<string>; open(sealed: string): Promise<string> }
+/** `status` null: nobody answered. `detail`: one line about it, without the URL. */
+export type Delivery = { status: number | null; detail: string }
+/** One POST of a notification; never throws. */
+export type WebhookSender = {
+  send(
+    to: { url: string; secret: string | null },
+    message: { id: string; atMs: number; body: string },
+    signal: AbortSignal
+  ): Promise<Delivery>
+}
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }
 
@@ -167,6 +190,36 @@ export type AuditRow = {
   request: unknown
   outcome: string
 }
+export type WebhookRow = {
+  id: WebhookId
+  name: string
+  format: WebhookFormat
+  /** What may be shown of the URL. */
+  target: string
+  /** URL and signing secret as JSON, sealed. */
+  sealed: string
+  environments: EnvironmentName[]
+  events: NoticeType[]
+  state: 'active' | 'disabled'
+  reason: string | null
+  createdAtMs: number
+  createdBy: string
+  lastTry: { atMs: number; isDelivered: boolean; detail: string } | null
+}
+/** What a webhook is owed. Delivered ones are gone. */
+export type NotificationRow = {
+  id: NotificationId
+  webhook: WebhookId
+  notice: Notice
+  tries: number
+  /** When it is due, or when it was given up. */
+  nextAtMs: number
+  state: 'waiting' | 'given-up'
+  lastError: string | null
+  createdAtMs: number
+}
+/** A host that was told to be lost and has not been back since. */
+export type LostHostRow = { environment: EnvironmentName; host: string; sinceMs: number }
 /** Counters per service and environment; they only grow. */
 export type Counters = { generation: number; release: number }
 
@@ -203,6 +256,17 @@ export type Reads = {
   keyChain(): Promise<string[]>
   installation(): Promise<InstallationId | undefined>
   audit(filter: { limit: number }): Promise<AuditRow[]>
+  webhooks(): Promise<WebhookRow[]>
+  webhook(id: string): Promise<WebhookRow | undefined>
+  /** What is due first comes first. */
+  notifications(filter: {
+    webhook?: string
+    state?: NotificationRow['state']
+    limit?: number
+  }): Promise<NotificationRow[]>
+  notification(id: string): Promise<NotificationRow | undefined>
+  countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
+  lostHosts(): Promise<LostHostRow[]>
 }
 export type Writes = {
   setInstallation(id: InstallationId): Promise<void>
@@ -225,6 +289,15 @@ export type Writes = {
   putCounters(environment: string, service: string, counters: Counters): Promise<void>
   putCommand(row: OutboxRow): Promise<void>
   appendAudit(row: AuditRow): Promise<void>
+  putWebhook(row: WebhookRow): Promise<void>
+  /** With all that it is owed. */
+  deleteWebhook(id: string): Promise<void>
+  putNotification(row: NotificationRow): Promise<void>
+  deleteNotification(id: string): Promise<void>
+  /** Forgets what was given up before. */
+  pruneNotifications(givenUpBeforeMs: number): Promise<void>
+  putLostHost(row: LostHostRow): Promise<void>
+  deleteLostHost(environment: string, host: string): Promise<void>
 }
 export type Tx = Reads & Writes
 export type Store = Reads & {

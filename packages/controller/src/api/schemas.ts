@@ -10,6 +10,7 @@ export * from './fleet-schemas.ts'
 export * from './lock-schemas.ts'
 export * from './spec-schemas.ts'
 export * from './status-schemas.ts'
+export * from './webhook-schemas.ts'
 
 const atMs = z.int()
 
@@ -44,6 +45,7 @@ export const verbs = [
   'apply',
   'agents',
   'environments',
+  'webhooks',
   'tokens'
 ] as const
 export const verb = z.enum(verbs)

@@ -47,6 +47,7 @@ const byApiError = {
   'unknown-deployment': exitCodes.usage,
   'unknown-release': exitCodes.usage,
   'unknown-token': exitCodes.usage,
+  'unknown-webhook': exitCodes.usage,
   'unknown-route': exitCodes.usage,
   'already-exists': exitCodes.refused,
   'in-use': exitCodes.refused,
@@ -64,6 +65,7 @@ const byApiError = {
   'wrong-state': exitCodes.refused,
   'too-large': exitCodes.usage,
   'rate-limited': exitCodes.denied,
+  'webhook-failed': exitCodes.refused,
   'storage-full': exitCodes.refused,
   internal: exitCodes.unknown,
   stopping: exitCodes.unknown

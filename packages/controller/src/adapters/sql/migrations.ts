@@ -181,6 +181,42 @@ const firstTables: [keyof Tables, string[], Columns][] = [
   ]
 ]
 
+const webhookTables: [keyof Tables, string[], Columns][] = [
+  [
+    'webhooks',
+    ['id'],
+    {
+      id: 'text',
+      name: 'text',
+      format: 'text',
+      target: 'text',
+      sealed: 'text',
+      environments: 'text',
+      events: 'text',
+      state: 'text',
+      reason: 'text?',
+      createdAtMs: 'whole',
+      createdBy: 'text',
+      lastTry: 'text'
+    }
+  ],
+  [
+    'notifications',
+    ['id'],
+    {
+      id: 'text',
+      webhook: 'text',
+      notice: 'text',
+      tries: 'whole',
+      nextAtMs: 'whole',
+      state: 'text',
+      lastError: 'text?',
+      createdAtMs: 'whole'
+    }
+  ],
+  ['lost_hosts', ['environment', 'host'], { environment: 'text', host: 'text', sinceMs: 'whole' }]
+]
+
 const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -198,6 +234,18 @@ const migrations: readonly Migration[] = [
       await indexOf('deployments', 'endedAtMs')
       await indexOf('outbox', 'agent', 'state')
       await indexOf('outbox', 'deployment')
+    }
+  },
+  {
+    number: 2,
+    name: 'webhooks',
+    up: async (db, dialect) => {
+      for (const [name, key, columns] of webhookTables) await createTable(db, dialect, name, key, columns)
+      await db.schema
+        .createIndex('notifications_webhook_state_nextAtMs')
+        .on('notifications')
+        .columns(['webhook', 'state', 'nextAtMs'])
+        .execute()
     }
   }
 ]

@@ -1,7 +1,7 @@
 // Every question that the controller asks its store, over one connection or one transaction.
 import type { InstallationId } from '@longshore/protocol'
 import type { Kysely } from 'kysely'
-import type { Reads } from '../../ports.ts'
+import type { NotificationRow, Reads } from '../../ports.ts'
 import {
   agentCodec,
   apiTokenCodec,
@@ -11,10 +11,13 @@ import {
   environmentCodec,
   joinTokenCodec,
   lockCodec,
+  lostHostCodec,
+  notificationCodec,
   outboxCodec,
   releaseCodec,
   specCodec,
-  type Tables
+  type Tables,
+  webhookCodec
 } from './tables.ts'
 
 /** A list that the caller did not limit is limited here: nobody reads more at once. */
@@ -40,7 +43,8 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...serviceReads(db),
   ...deploymentReads(db),
   ...outboxReads(db),
-  ...installationReads(db)
+  ...installationReads(db),
+  ...webhookReads(db)
 })
 
 const fleetReads = (db: Kysely<Tables>) =>
@@ -194,4 +198,31 @@ const installationReads = (db: Kysely<Tables>) =>
       const rows = await db.selectFrom('audit').selectAll().orderBy('number', 'desc').limit(limit).execute()
       return rows.map(({ number: _, ...row }) => auditCodec.decode(row))
     }
+  }) satisfies Partial<Reads>
+
+const webhookReads = (db: Kysely<Tables>) =>
+  ({
+    webhooks: () => many(webhookCodec, db.selectFrom('webhooks').selectAll().orderBy('name')),
+    webhook: (id) => one(webhookCodec, db.selectFrom('webhooks').selectAll().where('id', '=', id)),
+    notifications: ({ webhook, state, limit }) => {
+      let query = db.selectFrom('notifications').selectAll()
+      if (webhook !== undefined) query = query.where('webhook', '=', webhook)
+      if (state !== undefined) query = query.where('state', '=', state)
+      const dueFirst = query.orderBy('nextAtMs').orderBy('createdAtMs').orderBy('id')
+      return many(notificationCodec, dueFirst.limit(limit ?? defaultLimit))
+    },
+    notification: (id) =>
+      one(notificationCodec, db.selectFrom('notifications').selectAll().where('id', '=', id)),
+    countNotifications: async () => {
+      const query = db
+        .selectFrom('notifications')
+        .select(['webhook', 'state', ({ fn }) => fn.countAll().as('count')])
+      const rows = await query.groupBy(['webhook', 'state']).execute()
+      return rows.map(({ webhook, state, count }) => ({
+        webhook,
+        state: state as NotificationRow['state'],
+        count: Number(count)
+      }))
+    },
+    lostHosts: () => many(lostHostCodec, db.selectFrom('lost_hosts').selectAll().orderBy('host'))
   }) satisfies Partial<Reads>

@@ -8,9 +8,12 @@ import type {
   EnvironmentRow,
   JoinTokenRow,
   LockRow,
+  LostHostRow,
+  NotificationRow,
   OutboxRow,
   ReleaseRow,
-  SpecRow
+  SpecRow,
+  WebhookRow
 } from '../../ports.ts'
 
 /** Ids and closed sets are text to the database. */
@@ -36,6 +39,9 @@ export type Tables = {
   counters: { service: string; environment: string; generation: number; release: number }
   outbox: Kept<OutboxRow, 'fence'>
   audit: Kept<AuditRow, 'request'> & { number: number }
+  webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
+  notifications: Kept<NotificationRow, 'notice'>
+  lost_hosts: Kept<LostHostRow>
 }
 
 export type Codec<Row, Stored> = { encode(row: Row): Stored; decode(stored: Stored): Row }
@@ -79,3 +85,10 @@ export const specCodec = codecOf<SpecRow, 'spec'>(['spec'])
 export const deploymentCodec = codecOf<DeploymentRow, 'what' | 'state'>(['what', 'state'])
 export const outboxCodec = codecOf<OutboxRow, 'fence'>(['fence'])
 export const auditCodec = codecOf<AuditRow, 'request'>(['request'])
+export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'lastTry'>([
+  'environments',
+  'events',
+  'lastTry'
+])
+export const notificationCodec = codecOf<NotificationRow, 'notice'>(['notice'])
+export const lostHostCodec = codecOf<LostHostRow, never>([])

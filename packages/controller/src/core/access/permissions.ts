@@ -19,6 +19,7 @@ const alsoAllows: Record<Verb, readonly Verb[]> = {
   apply: ['read'],
   agents: ['read'],
   environments: ['read'],
+  webhooks: ['read'],
   tokens: []
 }
 
