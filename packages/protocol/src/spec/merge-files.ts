@@ -11,6 +11,7 @@ const serviceRules: ReadonlyMap<string, Rule> = new Map([
   ['command', 'replace'],
   ['entrypoint', 'replace'],
   ['healthcheck.test', 'replace'],
+  ['x-longshore.release_command', 'replace'],
   ['environment', 'by-key'],
   ['labels', 'by-key'],
   ['annotations', 'by-key'],
