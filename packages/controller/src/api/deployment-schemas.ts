@@ -7,7 +7,8 @@ import {
   environmentName,
   hostName,
   releaseNumber,
-  serviceName
+  serviceName,
+  stepReceipt
 } from '@longshore/protocol'
 import * as z from 'zod'
 import { modes, outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
@@ -126,6 +127,8 @@ export const targetView = z.object({
   /** Last lines of the container's log, when it failed. */
   log: z.array(z.string()).optional(),
   progress: progressView.optional(),
+  /** What its commands did, in order; the times count from the beginning of each command. */
+  steps: z.array(stepReceipt).optional(),
   plan: targetPlan.optional()
 })
 export type TargetView = z.infer<typeof targetView>
