@@ -1,5 +1,6 @@
 // The controller's data directory: made for its owner alone, holding the signing key (a private JWK, mode 0600)
-// and the database file. Anything that others can read is refused, not repaired: it may have been read already.
+// and the database file; sealing-key.ts adds its own. Anything that others can read is refused, not repaired: it may
+// have been read already.
 import { randomBytes } from 'node:crypto'
 import { chmod, link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -45,9 +46,11 @@ export const prepareDataDirectory = async (dataDir: string): Promise<SigningKey>
   return key
 }
 
-/** Drafts of the key that a killed attempt left. To be called by whoever holds the database. */
+/** Drafts of the keys that a killed attempt left. To be called by whoever holds the database. */
 export const removeKeyDrafts = async (dataDir: string): Promise<void> => {
-  const drafts = (await readdir(dataDir)).filter((name) => /^signing-key\.json\.[0-9a-f]{12}$/.test(name))
+  const drafts = (await readdir(dataDir)).filter((name) =>
+    /^(?:signing|sealing)-key\.json\.[0-9a-f]{12}$/.test(name)
+  )
   await Promise.all(drafts.map((name) => rm(join(dataDir, name), { force: true })))
 }
 
@@ -64,7 +67,8 @@ export const readSigningKey = async (dataDir: string): Promise<SigningKey> => {
   }
 }
 
-const demandPrivate = async (path: string): Promise<void> => {
+/** @throws DataError `data-missing`, `data-permissions`, `data-unusable` */
+export const demandPrivate = async (path: string): Promise<void> => {
   const status = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT') throw new DataError('data-unusable', path, { cause })
     throw new DataError('data-missing', `${path} does not exist; run \`longshore controller init\` first`)
@@ -77,14 +81,14 @@ const demandPrivate = async (path: string): Promise<void> => {
   )
 }
 
-const isThere = (path: string): Promise<boolean> =>
+export const isThere = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
     () => false
   )
 
-/** link() fails when the name is taken, which rename() does not. */
-const writeOnce = async (path: string, text: string): Promise<void> => {
+/** A private file, whole or not at all, never over another one: link() fails when the name is taken, unlike rename(). */
+export const writeOnce = async (path: string, text: string): Promise<void> => {
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   const file = await open(draft, 'wx', 0o600)
   try {

@@ -1,0 +1,65 @@
+// Notices become rows that each webhook concerned is owed, in the transaction of the change that they tell of: told
+// if and only if it happened. Sending is left to notifications.ts, which watchOwed wakes after the commit.
+import { formatId, type NotificationId } from '@longshore/protocol'
+import type { Notice } from '../api/schemas.ts'
+import { isWanted } from '../core/notifications/compose.ts'
+import type { Random, Store, Tx, WebhookRow } from '../ports.ts'
+
+/** For one webhook; beyond it the oldest is given up: a receiver that is away must not fill the disk. */
+const maxWaiting = 1000
+
+export const oweNotices = async (
+  tx: Tx,
+  random: Random,
+  notices: readonly Notice[],
+  atMs: number
+): Promise<void> => {
+  if (notices.length === 0) return
+  for (const webhook of await tx.webhooks()) {
+    const wanted = webhook.state === 'active' ? notices.filter((notice) => isWanted(webhook, notice)) : []
+    for (const notice of wanted) {
+      await makeRoom(tx, webhook, atMs)
+      await tx.putNotification({
+        id: newNotificationId(random),
+        webhook: webhook.id,
+        notice,
+        tries: 0,
+        nextAtMs: atMs,
+        state: 'waiting',
+        lastError: null,
+        createdAtMs: atMs
+      })
+    }
+  }
+}
+
+export const newNotificationId = (random: Random): NotificationId =>
+  formatId<NotificationId>('msg', random.bytes(13))
+
+const makeRoom = async (tx: Tx, webhook: WebhookRow, atMs: number): Promise<void> => {
+  const waiting = await tx.notifications({ webhook: webhook.id, state: 'waiting', limit: maxWaiting })
+  if (waiting.length < maxWaiting) return
+  const [oldest] = waiting.sort((a, b) => a.createdAtMs - b.createdAtMs)
+  if (oldest === undefined) return
+  const lastError = `${maxWaiting} newer ones were waiting`
+  await tx.putNotification({ ...oldest, state: 'given-up', nextAtMs: atMs, lastError })
+}
+
+/** @param owed called after each commit that made or changed a notification; must not throw */
+export const watchOwed = (store: Store, owed: () => void): Store => ({
+  ...store,
+  transaction: async (work) => {
+    let isOwed = false
+    const result = await store.transaction((tx) =>
+      work({
+        ...tx,
+        putNotification: (row) => {
+          isOwed = true
+          return tx.putNotification(row)
+        }
+      })
+    )
+    if (isOwed) owed()
+    return result
+  }
+})
