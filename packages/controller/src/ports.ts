@@ -144,6 +144,8 @@ export type ReleaseRow = {
 /** `state` is the deployment machine's own state, as JSON; the other columns are for queries only. */
 export type DeploymentRow = {
   id: DeploymentId
+  mode: Mode
+  /** The first of its services; all of them are in DeploymentServiceRow. */
   service: ServiceName
   environment: EnvironmentName
   what: DeployWhat
@@ -153,20 +155,63 @@ export type DeploymentRow = {
   /** The fence's; orders the deployments of a service whatever the clock did. */
   generation: number
   requestedBy: string
+  /** As given with the request. */
+  requestReason: string | null
+  /** The first deployment of the same idempotency key, when this one tries again. */
+  attemptOf: DeploymentId | null
   requestedAtMs: number
   endedAtMs: number | null
   state: unknown
+}
+export type DeploymentServiceRow = {
+  deployment: DeploymentId
+  environment: EnvironmentName
+  service: ServiceName
+  release: number
+  generation: number
+}
+/** What a service is to run in an environment, since which deployment. `release` null: it was removed. */
+export type CurrentReleaseRow = {
+  environment: EnvironmentName
+  service: ServiceName
+  release: number | null
+  generation: number
+  deployment: DeploymentId
+  sinceMs: number
 }
 export type LockRow = {
   service: ServiceName
   environment: EnvironmentName
   deployment: DeploymentId
   holder: string
+  /** As given with the request. */
+  reason: string | null
   sinceMs: number
+  /** The controller that works on it, and until when it must have renewed that. */
+  owner: string
+  leaseUntilMs: number
+}
+/** Somebody wants no changes: of a service, or with null of the whole environment. */
+export type FreezeRow = {
+  environment: EnvironmentName
+  service: ServiceName | null
+  holder: string
+  reason: string
+  sinceMs: number
+}
+/** Which request an idempotency key stands for, see core/requests/decide-attempt.ts. */
+export type IdempotencyKeyRow = {
+  environment: EnvironmentName
+  key: string
+  request: string
+  first: DeploymentId
+  deployment: DeploymentId
+  createdAtMs: number
 }
 export type OutboxRow = {
   command: CommandId
   agent: AgentId
+  service: ServiceName
   deployment: DeploymentId
   kind: CommandKind
   fence: Fence
@@ -238,18 +283,26 @@ export type Reads = {
   spec(environment: string, service: string, revision?: number): Promise<SpecRow | undefined>
   releases(filter: { environment?: string; service?: string; limit?: number }): Promise<ReleaseRow[]>
   release(environment: string, service: string, number: number): Promise<ReleaseRow | undefined>
-  /** The last succeeded one. */
+  /** The last succeeded one; undefined also for a service that was removed. */
   currentRelease(environment: string, service: string): Promise<ReleaseRow | undefined>
+  /** What each service is to run; none for those that never ran. */
+  currentReleases(filter?: { environment?: string; service?: string }): Promise<CurrentReleaseRow[]>
+  /** `service`: among others too. Plans are left out unless asked for. */
   deployments(filter: {
     environment?: string
     service?: string
     isEnded?: boolean
     limit?: number
+    withPlans?: boolean
   }): Promise<DeploymentRow[]>
   deployment(id: string): Promise<DeploymentRow | undefined>
+  deploymentServices(id: string): Promise<DeploymentServiceRow[]>
   /** Stored events of the deployment machine, oldest first: replaying them gives `state`. */
   deploymentEvents(id: string): Promise<unknown[]>
   lock(environment: string, service: string): Promise<LockRow | undefined>
+  /** Of one environment, or all. */
+  freezes(environment?: string): Promise<FreezeRow[]>
+  idempotencyKey(environment: string, key: string): Promise<IdempotencyKeyRow | undefined>
   counters(environment: string, service: string): Promise<Counters>
   outbox(filter: { agent?: string; deployment?: string; isEnded?: boolean }): Promise<OutboxRow[]>
   command(id: string): Promise<OutboxRow | undefined>
@@ -282,10 +335,15 @@ export type Writes = {
   insertSpec(row: SpecRow): Promise<void>
   putRelease(row: ReleaseRow): Promise<void>
   putDeployment(row: DeploymentRow): Promise<void>
+  putDeploymentService(row: DeploymentServiceRow): Promise<void>
+  putCurrentRelease(row: CurrentReleaseRow): Promise<void>
   appendDeploymentEvent(id: DeploymentId, event: unknown): Promise<void>
   /** Throws StoreConflict when the service is locked in the environment: a database constraint, not a look first. */
   insertLock(row: LockRow): Promise<void>
   deleteLock(environment: string, service: string): Promise<void>
+  putFreeze(row: FreezeRow): Promise<void>
+  deleteFreeze(environment: string, service: string | null): Promise<void>
+  putIdempotencyKey(row: IdempotencyKeyRow): Promise<void>
   putCounters(environment: string, service: string, counters: Counters): Promise<void>
   putCommand(row: OutboxRow): Promise<void>
   appendAudit(row: AuditRow): Promise<void>

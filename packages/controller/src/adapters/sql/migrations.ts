@@ -1,6 +1,7 @@
 // How the schema came to be, one numbered step each; a step, once released, never changes. Standard SQL through
 // Kysely: what differs between databases comes from the dialect.
 import type { CreateTableBuilder, Kysely, RawBuilder } from 'kysely'
+import { addColumns, convertDeployments, fillTables } from './services-migration.ts'
 import { StoreError } from './store-errors.ts'
 import type { Tables } from './tables.ts'
 
@@ -217,6 +218,46 @@ const webhookTables: [keyof Tables, string[], Columns][] = [
   ['lost_hosts', ['environment', 'host'], { environment: 'text', host: 'text', sinceMs: 'whole' }]
 ]
 
+const requestTables: [keyof Tables, string[], Columns][] = [
+  [
+    'freezes',
+    ['environment', 'service'],
+    { environment: 'text', service: 'text', holder: 'text', reason: 'text', sinceMs: 'whole' }
+  ],
+  [
+    'idempotency_keys',
+    ['environment', 'key'],
+    {
+      environment: 'text',
+      key: 'text',
+      request: 'text',
+      first: 'text',
+      deployment: 'text',
+      createdAtMs: 'whole'
+    }
+  ]
+]
+
+const deploymentTables: [keyof Tables, string[], Columns][] = [
+  [
+    'deployment_services',
+    ['deployment', 'service'],
+    { deployment: 'text', environment: 'text', service: 'text', release: 'whole', generation: 'whole' }
+  ],
+  [
+    'current_releases',
+    ['environment', 'service'],
+    {
+      environment: 'text',
+      service: 'text',
+      release: 'whole?',
+      generation: 'whole',
+      deployment: 'text',
+      sinceMs: 'whole'
+    }
+  ]
+]
+
 const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -246,6 +287,28 @@ const migrations: readonly Migration[] = [
         .on('notifications')
         .columns(['webhook', 'state', 'nextAtMs'])
         .execute()
+    }
+  },
+  {
+    number: 3,
+    name: 'freezes and idempotency keys',
+    up: async (db, dialect) => {
+      for (const [name, key, columns] of requestTables) await createTable(db, dialect, name, key, columns)
+    }
+  }
+  ,{
+    number: 4,
+    name: 'several services in a deployment, locks as leases',
+    up: async (db, dialect) => {
+      for (const [name, key, columns] of deploymentTables) await createTable(db, dialect, name, key, columns)
+      await db.schema
+        .createIndex('deployment_services_environment_service')
+        .on('deployment_services')
+        .columns(['environment', 'service'])
+        .execute()
+      await addColumns(db, dialect.columnTypes)
+      await fillTables(db)
+      await convertDeployments(db)
     }
   }
 ]

@@ -7,8 +7,12 @@ import {
   apiTokenCodec,
   auditCodec,
   type Codec,
+  currentReleaseCodec,
   deploymentCodec,
+  deploymentServiceCodec,
   environmentCodec,
+  freezeCodec,
+  idempotencyKeyCodec,
   joinTokenCodec,
   lockCodec,
   lostHostCodec,
@@ -122,32 +126,44 @@ const serviceReads = (db: Kysely<Tables>) =>
         releaseCodec,
         db
           .selectFrom('releases')
-          .innerJoin('deployments', (join) =>
+          .innerJoin('current_releases', (join) =>
             join
-              .onRef('deployments.environment', '=', 'releases.environment')
-              .onRef('deployments.service', '=', 'releases.service')
-              .onRef('deployments.release', '=', 'releases.number')
+              .onRef('current_releases.environment', '=', 'releases.environment')
+              .onRef('current_releases.service', '=', 'releases.service')
+              .onRef('current_releases.release', '=', 'releases.number')
           )
           .selectAll('releases')
-          .where('deployments.environment', '=', environment)
-          .where('deployments.service', '=', service)
-          .where('deployments.outcome', '=', 'succeeded')
-          .orderBy('deployments.generation', 'desc')
-          .limit(1)
-      )
+          .where('current_releases.environment', '=', environment)
+          .where('current_releases.service', '=', service)
+      ),
+    currentReleases: ({ environment, service } = {}) => {
+      let query = db.selectFrom('current_releases').selectAll()
+      if (environment !== undefined) query = query.where('environment', '=', environment)
+      if (service !== undefined) query = query.where('service', '=', service)
+      return many(currentReleaseCodec, query.orderBy('environment').orderBy('service'))
+    }
   }) satisfies Partial<Reads>
 
 const deploymentReads = (db: Kysely<Tables>) =>
   ({
-    deployments: ({ environment, service, isEnded, limit }) => {
+    deployments: ({ environment, service, isEnded, limit, withPlans = false }) => {
       let query = db.selectFrom('deployments').selectAll()
+      if (!withPlans) query = query.where('mode', '!=', 'plan')
       if (environment !== undefined) query = query.where('environment', '=', environment)
-      if (service !== undefined) query = query.where('service', '=', service)
+      if (service !== undefined) {
+        const having = db.selectFrom('deployment_services').select('deployment')
+        query = query.where('id', 'in', having.where('service', '=', service))
+      }
       if (isEnded !== undefined) query = query.where('endedAtMs', isEnded ? 'is not' : 'is', null)
       const newestFirst = query.orderBy('requestedAtMs', 'desc').orderBy('generation', 'desc').orderBy('id')
       return many(deploymentCodec, newestFirst.limit(limit ?? defaultLimit))
     },
     deployment: (id) => one(deploymentCodec, db.selectFrom('deployments').selectAll().where('id', '=', id)),
+    deploymentServices: (id) =>
+      many(
+        deploymentServiceCodec,
+        db.selectFrom('deployment_services').selectAll().where('deployment', '=', id)
+      ),
     deploymentEvents: async (id) => {
       const query = db.selectFrom('deployment_events').select('event').where('deployment', '=', id)
       const rows = await query.orderBy('number').execute()
@@ -161,6 +177,22 @@ const deploymentReads = (db: Kysely<Tables>) =>
           .selectAll()
           .where('environment', '=', environment)
           .where('service', '=', service)
+      ),
+    freezes: (environment) => {
+      const query = db.selectFrom('freezes').selectAll().orderBy('environment').orderBy('service')
+      return many(
+        freezeCodec,
+        environment === undefined ? query : query.where('environment', '=', environment)
+      )
+    },
+    idempotencyKey: (environment, key) =>
+      one(
+        idempotencyKeyCodec,
+        db
+          .selectFrom('idempotency_keys')
+          .selectAll()
+          .where('environment', '=', environment)
+          .where('key', '=', key)
       ),
     counters: async (environment, service) => {
       const query = db.selectFrom('counters').select(['generation', 'release'])

@@ -4,8 +4,12 @@ import type {
   AgentRow,
   ApiTokenRow,
   AuditRow,
+  CurrentReleaseRow,
   DeploymentRow,
+  DeploymentServiceRow,
   EnvironmentRow,
+  FreezeRow,
+  IdempotencyKeyRow,
   JoinTokenRow,
   LockRow,
   LostHostRow,
@@ -34,8 +38,13 @@ export type Tables = {
   specs: Kept<SpecRow, 'spec'>
   releases: Kept<ReleaseRow>
   deployments: Kept<DeploymentRow, 'what' | 'state'>
+  deployment_services: Kept<DeploymentServiceRow>
+  current_releases: Kept<CurrentReleaseRow>
   deployment_events: { deployment: string; number: number; event: string }
   locks: Kept<LockRow>
+  /** Service '' stands for all of them: a key has no NULL. */
+  freezes: Omit<Kept<FreezeRow>, 'service'> & { service: string }
+  idempotency_keys: Kept<IdempotencyKeyRow>
   counters: { service: string; environment: string; generation: number; release: number }
   outbox: Kept<OutboxRow, 'fence'>
   audit: Kept<AuditRow, 'request'> & { number: number }
@@ -71,7 +80,14 @@ const codecOf = <Row extends object, J extends keyof Row & string, B extends key
 
 export const environmentCodec = codecOf<EnvironmentRow, never>([])
 export const releaseCodec = codecOf<ReleaseRow, never>([])
+export const deploymentServiceCodec = codecOf<DeploymentServiceRow, never>([])
+export const currentReleaseCodec = codecOf<CurrentReleaseRow, never>([])
 export const lockCodec = codecOf<LockRow, never>([])
+export const idempotencyKeyCodec = codecOf<IdempotencyKeyRow, never>([])
+export const freezeCodec: Codec<FreezeRow, Tables['freezes']> = {
+  encode: (row) => ({ ...row, service: row.service ?? '' }),
+  decode: (stored) => ({ ...stored, service: stored.service === '' ? null : stored.service }) as FreezeRow
+}
 export const agentCodec = codecOf<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>([
   'publicJwk',
   'encryptionJwk',

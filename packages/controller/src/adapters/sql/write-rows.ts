@@ -5,8 +5,12 @@ import {
   agentCodec,
   apiTokenCodec,
   auditCodec,
+  currentReleaseCodec,
   deploymentCodec,
+  deploymentServiceCodec,
   environmentCodec,
+  freezeCodec,
+  idempotencyKeyCodec,
   joinTokenCodec,
   lockCodec,
   lostHostCodec,
@@ -90,6 +94,8 @@ const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
           throw new StoreConflict(`the environment ${name} still has ${table}`)
         }
       }
+      for (const table of ['freezes', 'idempotency_keys'] as const)
+        await db.deleteFrom(table).where('environment', '=', name).execute()
       await db.deleteFrom('environments').where('name', '=', name).execute()
     },
     putAgent: async (row) => {
@@ -150,6 +156,29 @@ const serviceWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .where('service', '=', service)
         .execute()
     },
+    putFreeze: async (row) => {
+      const values = freezeCodec.encode(row)
+      await db
+        .insertInto('freezes')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['environment', 'service']).doUpdateSet(values))
+        .execute()
+    },
+    deleteFreeze: async (environment, service) => {
+      await db
+        .deleteFrom('freezes')
+        .where('environment', '=', environment)
+        .where('service', '=', service ?? '')
+        .execute()
+    },
+    putIdempotencyKey: async (row) => {
+      const values = idempotencyKeyCodec.encode(row)
+      await db
+        .insertInto('idempotency_keys')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['environment', 'key']).doUpdateSet(values))
+        .execute()
+    },
     putCounters: async (environment, service, counters) => {
       await db
         .insertInto('counters')
@@ -167,6 +196,22 @@ const deploymentWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .insertInto('deployments')
         .values(values)
         .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute()
+    },
+    putDeploymentService: async (row) => {
+      const values = deploymentServiceCodec.encode(row)
+      await db
+        .insertInto('deployment_services')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['deployment', 'service']).doUpdateSet(values))
+        .execute()
+    },
+    putCurrentRelease: async (row) => {
+      const values = currentReleaseCodec.encode(row)
+      await db
+        .insertInto('current_releases')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['environment', 'service']).doUpdateSet(values))
         .execute()
     },
     appendDeploymentEvent: async (id, event) => {

@@ -50,6 +50,9 @@ export const isAllowed = (allow: readonly Permission[], need: Need): boolean =>
     return isNamed && coversVerb(granted.verb, need.verb)
   })
 
+/** Whether a permission with this verb lets its holder read what it names. */
+export const allowsReading = (granted: Need['verb']): boolean => coversVerb(granted, 'read')
+
 /** True when any permission names the environment: the token may know that it exists. */
 export const mayKnowEnvironment = (allow: readonly Permission[], environment: string): boolean =>
   allow.some((permission) => coversName(parsePermission(permission).environment, environment))
