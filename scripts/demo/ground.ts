@@ -47,7 +47,10 @@ const installMissing = async (say: (line: string) => void): Promise<void> => {
   const missing = missingFrom(programs)
   if (missing.length === 0) return
   say(`Installing from Debian's packages what is missing: ${missing.join(', ')} (docker.io and a few more)`)
-  const { exitCode, stderr } = await collectCommand('bash', [setupScript], { timeoutMs: 600_000 })
+  const { exitCode, stderr } = await collectCommand('bash', [setupScript], {
+    timeoutMs: 600_000,
+    isInterruptible: true
+  })
   if (exitCode !== 0) throw new DemoImpossible(`The installation failed:\n${stderr}`)
 }
 

@@ -52,12 +52,16 @@ const claimOf = async (index: number): Promise<Claim | undefined> => {
   return parseClaim(link?.ifalias ?? '')
 }
 
-/** Removes the namespaces and the link of a network whose owner is gone, and what still runs there. */
-const removeNetwork = async (index: number): Promise<void> => {
+const removeNamespaces = async (index: number): Promise<void> => {
   const listed = JSON.parse((await runCommand('ip', ['-j', 'netns', 'list'])) || '[]') as { name: string }[]
   for (const { name } of listed) {
     if (name.startsWith(`${linkOf(index)}-`)) await collectCommand('ip', ['netns', 'del', name])
   }
+}
+
+/** Removes the namespaces and the link of a network; the link, which is the claim, after them. */
+const removeNetwork = async (index: number): Promise<void> => {
+  await removeNamespaces(index)
   await collectCommand('ip', ['link', 'del', linkOf(index)])
   await collectCommand('ip', `route del unreachable ${subnetPrefix}.${index}.0/24 metric 4000`.split(' '))
 }
@@ -158,7 +162,14 @@ const layHost = async (index: number, host: number): Promise<HostNamespace> => {
  */
 export const openNetwork = async (folder: string): Promise<HostNetwork> => {
   const index = await claimSubnet(folder)
-  await layHub(index)
+  try {
+    // What an earlier owner was kept from removing.
+    await removeNamespaces(index)
+    await layHub(index)
+  } catch (error) {
+    await removeNetwork(index)
+    throw error
+  }
   let hostCount = 0
   return {
     address: `${subnetPrefix}.${index}.1`,

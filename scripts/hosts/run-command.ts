@@ -1,5 +1,6 @@
 // How a short-lived command of the machine (`ip`, `apt-get`) is run: arguments as a list, never a shell, its
-// output collected. Long-lived processes are left to start-process.ts.
+// output collected. It runs in a session of its own: Ctrl-C at the terminal must not end the removal of something
+// halfway. Long-lived processes are left to start-process.ts.
 import { spawn } from 'node:child_process'
 
 export class CommandFailed extends Error {
@@ -15,6 +16,13 @@ export class CommandFailed extends Error {
   }
 }
 
+export type CommandOptions = {
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  timeoutMs?: number
+  /** Ctrl-C at the terminal reaches the command too. */
+  isInterruptible?: boolean
+}
 export type CommandResult = { exitCode: number | null; stdout: string; stderr: string }
 
 /**
@@ -25,11 +33,12 @@ export type CommandResult = { exitCode: number | null; stdout: string; stderr: s
 export const collectCommand = (
   file: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number } = {}
+  options: CommandOptions = {}
 ): Promise<CommandResult> =>
   new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.isInterruptible !== true,
       timeout: options.timeoutMs ?? 60_000,
       killSignal: 'SIGKILL',
       ...(options.env === undefined ? {} : { env: options.env }),
@@ -47,7 +56,7 @@ export const collectCommand = (
 export const runCommand = async (
   file: string,
   args: readonly string[],
-  options: Parameters<typeof collectCommand>[2] = {}
+  options: CommandOptions = {}
 ): Promise<string> => {
   const { exitCode, stdout, stderr } = await collectCommand(file, args, options)
   if (exitCode !== 0) throw new CommandFailed([file, ...args].join(' '), exitCode, stderr)
