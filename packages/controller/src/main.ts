@@ -23,6 +23,7 @@ import { createDeployments, defaultDeploymentSettings } from './engine/deploymen
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
+import { createFreezes } from './engine/freezes.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
 import { createPresences } from './engine/presence.ts'
 import { createSpecs } from './engine/specs.ts'
@@ -187,6 +188,7 @@ const createServer = async (
       ...engine,
       tokens: createTokens(ground),
       specs: createSpecs(ground),
+      freezes: createFreezes(ground),
       writer: ground.writer,
       installation,
       enrol: (request, address) => enrol(enrolment, request, address),

@@ -30,6 +30,9 @@ const freeze = {
 export const freezeOf = z.object(freeze)
 export const freezeView = z.object({ environment: environmentName, ...freeze })
 export type FreezeView = z.infer<typeof freezeView>
+/** A deployment that has begun goes on: `inProgress`. */
+export const freezeAnswer = freezeView.extend({ inProgress: z.array(deploymentId) })
+export type FreezeAnswer = z.infer<typeof freezeAnswer>
 
 /** One line for whoever is refused because of it. */
 const maxReasonChars = 500

@@ -55,11 +55,16 @@ export const createFleet = (ports: FleetPorts): Fleet => ({
 const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
   ({
     environments: async () => {
-      const [rows, agents] = await Promise.all([store.environments(), store.agents()])
+      const [rows, agents, freezes] = await Promise.all([
+        store.environments(),
+        store.agents(),
+        store.freezes()
+      ])
       return rows.map((row) => ({
         ...row,
         ...plain,
-        agents: agents.filter((agent) => agent.environment === row.name).length
+        agents: agents.filter((agent) => agent.environment === row.name).length,
+        freeze: freezes.find((one) => one.environment === row.name && one.service === null) ?? null
       }))
     },
     requireEnvironment: (name) => requireEnvironment(store, name),

@@ -1,9 +1,10 @@
 // What runs where: per service of an environment the current release, the deployment in progress, and each host.
 import type { AgentId, Inventory } from '@longshore/protocol'
 import type { ReleaseView, StatusView } from '../api/schemas.ts'
+import { findFreeze } from '../core/requests/find-freeze.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import { judgeHost } from '../core/targets/judge-host.ts'
-import type { LockRow, Reads, SpecRow } from '../ports.ts'
+import type { FreezeRow, LockRow, Reads, SpecRow } from '../ports.ts'
 
 export type HostKnowledge = {
   isConnected(agent: AgentId): boolean
@@ -17,11 +18,17 @@ export const listStatus = async (
   filter: Filter
 ): Promise<StatusView[]> => {
   const views: StatusView[] = []
-  for (const spec of await store.specs(filter)) views.push(await statusOf(store, hosts, spec))
+  const freezes = await store.freezes(filter.environment)
+  for (const spec of await store.specs(filter)) views.push(await statusOf(store, hosts, freezes, spec))
   return views
 }
 
-const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promise<StatusView> => {
+const statusOf = async (
+  store: Reads,
+  hosts: HostKnowledge,
+  freezes: readonly FreezeRow[],
+  row: SpecRow
+): Promise<StatusView> => {
   const { environment, service, spec } = row
   const current = await store.currentRelease(environment, service)
   const lock = await store.lock(environment, service)
@@ -34,7 +41,7 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
     digest: current?.digest ?? null,
     deployment: lock?.deployment ?? null,
     lock: lock === undefined ? null : lockOf(lock),
-    freeze: null,
+    freeze: freezeOf(freezes, environment, service),
     hosts: targets.map(({ id, hostName }) => ({
       host: hostName,
       ...judgeHost({
@@ -49,11 +56,20 @@ const statusOf = async (store: Reads, hosts: HostKnowledge, row: SpecRow): Promi
   }
 }
 
-const lockOf = ({ deployment, holder, sinceMs }: LockRow): StatusView['lock'] => ({
+const freezeOf = (
+  freezes: readonly FreezeRow[],
+  environment: string,
+  service: string
+): StatusView['freeze'] => {
+  const own = freezes.filter((freeze) => freeze.environment === environment)
+  return findFreeze(own, service) ?? null
+}
+
+const lockOf = ({ deployment, holder, sinceMs, reason }: LockRow): StatusView['lock'] => ({
   deployment,
   holder,
   sinceMs,
-  reason: null
+  reason
 })
 
 export const listReleases = async (

@@ -14,6 +14,7 @@ import type { Failures } from '../../engine/count-failures.ts'
 import type { Deployments } from '../../engine/deployments.ts'
 import type { EventStream } from '../../engine/event-stream.ts'
 import type { Fleet } from '../../engine/fleet.ts'
+import type { Freezes } from '../../engine/freezes.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
@@ -27,6 +28,7 @@ import { addAgentRoutes } from './routes/agents.ts'
 import { addDeploymentRoutes } from './routes/deployments.ts'
 import { addEnvironmentRoutes } from './routes/environments.ts'
 import { addEventRoutes } from './routes/events.ts'
+import { addFreezeRoutes } from './routes/freezes.ts'
 import { addOpenRoutes } from './routes/open.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -35,6 +37,7 @@ export type Services = {
   tokens: Tokens
   fleet: Fleet
   specs: Specs
+  freezes: Freezes
   deployments: Deployments
   failures: Failures
   writer: Pick<Writer, 'refused'>
@@ -75,6 +78,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addTokenRoutes,
     addAgentRoutes,
     addSpecRoutes,
+    addFreezeRoutes,
     addDeploymentRoutes,
     addEventRoutes
   ]) {
