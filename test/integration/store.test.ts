@@ -38,6 +38,7 @@ const deploymentRow = (
   outcome: DeploymentRow['outcome']
 ): DeploymentRow => ({
   id: deploymentOf(generation),
+  mode: 'deploy',
   service: api,
   environment: staging,
   what: { by: 'tag', tag: 'v1' },
@@ -46,6 +47,8 @@ const deploymentRow = (
   release,
   generation,
   requestedBy: 'jenkins',
+  requestReason: null,
+  attemptOf: null,
   requestedAtMs: 1000,
   endedAtMs: outcome === null ? null : 2000,
   state: { nested: [1, { two: null }] }
@@ -69,6 +72,7 @@ t.test('reads back every kind of row as it was written', async (t) => {
   const command: OutboxRow = {
     command: 'cmd_00000000000000000001' as CommandId,
     agent: agentRow.id,
+    service: api,
     deployment: deploymentOf(1),
     kind: 'stage',
     fence: { generation: 1, epoch: 1, index: 1 },
@@ -102,23 +106,54 @@ t.test('reads back every kind of row as it was written', async (t) => {
   await store.close()
 })
 
-t.test(
-  'takes the release of the last succeeded deployment as the current one, after a rollback too',
-  async (t) => {
-    const store = await openStore({ path: ':memory:' })
-    t.equal(await store.currentRelease(staging, api), undefined)
-    await store.transaction(async (tx) => {
-      for (const number of [1, 2, 3]) await tx.putRelease(releaseRow(number))
-      await tx.putDeployment(deploymentRow(1, 1, 'succeeded'))
-      await tx.putDeployment(deploymentRow(2, 2, 'succeeded'))
-      await tx.putDeployment(deploymentRow(3, 3, 'reverted'))
-    })
-    t.equal((await store.currentRelease(staging, api))?.number, 2)
-    await store.transaction((tx) => tx.putDeployment(deploymentRow(4, 1, 'succeeded')))
-    t.equal((await store.currentRelease(staging, api))?.number, 1)
-    await store.close()
+t.test('knows the release that a service is to run, and that it was removed', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const current = {
+    environment: staging,
+    service: api,
+    release: 2,
+    generation: 2,
+    deployment: deploymentOf(2),
+    sinceMs: 2000
   }
-)
+  t.equal(await store.currentRelease(staging, api), undefined)
+  t.same(await store.currentReleases(), [])
+  await store.transaction(async (tx) => {
+    for (const number of [1, 2, 3]) await tx.putRelease(releaseRow(number))
+    await tx.putCurrentRelease(current)
+  })
+  t.equal((await store.currentRelease(staging, api))?.number, 2)
+  await store.transaction((tx) => tx.putCurrentRelease({ ...current, release: null, generation: 3 }))
+  t.equal(await store.currentRelease(staging, api), undefined)
+  t.match(await store.currentReleases({ environment: staging }), [{ release: null, generation: 3 }])
+  t.same(await store.currentReleases({ environment: 'other' }), [])
+  await store.close()
+})
+
+t.test('finds a deployment by each of its services, and leaves plans out of lists', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const worker = 'worker' as ServiceName
+  await store.transaction(async (tx) => {
+    await tx.putDeployment(deploymentRow(1, 1, null))
+    for (const service of [api, worker]) {
+      const row = { deployment: deploymentOf(1), environment: staging, service, release: 1, generation: 1 }
+      await tx.putDeploymentService(row)
+      await tx.putDeploymentService({ ...row, release: 2 })
+    }
+    await tx.putDeployment({ ...deploymentRow(2, 1, null), mode: 'plan' })
+  })
+  const idsOf = async (filter: Parameters<typeof store.deployments>[0]) =>
+    (await store.deployments(filter)).map(({ id }) => id)
+  t.same(await idsOf({ service: 'worker' }), [deploymentOf(1)])
+  t.same(await idsOf({ service: 'other' }), [])
+  t.same(await idsOf({}), [deploymentOf(1)])
+  t.same(await idsOf({ withPlans: true }), [deploymentOf(2), deploymentOf(1)])
+  t.match(await store.deploymentServices(deploymentOf(1)), [
+    { service: 'api', release: 2 },
+    { service: 'worker', release: 2 }
+  ])
+  await store.close()
+})
 
 t.test('grants a lock once', async (t) => {
   const store = await openStore({ path: ':memory:' })
@@ -127,7 +162,10 @@ t.test('grants a lock once', async (t) => {
     environment: staging,
     deployment: deploymentOf(1),
     holder: 'jenkins',
-    sinceMs: 7
+    reason: null,
+    sinceMs: 7,
+    owner: 'ctl_00000000000000000001',
+    leaseUntilMs: 9
   }
   await store.transaction((tx) => tx.insertLock(lock))
   await t.rejects(

@@ -1,7 +1,11 @@
 // What must hold in every run of the simulation, whatever dies when.
 import type { Command } from '@longshore/protocol'
 import type { DeploymentView } from '../../packages/controller/src/api/schemas.ts'
-import { type DeploymentState, isRepair } from '../../packages/controller/src/core/deployment/state.ts'
+import {
+  type DeploymentState,
+  isRepair,
+  partOf
+} from '../../packages/controller/src/core/deployment/state.ts'
 import type { SimulatedContainer } from './simulated-engine.ts'
 import type { Member } from './world.ts'
 
@@ -27,9 +31,10 @@ export const checkStop = (run: Command | undefined, states: ReadonlyMap<string, 
 export const checkEnd = (members: readonly Member[], state: DeploymentState): void => {
   for (const target of state.targets) {
     if (target.state === 'skipped') continue
+    const part = partOf(state, target)
     const serving = shouldServe(members.find(({ agent }) => agent.id === target.agent))
-    const runsNew = serving.some(({ owner }) => owner?.release === state.release)
-    const said = `${state.outcome} with release ${state.release}, but ${target.host}`
+    const runsNew = serving.some(({ owner }) => owner?.release === part.release)
+    const said = `${state.outcome} with release ${part.release}, but ${target.host}`
     switch (state.outcome) {
       case 'succeeded':
         demand(target.state === 'released', `${said} is ${target.state}`)
@@ -38,7 +43,7 @@ export const checkEnd = (members: readonly Member[], state: DeploymentState): vo
       case 'reverted':
       case 'cancelled':
       case 'refused':
-        demand(!runsNew || target.isRunning || isRepair(state), `${said} serves ${words(serving)}`)
+        demand(!runsNew || target.isRunning || isRepair(part), `${said} serves ${words(serving)}`)
         break
       case 'mixed':
       case null:

@@ -75,7 +75,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       },
       signer: { sign: async (command) => JSON.stringify(command) },
       publisher: { publish: () => {} },
-      settings: { lostAfterMs: 60_000, commandResendMs: 10_000 },
+      settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },
       log: silentLog
     })
     await current.start()

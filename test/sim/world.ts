@@ -431,5 +431,6 @@ const describeState = (state: DeploymentState): string => {
   const targets = state.targets.map(
     ({ host, state: is, serving, inFlight }) => `${host} ${is}/${serving}/${inFlight?.kind ?? '-'}`
   )
-  return `r${state.release} ${state.phase} ${state.outcome ?? ''} [${targets.join(', ')}] ${state.reason ?? ''}`
+  const releases = state.parts.map(({ service: name, release }) => `${name} r${release}`).join(' ')
+  return `${releases} ${state.phase} ${state.outcome ?? ''} [${targets.join(', ')}] ${state.reason ?? ''}`
 }

@@ -23,6 +23,7 @@ import type {
 } from '@longshore/protocol'
 import type {
   DeployWhat,
+  Mode,
   Notice,
   NoticeType,
   Outcome,

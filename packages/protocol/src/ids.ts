@@ -63,7 +63,7 @@ export type Digest = z.infer<typeof digest>
 /** Counts upwards per service and environment, from 1. */
 export const releaseNumber = z.int().min(1).max(1_000_000_000)
 
-export type IdPrefix = 'ins' | 'agt' | 'dep' | 'cmd' | 'tok' | 'whk' | 'msg'
+export type IdPrefix = 'ins' | 'agt' | 'dep' | 'cmd' | 'tok' | 'whk' | 'msg' | 'ctl'
 
 /**
  * Writes 100 bits as an id.

@@ -3,7 +3,6 @@
 import {
   type AgentId,
   type CommandId,
-  type DeploymentId,
   formatId,
   type HelloMessage,
   type Inventory,
@@ -13,26 +12,24 @@ import {
 } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
-import {
-  type Actor,
-  type AgentLink,
-  type Clock,
-  type CommandSigner,
-  type DeploymentRow,
-  type LockRow,
-  type Log,
-  type Publisher,
-  type Random,
-  type Store,
-  StoreConflict,
-  type Tx
+import type {
+  Actor,
+  AgentLink,
+  Clock,
+  CommandSigner,
+  DeploymentRow,
+  Log,
+  Publisher,
+  Random,
+  Store,
+  Tx
 } from '../ports.ts'
+import { type BeginPorts, beginDeployment } from './begin-deployment.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
-import { type HostKnowledge, listReleases, listStatus } from './list-status.ts'
+import { listReleases, listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
-import { describeRequest, requireUnlocked } from './request-deployment.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
@@ -42,8 +39,16 @@ export type DeploymentSettings = {
   lostAfterMs: number
   /** An unanswered command is sent again after this. */
   commandResendMs: number
+  /** A pause that nobody decides on ends by itself after this. */
+  pauseLimitMs: number
 }
-export const defaultDeploymentSettings: DeploymentSettings = { lostAfterMs: 60_000, commandResendMs: 10_000 }
+export const defaultDeploymentSettings: DeploymentSettings = {
+  lostAfterMs: 60_000,
+  commandResendMs: 10_000,
+  pauseLimitMs: 3_600_000
+}
+/** A controller that has not renewed its lease for this long is gone. */
+const leaseMs = 60_000
 
 export type DeploymentsPorts = {
   store: Store
@@ -90,7 +95,7 @@ export type Deployments = {
 }
 
 export const createDeployments = (ports: DeploymentsPorts): Deployments => {
-  const { store, writer, clock, link, log } = ports
+  const { store, writer, clock, random, link, log } = ports
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
@@ -99,15 +104,16 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     isConnected: (agent: AgentId) => link.isConnected(agent),
     inventoryOf: (agent: AgentId) => inventories.get(agent)
   }
-  const inside: Inside = { ...ports, driver, hosts }
+  const lease = { owner: formatId('ctl', random.bytes(13)), leaseMs }
+  const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver, lease }
 
   return {
     request: async (actor, request) => {
       const subject = `${request.environment}/${request.service}`
       const note = { actor, action: 'deployment.request', subject, request }
-      const work = (tx: Tx) => requestIn(tx, inside, actor, request)
-      const { after } = await writer.change(note, work, (committed) => driver.follow([committed]))
-      return driver.view(after)
+      const work = (tx: Tx) => beginDeployment(tx, inside, actor, request)
+      const { begun } = await writer.change(note, work, ({ all }) => driver.follow(all))
+      return driver.view(begun.after)
     },
     cancel: async (actor, id) => {
       const note = { actor, action: 'deployment.cancel', subject: id, request: {} }
@@ -152,46 +158,9 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
   }
 }
 
-/** What the work inside a transaction needs beside it. */
-type Inside = Pick<DeploymentsPorts, 'clock' | 'random' | 'settings'> & {
-  driver: Driver
-  hosts: HostKnowledge
-}
-
-const requestIn = async (
-  tx: Tx,
-  { clock, random, settings, hosts, driver }: Inside,
-  actor: Actor,
-  request: DeployRequest
-): Promise<Committed> => {
-  const { environment, service, what } = request
-  const id = formatId<DeploymentId>('dep', random.bytes(13))
-  const nowMs = clock.nowMs()
-  const counters = await tx.counters(environment, service)
-  const context = { tx, id, nowMs, counters, lostAfterMs: settings.lostAfterMs, ...hosts }
-  const requested = await describeRequest(request, context)
-  await lockService(tx, request, { deployment: id, holder: actor.name, sinceMs: nowMs })
-  const generation = counters.generation + 1
-  await tx.putCounters(environment, service, { ...counters, generation })
-  const row = {
-    id,
-    service,
-    environment,
-    what,
-    phase: 'requested',
-    outcome: null,
-    release: requested.release,
-    generation,
-    requestedBy: actor.name,
-    requestedAtMs: nowMs,
-    endedAtMs: null
-  } as const
-  return driver.begin(tx, row, requested, actor)
-}
-
 const cancelIn = async (
   tx: Tx,
-  { clock, driver }: Inside,
+  { clock, driver }: BeginPorts,
   actor: Actor,
   id: string
 ): Promise<Committed | DeploymentRow> => {
@@ -201,26 +170,12 @@ const cancelIn = async (
   return (await driver.step(tx, id, event)) ?? row
 }
 
-const restartIn = async (tx: Tx, { clock, driver }: Inside): Promise<(Committed | undefined)[]> => {
+const restartIn = async (tx: Tx, { clock, driver }: BeginPorts): Promise<(Committed | undefined)[]> => {
   const committed: (Committed | undefined)[] = []
   for (const { id } of await tx.deployments({ isEnded: false })) {
     committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
   }
   return committed
-}
-
-/** The database grants the lock; whoever loses the race is told who won it. */
-const lockService = async (
-  tx: Tx,
-  request: DeployRequest,
-  lock: Pick<LockRow, 'deployment' | 'holder' | 'sinceMs'>
-): Promise<void> => {
-  try {
-    await tx.insertLock({ service: request.service, environment: request.environment, ...lock })
-  } catch (error) {
-    if (error instanceof StoreConflict) await requireUnlocked(tx, request)
-    throw error
-  }
 }
 
 const showProgress = async (

@@ -1,14 +1,15 @@
 // Moves deployments on: gives the machine an event inside a transaction, and after the commit sends, announces and
 // sets the timer for the next deadline. Which events there are is left to the callers.
-import type { AgentId, ProgressMessage } from '@longshore/protocol'
+import type { ProgressMessage } from '@longshore/protocol'
 import type { ProgressView } from '../api/schemas.ts'
 import { nextDeadline } from '../core/deployment/deadlines.ts'
-import type { DeploymentEvent, Requested } from '../core/deployment/state.ts'
+import type { CommandName, DeploymentEvent, Requested } from '../core/deployment/events.ts'
+import { findTarget } from '../core/deployment/state.ts'
 import { begin, step } from '../core/deployment/step.ts'
 import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
-import { announcements, stateOf, viewDeployment } from './view-deployment.ts'
+import { announcements, stateOf, turnOf, viewDeployment } from './view-deployment.ts'
 import type { Writer } from './writer.ts'
 
 export type Driver = {
@@ -41,7 +42,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
   let isStopped = false
 
   const view = (row: DeploymentRow) =>
-    viewDeployment(row, ({ agent, index }) => progress.get(progressKey(row.id, agent, index)))
+    viewDeployment(row, (target) => progress.get(progressKey(row.id, target)))
 
   const stepIn = async (tx: Tx, id: string, event: DeploymentEvent): Promise<Committed | undefined> => {
     const before = await tx.deployment(id)
@@ -75,13 +76,12 @@ export const createDriver = (ports: DriverPorts): Driver => {
       )
   }
   const watch = (row: DeploymentRow): void => setTimer(row.id, nextDeadline(stateOf(row)))
+  const shown = (row: DeploymentRow) => ({ view: view(row), turn: turnOf(stateOf(row)) })
   const followOne = ({ before, after, owed, cancelled }: Committed): void => {
     if (isStopped) return
     watch(after)
-    const batch = { before: before === undefined ? 0 : stateOf(before).batch, after: stateOf(after).batch }
     const at = new Date(clock.nowMs()).toISOString()
-    for (const event of announcements(before && view(before), view(after), batch, at))
-      publisher.publish(event)
+    for (const event of announcements(before && shown(before), shown(after), at)) publisher.publish(event)
     for (const agent of new Set(owed)) outbox.deliver(agent)
     for (const { agent, command } of cancelled) outbox.cancel(agent, command)
     if (after.phase === 'ended') forgetProgress(after.id)
@@ -106,19 +106,20 @@ export const createDriver = (ports: DriverPorts): Driver => {
     follow,
     watch,
     view,
-    progressed: (deployment, { agent, fence }, { step: name, position, total, detail, bytes }) => {
-      const target = stateOf(deployment).targets.find((one) => one.agent === agent)
+    progressed: (deployment, { service, agent, fence }, { step: name, position, total, detail, bytes }) => {
+      const { id } = deployment
+      const target = findTarget(stateOf(deployment), { service, agent })
       if (target?.inFlight?.index !== fence.index || isStopped) return
-      const shown: ProgressView = {
+      const latest: ProgressView = {
         step: name,
         position,
         total,
         ...(detail === undefined ? {} : { detail }),
         ...(bytes === undefined ? {} : { bytes })
       }
-      progress.set(progressKey(deployment.id, agent, fence.index), shown)
+      progress.set(progressKey(id, target), latest)
       const at = new Date(clock.nowMs()).toISOString()
-      publisher.publish({ at, type: 'progress', id: deployment.id, host: target.host, progress: shown })
+      publisher.publish({ at, type: 'progress', id, service, host: target.host, progress: latest })
     },
     stop: () => {
       isStopped = true
@@ -131,8 +132,8 @@ export const createDriver = (ports: DriverPorts): Driver => {
 /** A store that refuses to write (a full disk) is asked again after this. */
 export const retryMs = 5_000
 
-const progressKey = (deployment: string, agent: AgentId, index: number): string =>
-  `${deployment} ${agent} ${index}`
+const progressKey = (deployment: string, { service, agent, index }: CommandName): string =>
+  `${deployment} ${service} ${agent} ${index}`
 
 /** Commands that follow from the course of a deployment are sent by the controller, in the requester's name. */
 const requesterOf = (row: DeploymentRow): Actor => ({

@@ -9,7 +9,7 @@ import type {
   RunReport
 } from '@longshore/protocol'
 import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
-import type { DeploymentEvent } from '../core/deployment/state.ts'
+import type { CommandName, DeploymentEvent } from '../core/deployment/events.ts'
 import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
 import { type Driver, retryMs } from './drive-deployments.ts'
 import type { Outbox } from './outbox.ts'
@@ -70,8 +70,8 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
         if (row === undefined || row.state === 'ended') return undefined
         const atMs = clock.nowMs()
         await endCommand(tx, row, `refused:${code}`, atMs)
-        const { index } = row.fence
-        return driver.step(tx, row.deployment, { kind: 'commandRefused', atMs, agent, index, code, detail })
+        const event = { kind: 'commandRefused', atMs, ...nameOf(row), code, detail } as const
+        return driver.step(tx, row.deployment, event)
       }
       await writer.step(work, (committed) => driver.follow([committed]))
     },
@@ -118,11 +118,17 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
     }
     const atMs = clock.nowMs()
     if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs)
-    const { index } = row.fence
     const { outcome } = report
-    return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, agent, index, outcome })
+    return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, ...nameOf(row), outcome })
   }
 }
+
+/** How the machine knows the command. */
+const nameOf = ({ service, agent, fence }: OutboxRow): CommandName => ({
+  service,
+  agent,
+  index: fence.index
+})
 
 /** Only the host that a command was for may answer it. */
 const ownCommand = async (tx: Tx, agent: AgentId, command: CommandId): Promise<OutboxRow | undefined> => {
@@ -159,10 +165,12 @@ const cancelsOwed = async (tx: Tx, agent: AgentId, hello: HelloMessage): Promise
     if (row?.state === 'ended') cancelled.push(command)
   }
   for (const deployment of await tx.deployments({ isEnded: false })) {
-    const target = stateOf(deployment).targets.find((one) => one.agent === agent)
-    if (target?.inFlight?.isCancelled !== true) continue
-    const row = await findCommand(tx, deployment, { agent, index: target.inFlight.index })
-    if (row !== undefined) cancelled.push(row.command)
+    for (const target of stateOf(deployment).targets) {
+      if (target.agent !== agent || target.inFlight?.isCancelled !== true) continue
+      const { service, inFlight } = target
+      const row = await findCommand(tx, deployment, { service, agent, index: inFlight.index })
+      if (row !== undefined) cancelled.push(row.command)
+    }
   }
   return cancelled
 }

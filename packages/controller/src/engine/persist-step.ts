@@ -9,8 +9,10 @@ import {
   type ServiceSpec
 } from '@longshore/protocol'
 import { commandBody } from '../core/delivery/command-body.ts'
-import type { DeploymentState, Effect, Step, StoredEvent } from '../core/deployment/state.ts'
+import type { CommandName, Effect, Step, StoredEvent } from '../core/deployment/events.ts'
+import { type DeploymentState, type Part, partOf } from '../core/deployment/state.ts'
 import type { Actor, CommandSigner, DeploymentRow, OutboxRow, Random, Tx } from '../ports.ts'
+import { firstPart, stateOf } from './view-deployment.ts'
 import { auditRow } from './writer.ts'
 
 export type PersistPorts = { random: Random; signer: CommandSigner }
@@ -42,13 +44,15 @@ export const persistStep = async (
 ): Promise<Committed> => {
   const { before, event, step, actor } = change
   const { state } = step
-  const { phase, outcome, release, endedAtMs } = state
+  const { phase, outcome, endedAtMs } = state
+  const { release } = firstPart(state)
   const after: DeploymentRow = { ...change.row, phase, outcome, release, endedAtMs, state }
   await tx.putDeployment(after)
+  await persistServices(tx, before, after)
   await tx.appendDeploymentEvent(after.id, event)
   const done: Committed = { before, after, owed: [], cancelled: [] }
   for (const effect of step.effects) await persistEffect(tx, ports, { after, effect, actor, event }, done)
-  if (phase === 'ended' && before?.phase !== 'ended') await persistEnd(tx, after, state)
+  if (phase === 'ended' && before?.phase !== 'ended') await persistEnd(tx, after)
   return done
 }
 
@@ -83,14 +87,28 @@ const persistEffect = async (
   }
 }
 
-/** The row of a command that the machine knows by agent and index. */
+/** A number changes when the image turns out to be the one of a release that there is. */
+const persistServices = async (
+  tx: Tx,
+  before: DeploymentRow | undefined,
+  after: DeploymentRow
+): Promise<void> => {
+  const former = before === undefined ? [] : stateOf(before).parts
+  for (const { service, release, generation } of stateOf(after).parts) {
+    if (former.some((part) => part.service === service && part.release === release)) continue
+    const { id: deployment, environment } = after
+    await tx.putDeploymentService({ deployment, environment, service, release, generation })
+  }
+}
+
+/** The row of a command that the machine knows by service, agent and index. */
 export const findCommand = async (
   tx: Pick<Tx, 'outbox'>,
   deployment: Pick<DeploymentRow, 'id'>,
-  { agent, index }: { agent: AgentId; index: number }
+  { service, agent, index }: CommandName
 ): Promise<OutboxRow | undefined> => {
   const rows = await tx.outbox({ deployment: deployment.id, agent })
-  return rows.find((row) => row.fence.index === index)
+  return rows.find((row) => row.service === service && row.fence.index === index)
 }
 
 const persistCommand = async (
@@ -99,24 +117,26 @@ const persistCommand = async (
   { after, actor, event }: EffectContext,
   effect: Effect & { kind: 'sendCommand' }
 ): Promise<void> => {
-  const state = after.state as DeploymentState
-  const { agent, index, notAfterMs, timeLimitMs, order } = effect
+  const { service, agent, index, notAfterMs, timeLimitMs, order } = effect
+  const { environment } = after
+  const part = partOf(stateOf(after), effect)
   const command: Command = {
     id: formatId<CommandId>('cmd', random.bytes(13)),
     installation: await requireInstallation(tx),
     agent,
-    environment: after.environment,
-    service: after.service,
+    environment,
+    service,
     deployment: after.id,
-    fence: { generation: after.generation, epoch, index },
+    fence: { generation: part.generation, epoch, index },
     notAfterMs,
     timeLimitMs,
-    body: commandBody(order, { ...state, spec: await requireSpec(tx, state) })
+    body: commandBody(order, { ...part, spec: await requireSpec(tx, environment, part) })
   }
   const { id, fence } = command
   await tx.putCommand({
     command: id,
     agent,
+    service,
     deployment: after.id,
     kind: order.kind,
     fence,
@@ -126,32 +146,28 @@ const persistCommand = async (
     createdAtMs: event.atMs,
     endedAtMs: null
   })
-  const request = { command: id, agent, fence, order, digest: state.digest, notAfterMs }
-  const note = {
-    actor,
-    action: `command.${order.kind}`,
-    subject: `${after.environment}/${after.service}`,
-    request
-  }
+  const request = { command: id, agent, fence, order, digest: part.digest, notAfterMs }
+  const note = { actor, action: `command.${order.kind}`, subject: `${environment}/${service}`, request }
   await tx.appendAudit(auditRow(note, 'owed', event.atMs))
 }
 
 const persistRelease = async (
   tx: Tx,
   { after, event }: EffectContext,
-  { release, digest }: Effect & { kind: 'pinRelease' }
+  effect: Effect & { kind: 'pinRelease' }
 ): Promise<void> => {
-  const { environment, service } = after
+  const { environment } = after
+  const { service, release, digest } = effect
   if ((await tx.release(environment, service, release)) !== undefined) return
-  const state = after.state as DeploymentState
+  const { repository, tag, specRevision } = partOf(stateOf(after), effect)
   await tx.putRelease({
     service,
     environment,
     number: release,
-    repository: state.repository,
-    tag: state.tag,
+    repository,
+    tag,
     digest,
-    specRevision: state.specRevision,
+    specRevision,
     deployment: after.id,
     outcome: null,
     createdAtMs: event.atMs,
@@ -161,17 +177,34 @@ const persistRelease = async (
   await tx.putCounters(environment, service, { ...counters, release: Math.max(counters.release, release) })
 }
 
+const persistEnd = async (tx: Tx, after: DeploymentRow): Promise<void> => {
+  const state = stateOf(after)
+  for (const part of state.parts) {
+    await persistOutcome(tx, after, state, part)
+    const lock = await tx.lock(after.environment, part.service)
+    if (lock?.deployment === after.id) await tx.deleteLock(after.environment, part.service)
+  }
+}
+
 /** A release that was good once stays good, whatever a later deployment of it met. */
-const persistEnd = async (
+const persistOutcome = async (
   tx: Tx,
-  after: DeploymentRow,
-  { outcome, release }: DeploymentState
+  { id, environment }: DeploymentRow,
+  { mode, outcome, endedAtMs }: DeploymentState,
+  { service, release, generation }: Part
 ): Promise<void> => {
-  const { environment, service } = after
+  if (mode !== 'deploy') return
   const row = await tx.release(environment, service, release)
   if (row !== undefined && row.outcome !== 'succeeded') await tx.putRelease({ ...row, outcome })
-  const lock = await tx.lock(environment, service)
-  if (lock?.deployment === after.id) await tx.deleteLock(environment, service)
+  if (outcome !== 'succeeded' || endedAtMs === null) return
+  await tx.putCurrentRelease({
+    environment,
+    service,
+    release,
+    generation,
+    deployment: id,
+    sinceMs: endedAtMs
+  })
 }
 
 const requireInstallation = async (tx: Tx): Promise<InstallationId> => {
@@ -180,8 +213,12 @@ const requireInstallation = async (tx: Tx): Promise<InstallationId> => {
   return installation
 }
 
-const requireSpec = async (tx: Tx, state: DeploymentState): Promise<ServiceSpec> => {
-  const row = await tx.spec(state.environment, state.service, state.specRevision)
-  if (row === undefined) throw new TypeError(`spec revision ${state.specRevision} is gone`)
+const requireSpec = async (
+  tx: Tx,
+  environment: string,
+  { service, specRevision }: Part
+): Promise<ServiceSpec> => {
+  const row = await tx.spec(environment, service, specRevision)
+  if (row === undefined) throw new TypeError(`spec revision ${specRevision} of ${service} is gone`)
   return row.spec
 }

@@ -1,100 +1,125 @@
-// From a request of the API to the first event of a deployment: does everything named exist, is the service free,
-// which release is meant, on which hosts. Writes nothing; refuses with ApiError and says what exists.
-import type { AgentId, DeploymentId, ServiceSpec } from '@longshore/protocol'
+// From a request of the API to the first event of a deployment: does everything named exist, are the services free,
+// which releases are meant, on which hosts. Writes nothing; refuses with ApiError and says what exists.
+import type { AgentId, DeploymentId, ServiceName, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { DeployRequest } from '../api/schemas.ts'
-import type { CurrentRelease, Requested, Timing } from '../core/deployment/state.ts'
+import type { DeployRequest, DeployWhat } from '../api/schemas.ts'
+import type { Requested, RequestedPart } from '../core/deployment/events.ts'
+import type { CurrentRelease, Timing } from '../core/deployment/state.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
-import type { AgentRow, Counters, Reads, ReleaseRow } from '../ports.ts'
+import type { AgentRow, Reads, ReleaseRow, SpecRow } from '../ports.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
 export type RequestContext = {
   tx: Reads
   id: DeploymentId
   nowMs: number
-  counters: Counters
   lostAfterMs: number
+  pauseLimitMs: number
   isConnected(agent: AgentId): boolean
 }
 
-/** A command must reach its host and be begun within this; past `lostAfterMs`, so that a lost host is judged first. */
-const startWithinMs = 2 * 60_000
-const resolveLimitMs = 60_000
-/** Beside what the spec itself allows for stopping, becoming healthy and being watched. */
-const runLimitMs = 15 * 60_000
-const reportGraceMs = 60_000
-const revertWithinMs = 7 * 24 * 60 * 60_000
+/** One service of a request. */
+type Asked = { environment: string; service: ServiceName; what: DeployWhat }
+type Described = { part: RequestedPart; spec: ServiceSpec; targets: Requested['targets'] }
 
 export const describeRequest = async (
   request: DeployRequest,
   context: RequestContext
 ): Promise<Requested> => {
-  const { tx, id, nowMs, counters } = context
-  const { service, environment } = request
-  await requireEnvironment(tx, environment)
-  await requireUnlocked(tx, request)
-  const current = await tx.currentRelease(environment, service)
-  const wanted = await describeWanted(tx, request, current, counters)
-  const spec = await requireSpec(tx, request, wanted.specRevision)
-  const agents = chooseTargets(await tx.agents({ environment }), spec.spec)
+  const { tx, id, nowMs } = context
+  await requireEnvironment(tx, request.environment)
+  const described: Described[] = []
+  for (const asked of servicesOf(request)) {
+    await requireUnlocked(tx, asked)
+    described.push(await describePart(request, asked, context))
+  }
+  const specs = described.map(({ spec }) => spec)
   return {
     kind: 'requested',
     atMs: nowMs,
     id,
+    environment: request.environment,
+    mode: request.mode,
+    offline: request.offline,
+    timing: timingOf(specs, context),
+    warnings: [],
+    parts: described.map(({ part }) => part),
+    targets: described.flatMap(({ targets }) => targets)
+  }
+}
+
+const servicesOf = ({ environment, service, what, services }: DeployRequest): Asked[] =>
+  (services ?? [{ service }]).map((one) => ({ environment, service: one.service, what: one.what ?? what }))
+
+const describePart = async (
+  request: DeployRequest,
+  asked: Asked,
+  context: RequestContext
+): Promise<Described> => {
+  const { tx } = context
+  const { environment, service } = asked
+  const current = await tx.currentRelease(environment, service)
+  const counters = await tx.counters(environment, service)
+  const wanted = await describeWanted(tx, asked, current, counters.release + 1)
+  const row = await requireSpec(tx, asked, wanted.specRevision)
+  const agents = chooseTargets(await tx.agents({ environment }), row.spec)
+  const part: RequestedPart = {
     service,
-    environment,
-    ...wanted,
-    repository: wanted.repository ?? spec.spec.image.repository,
-    specRevision: spec.revision,
+    generation: counters.generation + 1,
     current: current === undefined ? null : asCurrent(current),
+    release: wanted.release,
+    tag: wanted.tag,
+    digest: wanted.digest,
+    repository: wanted.repository ?? row.spec.image.repository,
     recreate: request.recreate,
     replace: request.replace,
-    offline: request.offline,
-    rollout: {
-      parallelism: spec.spec.update.parallelism,
-      delayMs: spec.spec.update.delayMs,
-      maxFailureRatio: spec.spec.update.maxFailureRatio
-    },
-    keepImages: spec.spec.keepImages,
-    timing: timingOf(spec.spec, context.lostAfterMs),
-    knownTags: await listKnownTags(tx, request),
-    warnings: warningsOf(spec.spec),
-    targets: describeTargets(agents, request, context)
+    knownTags: await listKnownTags(tx, asked),
+    ...partOfSpec(row)
+  }
+  return { part, spec: row.spec, targets: describeTargets(agents, asked, request.offline, context) }
+}
+
+/** What a spec revision says about the course of a deployment. */
+export const partOfSpec = ({
+  revision,
+  spec
+}: SpecRow): Pick<RequestedPart, 'specRevision' | 'rollout' | 'keepImages'> => {
+  const { canary, parallelism, delayMs, maxFailureRatio, failureAction } = spec.update
+  return {
+    specRevision: revision,
+    rollout: { canary, parallelism, delayMs, maxFailureRatio, failureAction },
+    keepImages: spec.keepImages
   }
 }
 
 /** Enough to recognise a typing mistake by. */
 const maxKnownTags = 10
 
-const listKnownTags = async (tx: Reads, { environment, service }: DeployRequest): Promise<string[]> => {
+const listKnownTags = async (tx: Reads, { environment, service }: Asked): Promise<string[]> => {
   const releases = await tx.releases({ environment, service, limit: 100 })
   return [...new Set(releases.flatMap(({ tag }) => tag ?? []))].slice(0, maxKnownTags)
 }
 
 /** @throws ApiError `locked`, with who holds it */
-export const requireUnlocked = async (tx: Reads, request: DeployRequest): Promise<void> => {
-  const lock = await tx.lock(request.environment, request.service)
+export const requireUnlocked = async (
+  tx: Reads,
+  { environment, service }: Pick<Asked, 'environment' | 'service'>
+): Promise<void> => {
+  const lock = await tx.lock(environment, service)
   if (lock === undefined) return
-  const holder = await tx.deployment(lock.deployment)
-  const { deployment, holder: who, sinceMs } = lock
+  const { deployment, holder: who, sinceMs, reason } = lock
+  const held = await tx.deploymentServices(deployment)
+  const release = held.find((one) => one.service === service)?.release ?? 1
   const since = new Date(sinceMs).toISOString()
+  const why = reason === null ? '' : `: ${reason}`
   throw new ApiError(
     'locked',
-    `${request.service} in ${request.environment} is being deployed by ${who} since ${since} (${deployment})`,
-    {
-      lock: {
-        deployment,
-        holder: who,
-        sinceMs,
-        release: holder?.release ?? 1,
-        reason: null,
-        service: request.service
-      }
-    }
+    `${service} in ${environment} is being deployed by ${who} since ${since} (${deployment})${why}`,
+    { lock: { service: lock.service, deployment, holder: who, sinceMs, reason, release } }
   )
 }
 
-type Wanted = Pick<Requested, 'release' | 'tag' | 'digest'> & {
+type Wanted = Pick<RequestedPart, 'release' | 'tag' | 'digest'> & {
   /** undefined: what the latest spec says. */
   repository: string | undefined
   specRevision: number | undefined
@@ -102,19 +127,19 @@ type Wanted = Pick<Requested, 'release' | 'tag' | 'digest'> & {
 
 const describeWanted = async (
   tx: Reads,
-  request: DeployRequest,
+  asked: Asked,
   current: ReleaseRow | undefined,
-  counters: Counters
+  nextRelease: number
 ): Promise<Wanted> => {
-  const { what } = request
-  const fresh = { release: counters.release + 1, repository: undefined, specRevision: undefined }
+  const { what } = asked
+  const fresh = { release: nextRelease, repository: undefined, specRevision: undefined }
   switch (what.by) {
     case 'tag':
       return { ...fresh, tag: what.tag, digest: null }
     case 'digest':
       return { ...fresh, tag: null, digest: what.digest }
     case 'rollback': {
-      const former = await findFormer(tx, request, what.release, current)
+      const former = await findFormer(tx, asked, what.release, current)
       const { number: release, tag, digest, repository, specRevision } = former
       return { release, tag, digest, repository, specRevision }
     }
@@ -130,7 +155,7 @@ const describeWanted = async (
 /** The release asked for; or the newest good one below the current one. */
 const findFormer = async (
   tx: Reads,
-  { environment, service }: DeployRequest,
+  { environment, service }: Asked,
   number: number | null,
   current: ReleaseRow | undefined
 ): Promise<ReleaseRow> => {
@@ -150,7 +175,7 @@ const findFormer = async (
   throw new ApiError('nothing-to-roll-back-to', `${service} in ${environment}: ${now}`, { known })
 }
 
-const asCurrent = (row: ReleaseRow): CurrentRelease | null =>
+export const asCurrent = (row: ReleaseRow): CurrentRelease | null =>
   row.digest === null
     ? null
     : {
@@ -163,7 +188,8 @@ const asCurrent = (row: ReleaseRow): CurrentRelease | null =>
 /** @throws ApiError `no-targets`, `no-agent-connected` */
 const describeTargets = (
   agents: AgentRow[],
-  { environment, service, offline }: DeployRequest,
+  { environment, service }: Asked,
+  offline: DeployRequest['offline'],
   context: RequestContext
 ): Requested['targets'] => {
   if (agents.length === 0) {
@@ -171,6 +197,7 @@ const describeTargets = (
     throw new ApiError('no-targets', detail)
   }
   const targets = agents.map(({ id, hostName }) => ({
+    service,
     agent: id,
     host: hostName,
     isConnected: context.isConnected(id)
@@ -182,21 +209,31 @@ const describeTargets = (
   return targets
 }
 
-const timingOf = (spec: ServiceSpec, lostAfterMs: number): Timing => ({
+/** A command must reach its host and be begun within this; past `lostAfterMs`, so that a lost host is judged first. */
+const startWithinMs = 2 * 60_000
+const resolveLimitMs = 60_000
+/** Beside what the spec itself allows for stopping, becoming healthy and being watched. */
+const runLimitMs = 15 * 60_000
+const reportGraceMs = 60_000
+const revertWithinMs = 7 * 24 * 60 * 60_000
+
+/** The slowest service gives the measure. */
+export const timingOf = (
+  specs: ServiceSpec[],
+  { lostAfterMs, pauseLimitMs }: Pick<RequestContext, 'lostAfterMs' | 'pauseLimitMs'>
+): Timing => ({
   lostAfterMs,
   startWithinMs: Math.max(startWithinMs, 2 * lostAfterMs),
   resolveLimitMs,
-  runLimitMs:
-    runLimitMs +
-    spec.stopGracePeriodMs +
-    (spec.healthyTimeoutMs ?? 0) +
-    spec.update.monitorMs +
-    spec.drainTimeoutMs,
+  runLimitMs: Math.max(...specs.map(runLimitOf)),
   reportGraceMs,
-  revertWithinMs
+  revertWithinMs,
+  pauseLimitMs
 })
 
-const warningsOf = (spec: ServiceSpec): string[] =>
-  spec.update.failureAction === 'pause'
-    ? ['failure_action pause is not supported yet: a failure reverts the deployment']
-    : []
+const runLimitOf = (spec: ServiceSpec): number =>
+  runLimitMs +
+  spec.stopGracePeriodMs +
+  (spec.healthyTimeoutMs ?? 0) +
+  spec.update.monitorMs +
+  spec.drainTimeoutMs

@@ -1,6 +1,18 @@
 // A deployment as the API shows it, and what to announce when it changed. Progress comes from memory.
-import type { DeploymentEvent, DeploymentView, ProgressView, TargetView } from '../api/schemas.ts'
-import { type DeploymentState, previousRelease, type Target } from '../core/deployment/state.ts'
+import type {
+  DeploymentEvent,
+  DeploymentView,
+  ProgressView,
+  ServicePart,
+  TargetView
+} from '../api/schemas.ts'
+import {
+  type DeploymentState,
+  isUnchanged,
+  type Part,
+  previousRelease,
+  type Target
+} from '../core/deployment/state.ts'
 import type { DeploymentRow } from '../ports.ts'
 
 /** @returns the latest progress of the command, if any arrived since it was sent */
@@ -9,23 +21,21 @@ export type ProgressOf = (target: Target) => ProgressView | undefined
 /** `state` of a row is what the machine left there. */
 export const stateOf = (row: DeploymentRow): DeploymentState => row.state as DeploymentState
 
+/** @throws TypeError for a state without parts, which no request makes */
+export const firstPart = ({ id, parts }: DeploymentState): Part => {
+  const [first] = parts
+  if (first === undefined) throw new TypeError(`${id} has no part`)
+  return first
+}
+
 export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): DeploymentView => {
   const state = stateOf(row)
-  const part = {
-    service: row.service,
-    release: state.release,
-    previousRelease: previousRelease(state),
-    repository: state.repository,
-    tag: state.tag,
-    digest: state.digest,
-    specRevision: state.specRevision,
-    unchanged: state.isUnchanged
-  }
   return {
     id: row.id,
-    mode: 'deploy',
-    ...part,
-    services: [part],
+    mode: state.mode,
+    ...viewBrought(firstPart(state)),
+    unchanged: isUnchanged(state),
+    services: state.parts.map(viewPart),
     environment: row.environment,
     phase: state.phase,
     outcome: state.outcome,
@@ -33,19 +43,32 @@ export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): Depl
     what: row.what,
     isCancelRequested: state.cancelledBy !== null,
     requestedBy: row.requestedBy,
-    requestReason: null,
-    attemptOf: null,
+    requestReason: row.requestReason,
+    attemptOf: row.attemptOf,
     requestedAtMs: row.requestedAtMs,
     endedAtMs: row.endedAtMs,
-    targets: state.targets.map((target) => viewTarget(row, target, progressOf)),
+    targets: state.targets.map((target) => viewTarget(target, progressOf)),
     warnings: [...state.warnings]
   }
 }
 
-const viewTarget = ({ service }: DeploymentRow, target: Target, progressOf: ProgressOf): TargetView => {
+const viewBrought = (part: Part) => ({
+  service: part.service,
+  release: part.release,
+  previousRelease: previousRelease(part),
+  repository: part.repository,
+  tag: part.tag,
+  digest: part.digest,
+  specRevision: part.specRevision,
+  unchanged: part.isUnchanged
+})
+
+const viewPart = (part: Part): ServicePart => ({ ...viewBrought(part), rollout: { ...part.rollout } })
+
+const viewTarget = (target: Target, progressOf: ProgressOf): TargetView => {
   const progress = target.inFlight === null ? undefined : progressOf(target)
   return {
-    service,
+    service: target.service,
     host: target.host,
     agent: target.agent,
     state: target.state,
@@ -58,11 +81,18 @@ const viewTarget = ({ service }: DeploymentRow, target: Target, progressOf: Prog
   }
 }
 
+/** Which batch switches, and of which service. */
+export type Turn = { batch: number; service: DeploymentView['service'] | undefined }
+
+export const turnOf = (state: DeploymentState): Turn => ({
+  batch: state.batch,
+  service: state.targets.find(({ batch }) => batch === state.batch)?.service
+})
+
 /** What changed between two views, in the order in which people want to read it. @param at RFC 3339 */
 export const announcements = (
-  before: DeploymentView | undefined,
-  after: DeploymentView,
-  batch: { before: number; after: number },
+  before: { view: DeploymentView; turn: Turn } | undefined,
+  { view: after, turn }: { view: DeploymentView; turn: Turn },
   at: string
 ): DeploymentEvent[] => {
   if (before === undefined) {
@@ -71,16 +101,21 @@ export const announcements = (
   }
   const { id, phase } = after
   const events: DeploymentEvent[] = []
-  if (phase !== before.phase || batch.before !== batch.after) {
-    events.push({ at, type: 'phase', id, phase, batch: phase === 'rolling' ? batch.after : null })
+  if (phase !== before.view.phase || before.turn.batch !== turn.batch) {
+    const { batch, service } = turn
+    const ofBatch = phase === 'rolling' && service !== undefined ? { batch, service } : { batch: null }
+    events.push({ at, type: 'phase', id, phase, ...ofBatch })
   }
   for (const target of after.targets) {
-    const former = before.targets.find(({ agent }) => agent === target.agent)
+    const former = before.view.targets.find(
+      ({ agent, service }) => agent === target.agent && service === target.service
+    )
     if (isChanged(former, target)) events.push({ at, type: 'target', id, target })
   }
-  for (const text of after.warnings.slice(before.warnings.length))
+  for (const text of after.warnings.slice(before.view.warnings.length))
     events.push({ at, type: 'warning', id, text })
-  if (phase === 'ended' && before.phase !== 'ended') events.push({ at, type: 'ended', deployment: after })
+  if (phase === 'ended' && before.view.phase !== 'ended')
+    events.push({ at, type: 'ended', deployment: after })
   return events
 }
 

@@ -51,12 +51,12 @@ t.test('sends no more to a host than it may hold', async (t) => {
 })
 
 t.test('forms batches of a number, of a share, or of all', async (t) => {
-  t.same(formBatches({ unit: 'count', value: 2 }, 5), [1, 1, 2, 2, 3])
-  t.same(formBatches({ unit: 'count', value: 0 }, 3), [1, 1, 1])
-  t.same(formBatches({ unit: 'percent', value: 50 }, 5), [1, 1, 2, 2, 3])
-  t.same(formBatches({ unit: 'percent', value: 1 }, 2), [1, 2])
-  t.same(formBatches({ unit: 'percent', value: 100 }, 2), [1, 1])
-  t.same(formBatches({ unit: 'count', value: 1 }, 0), [])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'count', value: 2 } }, 5), [1, 1, 2, 2, 3])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'count', value: 0 } }, 3), [1, 1, 1])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'percent', value: 50 } }, 5), [1, 1, 2, 2, 3])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'percent', value: 1 } }, 2), [1, 2])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'percent', value: 100 } }, 2), [1, 1])
+  t.same(formBatches({ canary: null, parallelism: { unit: 'count', value: 1 } }, 0), [])
 })
 
 t.test('chooses active hosts that meet every constraint, by name', async (t) => {

@@ -3,19 +3,35 @@ import type { RunOutcome } from '@longshore/protocol'
 import fc from 'fast-check'
 import t from 'tap'
 import { nextDeadline } from '../../../../packages/controller/src/core/deployment/deadlines.ts'
+import type {
+  CommandName,
+  DeploymentEvent,
+  Effect,
+  Requested,
+  Step,
+  StoredEvent
+} from '../../../../packages/controller/src/core/deployment/events.ts'
 import {
-  type DeploymentEvent,
   type DeploymentState,
-  type Effect,
+  findTarget,
   participants,
-  type Requested,
-  type Step,
-  type StoredEvent
+  type Target
 } from '../../../../packages/controller/src/core/deployment/state.ts'
 import { begin, replay, step } from '../../../../packages/controller/src/core/deployment/step.ts'
-import { agentOf, current, failed, released, requestOf, staged, wentBack } from './deployment-scenes.ts'
+import {
+  agentOf,
+  current,
+  failed,
+  released,
+  requestOf,
+  requestOfServices,
+  rolloutOf,
+  staged,
+  wentBack
+} from './deployment-scenes.ts'
 
 const hosts = ['a', 'b', 'c', 'd']
+const services = ['api', 'worker']
 const arbitraryOutcome: fc.Arbitrary<RunOutcome> = fc.oneof(
   { weight: 6, arbitrary: fc.constant(staged()) },
   { weight: 6, arbitrary: fc.constant(released) },
@@ -29,24 +45,26 @@ const arbitraryOutcome: fc.Arbitrary<RunOutcome> = fc.oneof(
   fc.constant(failed('unknown'))
 )
 type Happening =
-  | { kind: 'answer'; host: string; back: number; outcome: RunOutcome }
-  | { kind: 'refuse'; host: string }
+  | { kind: 'answer'; host: string; service: string; back: number; outcome: RunOutcome }
+  | { kind: 'refuse'; host: string; service: string }
   | { kind: 'presence'; host: string; isConnected: boolean }
   | { kind: 'cancel' }
   | { kind: 'restart' }
   | { kind: 'pass'; ms: number }
 const arbitraryHost = fc.constantFrom(...hosts)
+const arbitraryService = fc.constantFrom(...services)
 const arbitraryHappening: fc.Arbitrary<Happening> = fc.oneof(
   {
     weight: 20,
     arbitrary: fc.record({
       kind: fc.constant('answer' as const),
       host: arbitraryHost,
+      service: arbitraryService,
       back: fc.constantFrom(0, 0, 0, 0, 1, 2),
       outcome: arbitraryOutcome
     })
   },
-  fc.record({ kind: fc.constant('refuse' as const), host: arbitraryHost }),
+  fc.record({ kind: fc.constant('refuse' as const), host: arbitraryHost, service: arbitraryService }),
   {
     weight: 3,
     arbitrary: fc.record({
@@ -74,28 +92,32 @@ const arbitraryRequest: fc.Arbitrary<Requested> = fc
     maxFailureRatio: fc.constantFrom(0, 0, 0.25, 0.5),
     isFirst: fc.boolean(),
     recreate: fc.boolean(),
-    isResolved: fc.boolean()
+    isResolved: fc.boolean(),
+    isSingle: fc.boolean()
   })
-  .map(({ count, parallelism, delayMs, maxFailureRatio, isFirst, recreate, isResolved }) => {
-    const request = requestOf(hosts.slice(0, count))
-    const digest = isResolved ? request.digest : null
-    const rollout = { parallelism, delayMs, maxFailureRatio }
-    return { ...request, digest, rollout, recreate, current: isFirst ? null : current }
+  .map(({ count, isFirst, recreate, isResolved, isSingle, ...rollout }) => {
+    const change = { rollout: rolloutOf(rollout), recreate, ...(isFirst ? { current: null } : { current }) }
+    const request = isSingle
+      ? requestOf(hosts.slice(0, count), change)
+      : requestOfServices(services, hosts.slice(0, count), change)
+    const parts = request.parts.map((part) => ({ ...part, digest: isResolved ? part.digest : null }))
+    return { ...request, parts }
   })
 
+const aimOf = (state: DeploymentState, host: string, service: string): Target | undefined =>
+  state.targets.find((target) => target.host === host && target.service === service) ??
+  state.targets.find((target) => target.host === host)
+
 /** @param back 0: the command in flight; more: an older one */
-const eventOf = (state: DeploymentState, happening: Happening, atMs: number): DeploymentEvent => {
+const eventOf = (state: DeploymentState, happening: Happening, atMs: number): DeploymentEvent | undefined => {
   switch (happening.kind) {
     case 'answer': {
-      const target = state.targets.find(({ host }) => host === happening.host)
-      const index = (target?.index ?? 0) - happening.back
-      const { outcome } = happening
-      return { kind: 'commandReported', atMs, agent: agentOf(happening.host), index, outcome }
+      const name = nameOf(aimOf(state, happening.host, happening.service), happening.back)
+      return name && { kind: 'commandReported', atMs, ...name, outcome: happening.outcome }
     }
     case 'refuse': {
-      const index = state.targets.find(({ host }) => host === happening.host)?.index ?? 0
-      const agent = agentOf(happening.host)
-      return { kind: 'commandRefused', atMs, agent, index, code: 'policy', detail: 'no' }
+      const name = nameOf(aimOf(state, happening.host, happening.service), 0)
+      return name && { kind: 'commandRefused', atMs, ...name, code: 'policy', detail: 'no' }
     }
     case 'presence': {
       const kind = happening.isConnected ? 'hostConnected' : 'hostDisconnected'
@@ -109,6 +131,9 @@ const eventOf = (state: DeploymentState, happening: Happening, atMs: number): De
       return { kind: 'timePassed', atMs }
   }
 }
+
+const nameOf = (target: Target | undefined, back: number): CommandName | undefined =>
+  target && { service: target.service, agent: target.agent, index: target.index - back }
 
 const demand = (isTrue: boolean, sentence: string): void => {
   if (!isTrue) throw new Error(sentence)
@@ -125,8 +150,11 @@ const checkStep = (before: DeploymentState | undefined, { state, effects }: Step
         'a release was sent before every host was ready'
       )
     }
-    const former = before?.targets.find(({ agent }) => agent === effect.agent)
-    const abandoned = effects.some((other) => other.kind === 'abandonCommand' && other.agent === effect.agent)
+    const former = before === undefined ? undefined : findTarget(before, effect)
+    const abandoned = effects.some(
+      (other) =>
+        other.kind === 'abandonCommand' && other.agent === effect.agent && other.service === effect.service
+    )
     const isFree = former?.inFlight == null || abandoned || isAnswered(state, effect, former.inFlight.index)
     demand(isFree, 'a second command was given to a host')
   }
@@ -144,7 +172,7 @@ const isAnswered = (
   state: DeploymentState,
   effect: Effect & { kind: 'sendCommand' },
   index: number
-): boolean => state.targets.find(({ agent }) => agent === effect.agent)?.inFlight?.index !== index
+): boolean => findTarget(state, effect)?.inFlight?.index !== index
 
 const checkOutcome = (state: DeploymentState): void => {
   const targets = participants(state)
@@ -183,7 +211,8 @@ t.test('never throws, always ends, never says anything untrue, and replays to th
       let last = begin(request)
       let atMs = 0
       checkStep(undefined, last)
-      const happen = (event: DeploymentEvent): void => {
+      const happen = (event: DeploymentEvent | undefined): void => {
+        if (event === undefined) return
         const before = last.state
         last = step(before, event)
         checkStep(before, last)

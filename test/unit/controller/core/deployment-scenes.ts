@@ -1,11 +1,12 @@
 // A deployment in the making, for tests of the machine: hosts that are told what to answer.
-import type { AgentId, Digest, RunOutcome, Serving } from '@longshore/protocol'
+import type { AgentId, Digest, RunOutcome, ServiceName, Serving } from '@longshore/protocol'
 import type {
-  DeploymentState,
   Effect,
   Requested,
+  RequestedPart,
   Step
-} from '../../../../packages/controller/src/core/deployment/state.ts'
+} from '../../../../packages/controller/src/core/deployment/events.ts'
+import type { DeploymentState, Target } from '../../../../packages/controller/src/core/deployment/state.ts'
 import { begin, step } from '../../../../packages/controller/src/core/deployment/step.ts'
 
 export const digestOf = (character: string) => `sha256:${character.repeat(64)}` as Digest
@@ -17,16 +18,25 @@ export const timing = {
   resolveLimitMs: 60_000,
   runLimitMs: 900_000,
   reportGraceMs: 60_000,
-  revertWithinMs: 604_800_000
+  revertWithinMs: 604_800_000,
+  pauseLimitMs: 3_600_000
 }
 export const current = { release: 6, repository: 'api', digest: digestOf('6'), specRevision: 1 }
 
-export const requestOf = (hosts: string[], change: Partial<Requested> = {}): Requested => ({
-  kind: 'requested',
-  atMs: 0,
-  id: 'dep_00000000000000000001' as Requested['id'],
-  service: 'api' as Requested['service'],
-  environment: 'staging' as Requested['environment'],
+export const api = 'api' as ServiceName
+
+export const rolloutOf = (change: Partial<RequestedPart['rollout']> = {}): RequestedPart['rollout'] => ({
+  canary: null,
+  parallelism: { unit: 'count', value: 1 },
+  delayMs: 0,
+  maxFailureRatio: 0,
+  failureAction: 'rollback',
+  ...change
+})
+
+export const partOf = (change: Partial<RequestedPart> = {}): RequestedPart => ({
+  service: api,
+  generation: 1,
   release: 7,
   current,
   repository: 'api',
@@ -35,14 +45,37 @@ export const requestOf = (hosts: string[], change: Partial<Requested> = {}): Req
   specRevision: 1,
   recreate: false,
   replace: null,
-  offline: 'fail',
-  rollout: { parallelism: { unit: 'count', value: 1 }, delayMs: 0, maxFailureRatio: 0 },
+  rollout: rolloutOf(),
   keepImages: 3,
-  timing,
   knownTags: [],
-  warnings: [],
-  targets: hosts.map((host) => ({ agent: agentOf(host), host, isConnected: true })),
   ...change
+})
+
+export const targetsOf = (hosts: string[], service = api): Requested['targets'] =>
+  hosts.map((host) => ({ service, agent: agentOf(host), host, isConnected: true }))
+
+export const requestOf = (hosts: string[], change: Partial<RequestedPart> = {}): Requested => ({
+  kind: 'requested',
+  atMs: 0,
+  id: 'dep_00000000000000000001' as Requested['id'],
+  environment: 'staging' as Requested['environment'],
+  mode: 'deploy',
+  offline: 'fail',
+  timing,
+  warnings: [],
+  parts: [partOf(change)],
+  targets: targetsOf(hosts)
+})
+
+/** Several services on the same hosts: release 7 of each, after release 6. */
+export const requestOfServices = (
+  services: string[],
+  hosts: string[],
+  change: Partial<RequestedPart> = {}
+): Requested => ({
+  ...requestOf(hosts),
+  parts: services.map((service) => partOf({ service: service as ServiceName, ...change })),
+  targets: services.flatMap((service) => targetsOf(hosts, service as ServiceName))
 })
 
 /** @param former the release that the host runs; null: none */
@@ -99,22 +132,24 @@ export class Scene {
     this.all.push(...next.effects)
   }
 
+  /** @param host `a`, or `a api` where there are several services */
   report(host: string, outcome: RunOutcome, index = this.target(host).inFlight?.index): void {
     if (index === undefined) throw new Error(`host ${host} has no command in flight`)
     this.atMs += 1000
-    this.#take(
-      step(this.state, { kind: 'commandReported', atMs: this.atMs, agent: agentOf(host), index, outcome })
-    )
+    const { service, agent } = this.target(host)
+    this.#take(step(this.state, { kind: 'commandReported', atMs: this.atMs, service, agent, index, outcome }))
   }
 
   refuse(host: string, code: 'policy' | 'stale' | 'expired'): void {
-    const index = this.target(host).inFlight?.index
-    if (index === undefined) throw new Error(`host ${host} has no command in flight`)
+    const { service, agent, inFlight } = this.target(host)
+    if (inFlight === null) throw new Error(`host ${host} has no command in flight`)
     this.atMs += 1000
+    const { index } = inFlight
     const event = {
       kind: 'commandRefused',
       atMs: this.atMs,
-      agent: agentOf(host),
+      service,
+      agent,
       index,
       code,
       detail: 'no'
@@ -141,20 +176,26 @@ export class Scene {
     this.#take(step(this.state, { kind: 'timePassed', atMs: this.atMs }))
   }
 
-  target(host: string) {
-    const target = this.state.targets.find((one) => one.host === host)
+  target(host: string): Target {
+    const target = this.state.targets.find((one) => host === one.host || host === this.#nameOf(one))
     if (target === undefined) throw new Error(`there is no host ${host}`)
     return target
   }
 
-  /** Commands of the last step, as `host kind`. */
+  #nameOf({ host, service }: Pick<Target, 'host' | 'service'>): string {
+    return this.state.parts.length === 1 ? host : `${host} ${service}`
+  }
+
+  /** Commands of the last step, as `host kind`, or `host service kind`. */
   get sent(): string[] {
-    return this.effects.flatMap((effect) =>
-      effect.kind === 'sendCommand' ? `${effect.agent.slice(4).replace(/^0+/, '')} ${effect.order.kind}` : []
-    )
+    return this.effects.flatMap((effect) => {
+      if (effect.kind !== 'sendCommand') return []
+      const host = effect.agent.slice(4).replace(/^0+/, '')
+      return `${this.#nameOf({ host, service: effect.service })} ${effect.order.kind}`
+    })
   }
 
   get states(): string {
-    return this.state.targets.map((target) => `${target.host} ${target.state}`).join(', ')
+    return this.state.targets.map((target) => `${this.#nameOf(target)} ${target.state}`).join(', ')
   }
 }

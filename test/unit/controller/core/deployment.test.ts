@@ -7,6 +7,7 @@ import {
   failed,
   released,
   requestOf,
+  rolloutOf,
   Scene,
   staged,
   wentBack
@@ -44,7 +45,7 @@ t.test('asks the next host for the digest when one cannot tell', async (t) => {
     release: 6
   })
   t.same(scene.sent, ['a stage', 'b stage'])
-  t.same(scene.effects[0], { kind: 'pinRelease', release: 7, digest: digestOf('7') })
+  t.match(scene.effects[0], { kind: 'pinRelease', service: 'api', release: 7, digest: digestOf('7') })
 })
 
 t.test('names the tags that exist when the one asked for does not', async (t) => {
@@ -70,15 +71,15 @@ t.test('refuses when no host can resolve the tag', async (t) => {
 t.test('restarts nothing when every host runs the release', async (t) => {
   const request = requestOf(['a', 'b'], { digest: digestOf('6') })
   const scene = new Scene(request)
-  t.equal(scene.state.release, 6, 'the same image and spec are the same release')
+  t.equal(scene.state.parts[0]?.release, 6, 'the same image and spec are the same release')
   scene.report('a', staged(true))
   scene.report('b', staged(true))
   t.equal(scene.state.outcome, 'succeeded')
-  t.equal(scene.state.isUnchanged, true)
+  t.equal(scene.state.parts[0]?.isUnchanged, true)
   t.notOk(scene.all.some((effect) => effect.kind === 'sendCommand' && effect.order.kind !== 'stage'))
 
-  const again = new Scene({ ...request, recreate: true })
-  t.equal(again.state.release, 7, 'made anew, it is a release of its own')
+  const again = new Scene(requestOf(['a', 'b'], { digest: digestOf('6'), recreate: true }))
+  t.equal(again.state.parts[0]?.release, 7, 'made anew, it is a release of its own')
   stageAll(again, ['a', 'b'])
   t.same(again.sent, ['a release'])
 })
@@ -130,7 +131,7 @@ t.test('takes every switched host back when one fails', async (t) => {
 })
 
 t.test('cancels the runs in flight when one of the batch fails', async (t) => {
-  const rollout = { parallelism: { unit: 'percent', value: 100 }, delayMs: 0, maxFailureRatio: 0 } as const
+  const rollout = rolloutOf({ parallelism: { unit: 'percent', value: 100 }, delayMs: 0, maxFailureRatio: 0 })
   const scene = new Scene(requestOf(['a', 'b', 'c'], { rollout }))
   stageAll(scene, ['a', 'b', 'c'])
   t.same(scene.sent, ['a release', 'b release', 'c release'])
@@ -175,7 +176,7 @@ t.test('does not say what a host runs before it was told', async (t) => {
 
 t.test('tolerates exactly the share of failures that was asked for', async (t) => {
   const hosts = Array.from({ length: 100 }, (_, number) => `h${number}`)
-  const rollout = { parallelism: { unit: 'count', value: 0 } as const, delayMs: 0, maxFailureRatio: 0.29 }
+  const rollout = rolloutOf({ parallelism: { unit: 'count', value: 0 }, delayMs: 0, maxFailureRatio: 0.29 })
   const scene = new Scene(requestOf(hosts, { rollout }))
   for (const host of hosts) scene.report(host, staged())
   for (const host of hosts.slice(0, 29)) scene.report(host, failed('old'))
@@ -197,7 +198,7 @@ t.test('removes a first release that failed', async (t) => {
 })
 
 t.test('waits between batches for the delay', async (t) => {
-  const rollout = { parallelism: { unit: 'count', value: 2 }, delayMs: 5000, maxFailureRatio: 0 } as const
+  const rollout = rolloutOf({ parallelism: { unit: 'count', value: 2 }, delayMs: 5000, maxFailureRatio: 0 })
   const scene = new Scene(requestOf(['a', 'b', 'c'], { rollout }))
   stageAll(scene, ['a', 'b', 'c'])
   scene.report('a', released)
@@ -211,7 +212,7 @@ t.test('waits between batches for the delay', async (t) => {
 })
 
 t.test('goes on over tolerated failures and ends mixed', async (t) => {
-  const rollout = { parallelism: { unit: 'count', value: 1 }, delayMs: 0, maxFailureRatio: 0.5 } as const
+  const rollout = rolloutOf({ parallelism: { unit: 'count', value: 1 }, delayMs: 0, maxFailureRatio: 0.5 })
   const scene = new Scene(requestOf(['a', 'b'], { rollout }))
   stageAll(scene, ['a', 'b'])
   scene.report('a', failed('old'))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Command, RunOutcome, ServiceMark } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
-import type { StoredEvent } from '../../../../packages/controller/src/core/deployment/state.ts'
+import type { StoredEvent } from '../../../../packages/controller/src/core/deployment/events.ts'
 import { replay } from '../../../../packages/controller/src/core/deployment/step.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, failed, released, staged, wentBack } from '../core/deployment-scenes.ts'
@@ -39,6 +39,10 @@ const obedient: Behaviour = (_host, { body }): RunOutcome => {
       return wentBack('remove', 'none')
     case 'settle':
       return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }
+    case 'plan':
+    case 'run-once':
+    case 'rehearse':
+      throw new Error(`${body.kind} is not expected here`)
   }
 }
 

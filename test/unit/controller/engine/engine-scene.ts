@@ -90,6 +90,7 @@ const spec = {
   drainTimeoutMs: 0,
   keepImages: 3,
   update: {
+    canary: null,
     parallelism: { unit: 'count', value: 1 },
     delayMs: 0,
     monitorMs: 0,
@@ -180,7 +181,7 @@ export class EngineScene {
       },
       signer: { sign: async (command) => JSON.stringify(command) },
       publisher: { publish: (event) => this.events.push(event) },
-      settings: { lostAfterMs: 60_000, commandResendMs: 10_000 },
+      settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },
       log: this.#log()
     })
   }

@@ -295,8 +295,8 @@ const migrations: readonly Migration[] = [
     up: async (db, dialect) => {
       for (const [name, key, columns] of requestTables) await createTable(db, dialect, name, key, columns)
     }
-  }
-  ,{
+  },
+  {
     number: 4,
     name: 'several services in a deployment, locks as leases',
     up: async (db, dialect) => {

@@ -1,6 +1,6 @@
 // What a command says: the machine's order, with image and spec of the release.
 import type { CommandBody, Digest, ServiceSpec } from '@longshore/protocol'
-import type { Order } from '../deployment/state.ts'
+import type { Order } from '../deployment/events.ts'
 
 export type ReleaseContent = {
   release: number

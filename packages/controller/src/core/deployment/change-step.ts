@@ -1,22 +1,37 @@
 // The small changes that every phase is made of: one target altered, one command given, cancelled or given up.
 // Each returns a new step; when, is decided by the phases.
-import type { AgentId } from '@longshore/protocol'
-import type { DeploymentState, InFlight, Order, Step, Target } from './state.ts'
+import type { CommandName, Order, Step } from './events.ts'
+import {
+  type DeploymentState,
+  findTarget,
+  type InFlight,
+  isSameTarget,
+  type Part,
+  type Target,
+  type TargetKey
+} from './state.ts'
 
 export const withState = (step: Step, change: Partial<DeploymentState>): Step => ({
   state: { ...step.state, ...change },
   effects: step.effects
 })
 
-export const withTarget = (step: Step, agent: AgentId, change: Partial<Target>): Step =>
+export const withTarget = (step: Step, key: TargetKey, change: Partial<Target>): Step =>
   withState(step, {
-    targets: step.state.targets.map((target) => (target.agent === agent ? { ...target, ...change } : target))
+    targets: step.state.targets.map((target) =>
+      isSameTarget(target, key) ? { ...target, ...change } : target
+    )
+  })
+
+export const withPart = (step: Step, { service }: Pick<Part, 'service'>, change: Partial<Part>): Step =>
+  withState(step, {
+    parts: step.state.parts.map((part) => (part.service === service ? { ...part, ...change } : part))
   })
 
 /** Applies `change` to each target in turn, each seeing what the ones before did. */
 export const forEachTarget = (step: Step, change: (step: Step, target: Target) => Step): Step =>
-  step.state.targets.reduce((done, { agent }) => {
-    const target = done.state.targets.find((other) => other.agent === agent)
+  step.state.targets.reduce((done, key) => {
+    const target = findTarget(done.state, key)
     return target === undefined ? done : change(done, target)
   }, step)
 
@@ -37,7 +52,7 @@ export const giveCommand = (
     deadlineAtMs: limits.deadlineAtMs,
     isCancelled: false
   }
-  return send(withTarget(step, target.agent, { ...change, index, inFlight }), target, index, order, limits)
+  return send(withTarget(step, target, { ...change, index, inFlight }), nameOf(target, index), order, limits)
 }
 
 /** Gives the next command without waiting for it: what it does no longer decides anything. */
@@ -50,22 +65,22 @@ export const oweCommand = (
 ): Step => {
   const index = target.index + 1
   const limits = limitsOf(step.state, order, atMs)
-  return send(withTarget(step, target.agent, { ...change(index), index }), target, index, order, limits)
+  return send(withTarget(step, target, { ...change(index), index }), nameOf(target, index), order, limits)
 }
 
 /** Asks a run to undo itself, once. */
 export const cancelInFlight = (step: Step, target: Target): Step => {
   if (target.inFlight === null || target.inFlight.isCancelled) return step
-  const changed = withTarget(step, target.agent, { inFlight: { ...target.inFlight, isCancelled: true } })
-  const effect = { kind: 'cancelCommand', agent: target.agent, index: target.inFlight.index } as const
+  const changed = withTarget(step, target, { inFlight: { ...target.inFlight, isCancelled: true } })
+  const effect = { kind: 'cancelCommand', ...nameOf(target, target.inFlight.index) } as const
   return { state: changed.state, effects: [...changed.effects, effect] }
 }
 
 /** Cancels it and waits no longer. */
 export const abandonInFlight = (step: Step, target: Target): Step => {
   if (target.inFlight === null) return step
-  const cancelled = withTarget(cancelInFlight(step, target), target.agent, { inFlight: null })
-  const effect = { kind: 'abandonCommand', agent: target.agent, index: target.inFlight.index } as const
+  const cancelled = withTarget(cancelInFlight(step, target), target, { inFlight: null })
+  const effect = { kind: 'abandonCommand', ...nameOf(target, target.inFlight.index) } as const
   return { state: cancelled.state, effects: [...cancelled.effects, effect] }
 }
 
@@ -81,10 +96,12 @@ const limitsOf = ({ timing }: DeploymentState, order: Order, atMs: number): Limi
   }
 }
 
-const send = (step: Step, { agent }: Target, index: number, order: Order, limits: Limits): Step => {
+const nameOf = ({ service, agent }: TargetKey, index: number): CommandName => ({ service, agent, index })
+
+const send = (step: Step, name: CommandName, order: Order, limits: Limits): Step => {
   const { notAfterMs, timeLimitMs } = limits
   return {
     state: step.state,
-    effects: [...step.effects, { kind: 'sendCommand', agent, index, order, notAfterMs, timeLimitMs }]
+    effects: [...step.effects, { kind: 'sendCommand', ...name, order, notAfterMs, timeLimitMs }]
   }
 }

@@ -1,34 +1,38 @@
 // How a deployment ends: the outcome first, from what each target is known to serve; then what is still sent
 // (settle, or a revert owed to hosts that are away), which changes the outcome no more.
 import { abandonInFlight, forEachTarget, oweCommand, withState, withTarget } from './change-step.ts'
-import { mixedReason, refusedReason, revertedReason, succeededReason } from './reasons.ts'
-import { type DeploymentState, isRepair, type Order, participants, type Step, type Target } from './state.ts'
+import type { Order, Step } from './events.ts'
+import { cancelledText, mixedReason, refusedReason, revertedReason, succeededReason } from './reasons.ts'
+import { type DeploymentState, isRepair, participants, partOf, type Target } from './state.ts'
 import type { Outcome } from './vocabulary.ts'
 
 /** The host serves what it served before the deployment; after a repair, whichever release it is that runs. */
 export const isBack = (state: DeploymentState, target: Target): boolean => {
   const { mayRunNew, serving, former, isRunning } = target
   if (!mayRunNew) return true
-  if (!isRepair(state)) return serving === (former === null ? 'none' : 'old')
+  if (!isRepair(partOf(state, target))) return serving === (former === null ? 'none' : 'old')
   const hadNone = former === null && !isRunning
   return serving === 'none' ? hadNone : serving !== 'unknown'
 }
 
 /** What takes the host back. */
-export const orderBack = (state: DeploymentState, { former }: Target): Order =>
-  former === null
-    ? { kind: 'remove', release: state.release }
-    : { kind: 'revert', from: state.release, to: former }
+export const orderBack = (state: DeploymentState, target: Target): Order => {
+  const { release } = partOf(state, target)
+  const { former } = target
+  return former === null
+    ? { kind: 'remove', release, containers: null }
+    : { kind: 'revert', from: release, to: former }
+}
 
+/** A part that was there already has left nothing to clean up. */
 export const endSucceeded = (step: Step, atMs: number): Step => {
   const ended = finish(step, 'succeeded', succeededReason(step.state), atMs)
-  if (ended.state.isUnchanged) return ended
-  const order: Order = { kind: 'settle', release: ended.state.release, keepImages: ended.state.keepImages }
-  return forEachTarget(ended, (done, target) =>
-    target.state === 'skipped'
-      ? done
-      : oweCommand(done, target, order, atMs, (index) => ({ settling: index }))
-  )
+  return forEachTarget(ended, (done, target) => {
+    const { isUnchanged, release, keepImages } = partOf(done.state, target)
+    if (target.state === 'skipped' || isUnchanged) return done
+    const order: Order = { kind: 'settle', release, keepImages }
+    return oweCommand(done, target, order, atMs, (index) => ({ settling: index }))
+  })
 }
 
 /** Nothing was stopped anywhere. @param why what stood in the way; absent: the votes say */
@@ -37,7 +41,7 @@ export const endRefused = (step: Step, atMs: number, why?: string): Step =>
 
 /** Cancelled before anything was switched. */
 export const endCancelledEarly = (step: Step, atMs: number): Step =>
-  finish(step, 'cancelled', `cancelled by ${step.state.cancelledBy}; no container had been stopped`, atMs)
+  finish(step, 'cancelled', `${cancelledText(step.state)}; no container had been stopped`, atMs)
 
 /** Every target was let go: either all are back, or the fleet is mixed and each that is not is named. */
 export const endReverted = (step: Step, atMs: number): Step => {
@@ -51,7 +55,7 @@ export const endReverted = (step: Step, atMs: number): Step => {
 export const endMixed = (step: Step, atMs: number): Step => {
   const ended = finish(step, 'mixed', mixedReason(step.state), atMs)
   return forEachTarget(ended, (done, target) =>
-    target.state === 'unknown' && !target.wasToldToGoBack && !isRepair(done.state)
+    target.state === 'unknown' && !target.wasToldToGoBack && !isRepair(partOf(done.state, target))
       ? oweBack(done, target, atMs)
       : done
   )
@@ -68,9 +72,9 @@ const finish = (step: Step, outcome: Outcome, reason: string, atMs: number): Ste
   const released = forEachTarget(step, abandonInFlight)
   const rested = forEachTarget(released, (done, target) =>
     ['pending', 'staging', 'ready'].includes(target.state) && outcome !== 'refused'
-      ? withTarget(done, target.agent, { state: 'untouched' })
+      ? withTarget(done, target, { state: 'untouched' })
       : target.state === 'staging'
-        ? withTarget(done, target.agent, { state: 'pending' })
+        ? withTarget(done, target, { state: 'pending' })
         : done
   )
   return withState(rested, { phase: 'ended', outcome, reason, endedAtMs: atMs, nextBatchAtMs: null })

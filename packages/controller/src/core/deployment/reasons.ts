@@ -1,21 +1,30 @@
 // The one sentence that says why a deployment ended as it did, for somebody who was just woken up: which host,
-// what happened there, and what runs now.
-import { type DeploymentState, isRepair, participants, type Target } from './state.ts'
+// what happened there, and what runs now. With several services each is named beside its host or release.
+import {
+  type DeploymentState,
+  isRepair,
+  isUnchanged,
+  type Part,
+  participants,
+  partOf,
+  type Target
+} from './state.ts'
 
 export const succeededReason = (state: DeploymentState): string => {
-  const hosts = allOf(participants(state).length)
-  return state.isUnchanged
-    ? `${hosts} already on release ${state.release}, healthy; nothing was restarted`
-    : `${hosts} on release ${state.release}, healthy`
+  const hosts = allOf(hostsOf(participants(state)).length)
+  return isUnchanged(state)
+    ? `${hosts} already on ${releases(state)}, healthy; nothing was restarted`
+    : `${hosts} on ${releases(state)}, healthy`
 }
 
 export const refusedReason = (state: DeploymentState, why?: string): string => {
   if (why !== undefined) return `${why}; no container was stopped`
   const votes = state.targets.filter((target) => target.state === 'not-ready')
-  return `not ready: ${votes.map(hostAndReason).join('; ')}; no container was stopped`
+  const named = votes.map((target) => hostAndReason(state, target))
+  return `not ready: ${named.join('; ')}; no container was stopped`
 }
 
-export const unresolvedReason = ({ repository, tag, resolve, knownTags }: DeploymentState): string => {
+export const unresolvedReason = ({ repository, tag, resolve, knownTags }: Part): string => {
   const failures = resolve.failures.join('; ') || 'no host is connected'
   const known = knownTags.length === 0 ? '' : `; tags released here before: ${knownTags.join(', ')}`
   return `${repository}:${tag} could not be resolved: ${failures}${known}`
@@ -26,43 +35,69 @@ export const revertedReason = (state: DeploymentState): string =>
 
 export const mixedReason = (state: DeploymentState): string => {
   const odd = participants(state).filter((target) => ['failed', 'unknown'].includes(target.state))
-  const named = odd.map((target) => `${hostAndReason(target)} (${servingText(state, target)})`)
-  const rest = participants(state).length - odd.length
-  const others = rest === 0 ? '' : `; ${othersText(state, rest)}`
+  const named = odd.map((target) => `${hostAndReason(state, target)} (${servingText(state, target)})`)
+  const rest = participants(state).filter((target) => !odd.includes(target))
+  const others = rest.length === 0 ? '' : `; ${othersText(state, rest)}`
   const cause = state.phase === 'rolling' ? 'some hosts could not switch' : causeOf(state)
   return `${cause}; ${named.join('; ')}${others}`
 }
 
 /** `host a: the container exited with code 1`, for `cause` and lists. */
-export const hostAndReason = (target: Target): string =>
-  `host ${target.host}: ${target.reason ?? `is ${target.state}`}`
+export const hostAndReason = (state: DeploymentState, target: Target): string =>
+  `${hostText(state, target)}: ${target.reason ?? `is ${target.state}`}`
 
-const causeOf = (state: DeploymentState): string => state.cause ?? `cancelled by ${state.cancelledBy}`
+/** `by` of a preemption says so itself. */
+export const cancelledText = ({ cancelledBy }: DeploymentState): string =>
+  cancelledBy?.startsWith('preempted by ') === true ? cancelledBy : `cancelled by ${cancelledBy}`
+
+const isSingle = (state: DeploymentState): boolean => state.parts.length === 1
+
+const hostText = (state: DeploymentState, { host, service }: Target): string =>
+  isSingle(state) ? `host ${host}` : `host ${host}, ${service}`
+
+const releaseText = (state: DeploymentState, { service, release }: Pick<Part, 'service' | 'release'>) =>
+  isSingle(state) ? `release ${release}` : `${service} release ${release}`
+
+const releases = (state: DeploymentState): string =>
+  state.parts.map((part) => releaseText(state, part)).join(' and ')
+
+const hostsOf = (targets: Target[]): string[] => [...new Set(targets.map(({ host }) => host))]
+
+const causeOf = (state: DeploymentState): string => state.cause ?? cancelledText(state)
 
 const whatWasTakenBack = (state: DeploymentState): string => {
-  if (isRepair(state)) return `release ${state.release} stays the current one`
+  const isOnlyRepair = state.parts.every(isRepair)
+  if (isOnlyRepair)
+    return `${releases(state)} ${isSingle(state) ? 'stays' : 'stay'} the current one${isSingle(state) ? '' : 's'}`
   const switched = participants(state).filter((target) => target.state === 'reverted')
   const [first] = switched
   if (first === undefined) return 'every host runs what it ran before'
-  const isOne = switched.length === 1
-  const hosts = isOne ? 'the 1 switched host' : `all ${switched.length} switched hosts`
-  if (switched.some(({ former }) => former !== first.former))
-    return `${hosts} are back on what they ran before`
-  return first.former === null
-    ? `release ${state.release} was removed from ${hosts}, there was none before it`
-    : `${hosts} ${isOne ? 'is' : 'are'} back on release ${first.former}`
+  const count = hostsOf(switched).length
+  const hosts = count === 1 ? 'the 1 switched host' : `all ${count} switched hosts`
+  const are = count === 1 ? 'is' : 'are'
+  if (switched.some(({ former, service }) => former !== first.former || service !== first.service))
+    return `${hosts} ${are} back on what they ran before`
+  const { service, former } = first
+  return former === null
+    ? `${releaseText(state, partOf(state, first))} was removed from ${hosts}, there was none before it`
+    : `${hosts} ${are} back on ${releaseText(state, { service, release: former })}`
 }
 
-const othersText = (state: DeploymentState, count: number): string => {
-  const released = participants(state).filter((target) => target.state === 'released').length
-  if (released > 0) return `${released} on release ${state.release}`
-  return `${count} on what they ran before`
+const othersText = (state: DeploymentState, rest: Target[]): string => {
+  const released = rest.filter((target) => target.state === 'released')
+  const [first] = released
+  if (first === undefined) return `${rest.length} on what they ran before`
+  const isOne = released.every(({ service }) => service === first.service)
+  return isOne
+    ? `${released.length} on ${releaseText(state, partOf(state, first))}`
+    : `${released.length} on the new releases`
 }
 
-const servingText = (state: DeploymentState, { serving }: Target): string => {
+const servingText = (state: DeploymentState, target: Target): string => {
+  const { serving } = target
   switch (serving) {
     case 'new':
-      return `release ${state.release} still runs there`
+      return `${releaseText(state, partOf(state, target))} still runs there`
     case 'old':
       return 'the former release runs there'
     case 'none':

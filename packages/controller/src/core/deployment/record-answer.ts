@@ -1,14 +1,15 @@
-// What a target is known to be after its agent answered a command (a report, or a refusal to execute it), or after
-// nobody answered in time. Only the target changes here; what follows is decided by the phases.
+// What a target is known to be after its agent answered a command (a report, or a refusal to execute it). Only the
+// target and its part change here; what follows is decided by the phases. Silence: record-silence.ts.
 import type { RunError, RunOutcome } from '@longshore/protocol'
-import { abandonInFlight, withState, withTarget } from './change-step.ts'
+import { withPart, withState, withTarget } from './change-step.ts'
 import { isBack } from './end.ts'
-import { type DeploymentState, previousRelease, type Step, type Target } from './state.ts'
+import type { Step } from './events.ts'
+import { partOf, previousRelease, type Target } from './state.ts'
 
 export type Answer =
   | { kind: 'reported'; outcome: RunOutcome }
   | { kind: 'refused'; code: string; detail: string }
-type Why = Pick<Target, 'reason' | 'code' | 'log'>
+export type Why = Pick<Target, 'reason' | 'code' | 'log'>
 
 const nothingWrong: Why = { reason: null, code: null, log: [] }
 
@@ -18,7 +19,7 @@ export const recordAnswer = (step: Step, target: Target, index: number, answer: 
   if (index === target.owedRevert) return recordWentBack(step, target, answer)
   if (target.inFlight?.index !== index) return step
   const { kind } = target.inFlight
-  const answered = withTarget(step, target.agent, { inFlight: null })
+  const answered = withTarget(step, target, { inFlight: null })
   switch (kind) {
     case 'resolve':
       return recordResolved(answered, target, answer)
@@ -39,15 +40,16 @@ export const recordAnswer = (step: Step, target: Target, index: number, answer: 
 const recordResolved = (step: Step, target: Target, answer: Answer): Step => {
   if (answer.kind === 'reported' && answer.outcome.status === 'succeeded') {
     const { result } = answer.outcome
-    if (result.kind === 'resolve') return withState(step, { digest: result.digest })
+    if (result.kind === 'resolve') return withPart(step, target, { digest: result.digest })
   }
   return recordUnresolved(step, target, whyNot(answer).reason ?? 'no digest was reported')
 }
 
 /** One agent could not resolve the tag: noted, the next one is asked. */
-const recordUnresolved = (step: Step, target: Target, why: string): Step => {
-  const { asked, failures } = step.state.resolve
-  return withState(step, { resolve: { asked, failures: [...failures, `host ${target.host}: ${why}`] } })
+export const recordUnresolved = (step: Step, target: Target, why: string): Step => {
+  const { asked, failures } = partOf(step.state, target).resolve
+  const resolve = { asked, failures: [...failures, `host ${target.host}: ${why}`] }
+  return withPart(step, target, { resolve })
 }
 
 const recordVote = (step: Step, target: Target, answer: Answer): Step => {
@@ -59,16 +61,19 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
   if (result.kind !== 'stage') return voteNo(step, target, mismatch(result.kind))
   const { platform, diffIds } = result.image
   const other = step.state.targets.find(
-    ({ agent, image }) =>
-      agent !== target.agent && image?.platform === platform && !isSame(image.diffIds, diffIds)
+    ({ agent, service, image }) =>
+      service === target.service &&
+      agent !== target.agent &&
+      image?.platform === platform &&
+      !isSame(image.diffIds, diffIds)
   )
   if (other !== undefined) {
     const reason = `the image differs from the one staged on host ${other.host}: same digest, other layers`
     return voteNo(step, target, { reason, code: 'image-invalid', log: [] })
   }
   const { isRunning } = result
-  const former = isRunning ? previousRelease(step.state) : serving === 'old' ? release : null
-  return withTarget(step, target.agent, {
+  const former = isRunning ? previousRelease(partOf(step.state, target)) : serving === 'old' ? release : null
+  return withTarget(step, target, {
     state: 'ready',
     image: { platform, diffIds },
     isRunning,
@@ -78,43 +83,41 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
   })
 }
 
-const voteNo = (step: Step, target: Target, why: Why): Step =>
-  withTarget(step, target.agent, { ...why, state: 'not-ready', serving: target.serving })
+export const voteNo = (step: Step, target: Target, why: Why): Step =>
+  withTarget(step, target, { ...why, state: 'not-ready', serving: target.serving })
 
 const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
-  const { agent } = target
   if (answer.kind === 'refused') {
-    return withTarget(step, agent, { ...whyNot(answer), state: 'failed', mayRunNew: target.isRunning })
+    return withTarget(step, target, { ...whyNot(answer), state: 'failed', mayRunNew: target.isRunning })
   }
   const { outcome } = answer
   const { serving } = outcome
   if (outcome.status === 'succeeded') {
-    if (serving === 'new') return withTarget(step, agent, { ...nothingWrong, state: 'released', serving })
-    return withTarget(step, agent, { ...mismatch('release'), state: 'unknown', serving })
+    if (serving === 'new') return withTarget(step, target, { ...nothingWrong, state: 'released', serving })
+    return withTarget(step, target, { ...mismatch('release'), state: 'unknown', serving })
   }
   if (outcome.status === 'unknown' || serving === 'unknown') {
-    return withTarget(step, agent, { ...whyNot(answer), state: 'unknown', serving: 'unknown' })
+    return withTarget(step, target, { ...whyNot(answer), state: 'unknown', serving: 'unknown' })
   }
   const isObedient = outcome.error.code === 'cancelled' && isBack(step.state, { ...target, serving })
-  return withTarget(step, agent, { ...whyNot(answer), state: isObedient ? 'reverted' : 'failed', serving })
+  return withTarget(step, target, { ...whyNot(answer), state: isObedient ? 'reverted' : 'failed', serving })
 }
 
 /** Why a host failed to switch is kept beside the fact that it is back. */
 const recordWentBack = (step: Step, target: Target, answer: Answer): Step => {
-  const { agent } = target
   const done: Partial<Target> = { owedRevert: null }
   if (answer.kind === 'refused') {
     const why = { ...whyNot(answer), reason: `it refused to go back: ${answer.detail}` }
     const state = target.serving === 'unknown' ? 'unknown' : 'failed'
-    return withTarget(step, agent, { ...done, ...why, state })
+    return withTarget(step, target, { ...done, ...why, state })
   }
   const { serving } = answer.outcome
   if (answer.outcome.status !== 'unknown' && isBack(step.state, { ...target, serving })) {
-    return withTarget(step, agent, { ...done, state: 'reverted', serving })
+    return withTarget(step, target, { ...done, state: 'reverted', serving })
   }
   const isUnknown = answer.outcome.status === 'unknown' || serving === 'unknown'
   const why = whyNot(answer)
-  return withTarget(step, agent, {
+  return withTarget(step, target, {
     ...done,
     ...why,
     reason: `it could not go back: ${why.reason ?? `it serves ${serving}`}`,
@@ -124,7 +127,7 @@ const recordWentBack = (step: Step, target: Target, answer: Answer): Step => {
 }
 
 const recordSettled = (step: Step, target: Target, answer: Answer): Step => {
-  const settled = withTarget(step, target.agent, { settling: null })
+  const settled = withTarget(step, target, { settling: null })
   const warnings = settleWarnings(answer).map((text) => `host ${target.host}: ${text}`)
   return withState(settled, { warnings: [...step.state.warnings, ...warnings] })
 }
@@ -135,57 +138,7 @@ const settleWarnings = (answer: Answer): string[] => {
   return answer.outcome.result.kind === 'settle' ? answer.outcome.result.warnings : []
 }
 
-/** Nobody answered: the session is gone for too long, or the command is past its deadline. */
-export const recordSilence = (step: Step, target: Target, isLost: boolean): Step => {
-  const { inFlight, agent } = target
-  const why = silenceOf(step.state, target, isLost)
-  const silent = abandonInFlightUnlessGoingBack(step, target)
-  if (inFlight === null) {
-    return step.state.phase === 'rolling'
-      ? withTarget(silent, agent, { ...why, state: 'failed', turnAtMs: null })
-      : voteNo(silent, target, why)
-  }
-  switch (inFlight.kind) {
-    case 'resolve':
-      return recordUnresolved(silent, target, why.reason ?? '')
-    case 'stage':
-      return voteNo(silent, target, why)
-    case 'release':
-      return withTarget(silent, agent, { ...why, state: 'unknown', serving: 'unknown' })
-    case 'revert':
-    case 'remove':
-      return withTarget(silent, agent, {
-        ...why,
-        state: 'unknown',
-        serving: 'unknown',
-        owedRevert: inFlight.index
-      })
-    case 'settle':
-      return silent
-    default:
-      return inFlight.kind satisfies never
-  }
-}
-
-/** The command to go back stays owed: the host obeys it when it returns. */
-const abandonInFlightUnlessGoingBack = (step: Step, target: Target): Step =>
-  target.inFlight?.kind === 'revert' || target.inFlight?.kind === 'remove'
-    ? withTarget(step, target.agent, { inFlight: null })
-    : abandonInFlight(step, target)
-
-const silenceOf = (state: DeploymentState, target: Target, isLost: boolean): Why => {
-  const seconds = Math.round(state.timing.lostAfterMs / 1000)
-  const silence = isLost
-    ? `its agent has not been connected for ${seconds} s`
-    : `its agent did not report in time on ${target.inFlight?.kind ?? 'anything'}`
-  const promise =
-    target.former === null ? 'the release is removed' : `it goes back to release ${target.former}`
-  const isSwitching = target.mayRunNew && target.inFlight !== null && state.phase !== 'staging'
-  const reason = isSwitching && isLost ? `${silence}; ${promise} when it returns` : silence
-  return { reason, code: isLost ? 'lost' : 'no-report', log: [] }
-}
-
-const whyNot = (answer: Answer): Why => {
+export const whyNot = (answer: Answer): Why => {
   if (answer.kind === 'refused') {
     return { reason: `refused (${answer.code}): ${answer.detail}`, code: answer.code, log: [] }
   }

@@ -1,18 +1,16 @@
-// What a deployment knows (state), what happens to it (events), what it wants done (effects): plain data that is
-// stored as JSON. Commands are named by (agent, index); their ids, signatures and delivery are left to the engine.
+// What a deployment knows: plain data that is stored as JSON. A deployment has parts, one per service, in the order
+// in which they roll; a target is one service on one host. What happens to it stands in events.ts.
 import type {
   AgentId,
   Amount,
-  CommandKind,
   DeploymentId,
   Digest,
   EnvironmentName,
-  RefusalCode,
-  RunOutcome,
   ServiceName,
   Serving
 } from '@longshore/protocol'
-import type { Outcome, Phase, TargetState } from './vocabulary.ts'
+import type { Order } from './events.ts'
+import type { Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
 
 /** Waiting times, milliseconds; fixed when the deployment is requested. docs/deployments.md says why each. */
 export type Timing = {
@@ -27,20 +25,55 @@ export type Timing = {
   reportGraceMs: number
   /** How long a host that is away may still be told to go back. */
   revertWithinMs: number
+  /** A pause that nobody decides on ends by itself after this. */
+  pauseLimitMs: number
 }
 
 /** The release that the environment runs when the deployment begins: the last one that succeeded. */
 export type CurrentRelease = { release: number; repository: string; digest: Digest; specRevision: number }
 
+export type Rollout = {
+  /** Size of the first batch; null: like the others. */
+  canary: Amount | null
+  parallelism: Amount
+  delayMs: number
+  maxFailureRatio: number
+  failureAction: 'rollback' | 'pause'
+}
+
+/** What the deployment does with one service. */
+export type Part = {
+  service: ServiceName
+  release: number
+  /** The fence's, of this service. */
+  generation: number
+  current: CurrentRelease | null
+  repository: string
+  tag: string | null
+  digest: Digest | null
+  specRevision: number
+  recreate: boolean
+  /** An unmanaged container by this name may be taken over. */
+  replace: string | null
+  rollout: Rollout
+  keepImages: number
+  /** Tags of former releases, newest first: named when the one asked for does not exist. */
+  knownTags: string[]
+  resolve: { asked: AgentId[]; failures: string[] }
+  /** Every host runs the release already. */
+  isUnchanged: boolean
+}
+
 export type InFlight = {
   index: number
-  kind: CommandKind
+  kind: Order['kind']
   sentAtMs: number
   deadlineAtMs: number
   isCancelled: boolean
 }
 
 export type Target = {
+  service: ServiceName
   agent: AgentId
   host: string
   state: TargetState
@@ -48,6 +81,7 @@ export type Target = {
   serving: Serving
   /** The release it ran before, as its stage report said: going back means that one; null: none. */
   former: number | null
+  /** Numbered through all parts, from 1. */
   batch: number | null
   reason: string | null
   code: string | null
@@ -68,119 +102,53 @@ export type Target = {
   owedRevert: number | null
   settling: number | null
 }
+export type TargetKey = Pick<Target, 'service' | 'agent'>
 
 export type DeploymentState = {
   id: DeploymentId
-  service: ServiceName
   environment: EnvironmentName
+  mode: Mode
   phase: Phase
   outcome: Outcome | null
   reason: string | null
   /** Why it reverts: what failed, or null for a cancellation. */
   cause: string | null
-  release: number
-  current: CurrentRelease | null
-  repository: string
-  tag: string | null
-  digest: Digest | null
-  specRevision: number
-  recreate: boolean
-  /** An unmanaged container by this name may be taken over. */
-  replace: string | null
-  rollout: { parallelism: Amount; delayMs: number; maxFailureRatio: number }
-  keepImages: number
+  parts: Part[]
   timing: Timing
-  isUnchanged: boolean
   cancelledBy: string | null
   requestedAtMs: number
   endedAtMs: number | null
-  /** Batch that switches now, from 1; 0: none yet. `nextBatchAtMs`: the pause before the next one ends. */
+  /** Batch that switches now, from 1, through all parts; 0: none yet. `nextBatchAtMs`: the delay before the next one ends. */
   batch: number
   nextBatchAtMs: number | null
-  resolve: { asked: AgentId[]; failures: string[] }
-  /** Tags of former releases, newest first: named when the one asked for does not exist. */
-  knownTags: string[]
   targets: Target[]
   warnings: string[]
 }
 
-/** Always the first event. `release` is a new number, or the one to roll back to (then `digest` is known). */
-export type Requested = {
-  kind: 'requested'
-  atMs: number
-  id: DeploymentId
-  service: ServiceName
-  environment: EnvironmentName
-  release: number
-  current: CurrentRelease | null
-  repository: string
-  tag: string | null
-  digest: Digest | null
-  specRevision: number
-  recreate: boolean
-  replace: string | null
-  offline: 'fail' | 'skip'
-  rollout: DeploymentState['rollout']
-  keepImages: number
-  timing: Timing
-  knownTags: string[]
-  warnings: string[]
-  targets: { agent: AgentId; host: string; isConnected: boolean }[]
+export const isSameTarget = (a: TargetKey, b: TargetKey): boolean =>
+  a.agent === b.agent && a.service === b.service
+
+export const findTarget = (state: DeploymentState, key: TargetKey): Target | undefined =>
+  state.targets.find((target) => isSameTarget(target, key))
+
+/** @throws TypeError for a service that the deployment does not have: the machine makes no such target */
+export const partOf = (state: DeploymentState, { service }: Pick<TargetKey, 'service'>): Part => {
+  const part = state.parts.find((one) => one.service === service)
+  if (part === undefined) throw new TypeError(`the deployment has no part ${service}`)
+  return part
 }
 
-export type DeploymentEvent =
-  | { kind: 'cancelRequested'; atMs: number; by: string }
-  | { kind: 'hostConnected'; atMs: number; agent: AgentId }
-  | { kind: 'hostDisconnected'; atMs: number; agent: AgentId }
-  /** `busy` never comes here: the engine sends the command again. */
-  | {
-      kind: 'commandRefused'
-      atMs: number
-      agent: AgentId
-      index: number
-      code: RefusalCode
-      detail: string
-    }
-  | { kind: 'commandReported'; atMs: number; agent: AgentId; index: number; outcome: RunOutcome }
-  /** The controller was away and nobody is connected yet: every wait begins anew. */
-  | { kind: 'controllerRestarted'; atMs: number }
-  | { kind: 'timePassed'; atMs: number }
-export type StoredEvent = Requested | DeploymentEvent
-
-/** What a command is to do; the engine adds image and spec of the release. */
-export type Order =
-  | { kind: 'resolve' }
-  | { kind: 'stage' }
-  | { kind: 'release'; recreate: boolean }
-  | { kind: 'revert'; from: number; to: number }
-  | { kind: 'remove'; release: number }
-  | { kind: 'settle'; release: number; keepImages: number }
-
-export type Effect =
-  | {
-      kind: 'sendCommand'
-      agent: AgentId
-      index: number
-      order: Order
-      notAfterMs: number
-      timeLimitMs: number
-    }
-  /** Asks the run to undo itself; its report is still awaited. */
-  | { kind: 'cancelCommand'; agent: AgentId; index: number }
-  /** Nobody waits for it any more; it is not sent again. */
-  | { kind: 'abandonCommand'; agent: AgentId; index: number }
-  /** The digest is known: the release exists from now on. */
-  | { kind: 'pinRelease'; release: number; digest: Digest }
-
-export type Step = { state: DeploymentState; effects: Effect[] }
-
 /** The release to go back to; null: none, or the deployment brings the current release once more. */
-export const previousRelease = (state: DeploymentState): number | null =>
-  state.current === null || state.current.release === state.release ? null : state.current.release
+export const previousRelease = (part: Part): number | null =>
+  part.current === null || isRepair(part) ? null : part.current.release
 
 /** The deployment brings hosts to the release that the environment runs already: nothing is ever taken back. */
-export const isRepair = (state: DeploymentState): boolean => state.current?.release === state.release
+export const isRepair = (part: Part): boolean => part.current?.release === part.release
 
 /** The targets proper: without the skipped ones. */
-export const participants = (state: DeploymentState): Target[] =>
-  state.targets.filter((target) => target.state !== 'skipped')
+export const participants = (state: DeploymentState, part?: Part): Target[] =>
+  state.targets.filter(
+    (target) => target.state !== 'skipped' && (part === undefined || target.service === part.service)
+  )
+
+export const isUnchanged = (state: DeploymentState): boolean => state.parts.every((part) => part.isUnchanged)

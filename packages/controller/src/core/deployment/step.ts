@@ -1,27 +1,32 @@
 // The deployment machine: `begin` with what was asked for, then one `step` per event. First the event is written
 // down, then everything that follows from it. The same events give the same state, whenever they are replayed.
 import { advance } from './advance.ts'
-import { withState, withTarget } from './change-step.ts'
+import { withState } from './change-step.ts'
 import { dueOf } from './deadlines.ts'
-import { recordAnswer, recordSilence } from './record-answer.ts'
-import type { DeploymentEvent, DeploymentState, Requested, Step, StoredEvent, Target } from './state.ts'
+import type { CommandName, DeploymentEvent, Requested, Step, StoredEvent } from './events.ts'
+import { recordAnswer } from './record-answer.ts'
+import { recordSilence } from './record-silence.ts'
+import { type DeploymentState, findTarget, type Target } from './state.ts'
 
 export const begin = (request: Requested): Step => {
-  const { kind: _, atMs, offline, targets, ...given } = request
+  const { atMs, id, environment, mode, timing, warnings, parts, targets } = request
   const state: DeploymentState = {
-    ...given,
+    id,
+    environment,
+    mode,
     phase: 'requested',
     outcome: null,
     reason: null,
     cause: null,
-    isUnchanged: false,
+    parts: parts.map((part) => ({ ...part, resolve: { asked: [], failures: [] }, isUnchanged: false })),
+    timing,
     cancelledBy: null,
     requestedAtMs: atMs,
     endedAtMs: null,
     batch: 0,
     nextBatchAtMs: null,
-    resolve: { asked: [], failures: [] },
-    targets: targets.map((target) => newTarget(request, target))
+    targets: targets.map((target) => newTarget(request, target)),
+    warnings
   }
   return frozen(advance({ state, effects: [] }, atMs))
 }
@@ -45,8 +50,9 @@ export const replay = (events: readonly StoredEvent[]): DeploymentState => {
 }
 
 const newTarget = (request: Requested, target: Requested['targets'][number]): Target => {
-  const { agent, host, isConnected } = target
+  const { service, agent, host, isConnected } = target
   const base: Target = {
+    service,
     agent,
     host,
     state: 'pending',
@@ -97,23 +103,20 @@ const record = (at: Step, event: DeploymentEvent): Step => {
   }
 }
 
-const targetOf = (state: DeploymentState, agent: Target['agent']): Target | undefined =>
-  state.targets.find((target) => target.agent === agent)
-
-const answered = (
-  at: Step,
-  event: { agent: Target['agent']; index: number },
-  answer: Parameters<typeof recordAnswer>[3]
-): Step => {
-  const target = targetOf(at.state, event.agent)
+const answered = (at: Step, event: CommandName, answer: Parameters<typeof recordAnswer>[3]): Step => {
+  const target = findTarget(at.state, event)
   return target === undefined ? at : recordAnswer(at, target, event.index, answer)
 }
 
+/** A session is the host's, whatever services it has. */
 const recordPresence = (at: Step, agent: Target['agent'], absentSinceMs: number | null): Step => {
-  const target = targetOf(at.state, agent)
-  if (target === undefined || at.state.phase === 'ended') return at
-  const isKnown = (target.absentSinceMs === null) === (absentSinceMs === null)
-  return isKnown ? at : withTarget(at, agent, { absentSinceMs })
+  if (at.state.phase === 'ended') return at
+  const isNews = (target: Target): boolean =>
+    target.agent === agent && (target.absentSinceMs === null) !== (absentSinceMs === null)
+  if (!at.state.targets.some(isNews)) return at
+  return withState(at, {
+    targets: at.state.targets.map((target) => (isNews(target) ? { ...target, absentSinceMs } : target))
+  })
 }
 
 /** While the controller was away nobody could report: no wait may end because of that. */

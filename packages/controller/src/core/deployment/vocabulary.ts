@@ -1,5 +1,5 @@
-// Which phases, outcomes and target states exist. The machine, the store's columns and the API bodies all take
-// them from here; docs/deployments.md explains each.
+// Which modes, phases, outcomes and target states exist. The machine, the store's columns and the API bodies all
+// take them from here; docs/deployments.md explains each.
 
 export const modes = [
   /** one or several services of an environment, all or nothing */
@@ -15,7 +15,17 @@ export const modes = [
 ] as const
 export type Mode = (typeof modes)[number]
 
-export const phases = ['requested', 'staging', 'rolling', 'reverting', 'ended'] as const
+export const phases = [
+  'requested',
+  'planning',
+  'staging',
+  'preparing',
+  'rehearsing',
+  'rolling',
+  'paused',
+  'reverting',
+  'ended'
+] as const
 export type Phase = (typeof phases)[number]
 
 /** How a deployment ended; what it did is on the hosts. */
@@ -25,12 +35,21 @@ export type Outcome = (typeof outcomes)[number]
 export const targetStates = [
   /** nothing asked yet */
   'pending',
+  'planning',
+  /** mode plan: said what it would do */
+  'planned',
   'staging',
   'ready',
   'not-ready',
+  'rehearsing',
+  /** mode rehearse: the new release became healthy beside the old one, and was removed again */
+  'rehearsed',
   'releasing',
   /** runs the new release, healthy for `monitor` */
   'released',
+  'removing',
+  /** mode remove: the service is gone from the host */
+  'removed',
   'reverting',
   /** had switched and is back on the previous release (or, after a failed first release, runs none) */
   'reverted',

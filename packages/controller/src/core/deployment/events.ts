@@ -1,0 +1,65 @@
+// What happens to a deployment (events) and what it wants done (effects). Commands are named by (service, agent,
+// index); their ids, signatures and delivery are left to the engine.
+import type {
+  AgentId,
+  DeploymentId,
+  Digest,
+  EnvironmentName,
+  RefusalCode,
+  RunOutcome,
+  ServiceName
+} from '@longshore/protocol'
+import type { DeploymentState, Part, TargetKey, Timing } from './state.ts'
+import type { Mode } from './vocabulary.ts'
+
+/** `release` is a new number, or the one to roll back to (then `digest` is known). */
+export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged'>
+
+/** Always the first event. */
+export type Requested = {
+  kind: 'requested'
+  atMs: number
+  id: DeploymentId
+  environment: EnvironmentName
+  mode: Mode
+  offline: 'fail' | 'skip'
+  timing: Timing
+  warnings: string[]
+  parts: RequestedPart[]
+  targets: { service: ServiceName; agent: AgentId; host: string; isConnected: boolean }[]
+}
+
+/** A command of this deployment. */
+export type CommandName = TargetKey & { index: number }
+
+export type DeploymentEvent =
+  | { kind: 'cancelRequested'; atMs: number; by: string }
+  | { kind: 'hostConnected'; atMs: number; agent: AgentId }
+  | { kind: 'hostDisconnected'; atMs: number; agent: AgentId }
+  /** `busy` never comes here: the engine sends the command again. */
+  | ({ kind: 'commandRefused'; atMs: number; code: RefusalCode; detail: string } & CommandName)
+  | ({ kind: 'commandReported'; atMs: number; outcome: RunOutcome } & CommandName)
+  /** The controller was away and nobody is connected yet: every wait begins anew. */
+  | { kind: 'controllerRestarted'; atMs: number }
+  | { kind: 'timePassed'; atMs: number }
+export type StoredEvent = Requested | DeploymentEvent
+
+/** What a command is to do; the engine adds image and spec of the release. */
+export type Order =
+  | { kind: 'resolve' }
+  | { kind: 'stage' }
+  | { kind: 'release'; recreate: boolean }
+  | { kind: 'revert'; from: number; to: number }
+  | { kind: 'remove'; release: number | null; containers: string[] | null }
+  | { kind: 'settle'; release: number; keepImages: number }
+
+export type Effect =
+  | ({ kind: 'sendCommand'; order: Order; notAfterMs: number; timeLimitMs: number } & CommandName)
+  /** Asks the run to undo itself; its report is still awaited. */
+  | ({ kind: 'cancelCommand' } & CommandName)
+  /** Nobody waits for it any more; it is not sent again. */
+  | ({ kind: 'abandonCommand' } & CommandName)
+  /** The digest is known: the release exists from now on. */
+  | { kind: 'pinRelease'; service: ServiceName; release: number; digest: Digest }
+
+export type Step = { state: DeploymentState; effects: Effect[] }

@@ -1,0 +1,55 @@
+// What a target is known to be after nobody answered in time: its session is gone for too long, or the command is
+// past its deadline. What follows is decided by the phases.
+import { abandonInFlight, withTarget } from './change-step.ts'
+import type { Step } from './events.ts'
+import { recordUnresolved, voteNo, type Why } from './record-answer.ts'
+import type { DeploymentState, Target } from './state.ts'
+
+export const recordSilence = (step: Step, target: Target, isLost: boolean): Step => {
+  const { inFlight } = target
+  const why = silenceOf(step.state, target, isLost)
+  const silent = abandonInFlightUnlessGoingBack(step, target)
+  if (inFlight === null) {
+    return step.state.phase === 'rolling'
+      ? withTarget(silent, target, { ...why, state: 'failed', turnAtMs: null })
+      : voteNo(silent, target, why)
+  }
+  switch (inFlight.kind) {
+    case 'resolve':
+      return recordUnresolved(silent, target, why.reason ?? '')
+    case 'stage':
+      return voteNo(silent, target, why)
+    case 'release':
+      return withTarget(silent, target, { ...why, state: 'unknown', serving: 'unknown' })
+    case 'revert':
+    case 'remove':
+      return withTarget(silent, target, {
+        ...why,
+        state: 'unknown',
+        serving: 'unknown',
+        owedRevert: inFlight.index
+      })
+    case 'settle':
+      return silent
+    default:
+      return inFlight.kind satisfies never
+  }
+}
+
+/** The command to go back stays owed: the host obeys it when it returns. */
+const abandonInFlightUnlessGoingBack = (step: Step, target: Target): Step =>
+  target.inFlight?.kind === 'revert' || target.inFlight?.kind === 'remove'
+    ? withTarget(step, target, { inFlight: null })
+    : abandonInFlight(step, target)
+
+const silenceOf = (state: DeploymentState, target: Target, isLost: boolean): Why => {
+  const seconds = Math.round(state.timing.lostAfterMs / 1000)
+  const silence = isLost
+    ? `its agent has not been connected for ${seconds} s`
+    : `its agent did not report in time on ${target.inFlight?.kind ?? 'anything'}`
+  const promise =
+    target.former === null ? 'the release is removed' : `it goes back to release ${target.former}`
+  const isSwitching = target.mayRunNew && target.inFlight !== null && state.phase !== 'staging'
+  const reason = isSwitching && isLost ? `${silence}; ${promise} when it returns` : silence
+  return { reason, code: isLost ? 'lost' : 'no-report', log: [] }
+}

@@ -1,0 +1,89 @@
+// The switch: the parts one after the other, each in its batches, with a delay between the batches of a part.
+import { formBatches } from '../batches/form-batches.ts'
+import { forEachTarget, giveCommand, withPart, withState, withTarget } from './change-step.ts'
+import { endMixed, endSucceeded } from './end.ts'
+import type { Step } from './events.ts'
+import { hostAndReason } from './reasons.ts'
+import { beginReverting } from './revert.ts'
+import { type DeploymentState, isUnchanged, type Part, participants, partOf, type Target } from './state.ts'
+
+export const beginRolling = (step: Step, atMs: number): Step => {
+  const formed = step.state.parts.reduce(formPart, { step, batches: 0 })
+  const begun = withState(formed.step, { phase: 'rolling', batch: 1 })
+  return isUnchanged(begun.state) ? endSucceeded(begun, atMs) : begun
+}
+
+/** Hosts that run the release already are left alone, unless it is to be made anew. */
+const formPart = ({ step, batches }: { step: Step; batches: number }, part: Part) => {
+  const targets = participants(step.state, part)
+  const waiting = targets.filter((target) => !target.isRunning || part.recreate)
+  const numbers = formBatches(part.rollout, waiting.length)
+  const placed = targets.reduce((done, target) => {
+    const batch = numbers[waiting.indexOf(target)]
+    return withTarget(done, target, batch === undefined ? { state: 'released' } : { batch: batches + batch })
+  }, step)
+  return {
+    step: withPart(placed, part, { isUnchanged: waiting.length === 0 }),
+    batches: batches + Math.max(0, ...numbers)
+  }
+}
+
+export const advanceRolling = (step: Step, atMs: number): Step => {
+  const { state } = step
+  if (state.cancelledBy !== null) return beginReverting(step, null)
+  const failure = findFailure(state)
+  if (failure !== undefined) return beginReverting(step, hostAndReason(state, failure))
+  if (state.nextBatchAtMs !== null) {
+    return atMs < state.nextBatchAtMs
+      ? step
+      : withState(step, { nextBatchAtMs: null, batch: state.batch + 1 })
+  }
+  const given = forEachTarget(step, (done, target) => giveTurn(done, target, atMs))
+  const isBusy = inBatch(given.state, state.batch).some(({ state: is }) => isUndecided(is))
+  return isBusy ? given : afterBatch(given, atMs)
+}
+
+const isUndecided = (state: Target['state']): boolean => state === 'ready' || state === 'releasing'
+
+const inBatch = (state: DeploymentState, batch: number): Target[] =>
+  state.targets.filter((target) => target.batch === batch)
+
+/** The first failure of a part that has more of them than it tolerates. */
+const findFailure = (state: DeploymentState): Target | undefined => {
+  const failed = state.parts.map((part) => ({
+    tolerated: toleratedFailures(part, participants(state, part).length),
+    targets: participants(state, part).filter(hasFailed)
+  }))
+  return failed.find(({ targets, tolerated }) => targets.length > tolerated)?.targets[0]
+}
+
+/** 0.29 of 100 hosts are 29, although the product of the two is a little less in floating point. */
+const toleratedFailures = ({ rollout }: Part, count: number): number =>
+  Math.floor(rollout.maxFailureRatio * count + 1e-9)
+
+/** Nothing is sent to a host that is away: as long as nothing was sent, it is known what runs there. */
+const giveTurn = (step: Step, target: Target, atMs: number): Step => {
+  if (target.batch !== step.state.batch || target.state !== 'ready') return step
+  if (target.absentSinceMs !== null) {
+    return target.turnAtMs === null ? withTarget(step, target, { turnAtMs: atMs }) : step
+  }
+  const { recreate } = partOf(step.state, target)
+  const change: Partial<Target> = { state: 'releasing', mayRunNew: true, turnAtMs: null }
+  return giveCommand(step, target, { kind: 'release', recreate }, atMs, change)
+}
+
+const afterBatch = (step: Step, atMs: number): Step => {
+  const { state } = step
+  const [next] = inBatch(state, state.batch + 1)
+  if (next === undefined) {
+    const areReleased = participants(state).every((target) => target.state === 'released')
+    return areReleased ? endSucceeded(step, atMs) : endMixed(step, atMs)
+  }
+  const isSamePart = inBatch(state, state.batch).some(({ service }) => service === next.service)
+  const { delayMs } = partOf(state, next).rollout
+  if (!isSamePart || delayMs === 0) return withState(step, { batch: state.batch + 1 })
+  return withState(step, { nextBatchAtMs: atMs + delayMs })
+}
+
+/** Its switch failed, whatever became of it since. */
+const hasFailed = (target: Target): boolean => ['failed', 'unknown', 'reverted'].includes(target.state)

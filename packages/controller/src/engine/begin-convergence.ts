@@ -1,0 +1,118 @@
+// One host, one service, to the release that is current: a deployment that the controller begins itself. It takes no
+// lock and gives way to every deployment of the service. When one is due is left to the caller.
+import { type AgentId, type DeploymentId, formatId } from '@longshore/protocol'
+import type { Requested } from '../core/deployment/events.ts'
+import type { Actor, Clock, DeploymentRow, Random, Tx } from '../ports.ts'
+import type { Driver } from './drive-deployments.ts'
+import type { Committed } from './persist-step.ts'
+import { asCurrent, partOfSpec, timingOf } from './request-deployment.ts'
+import { stateOf } from './view-deployment.ts'
+
+export type ConvergencePorts = {
+  clock: Clock
+  random: Random
+  driver: Driver
+  settings: { lostAfterMs: number; pauseLimitMs: number }
+  isConnected(agent: AgentId): boolean
+}
+/** Which host is to be brought to what its environment runs. */
+export type Convergence = Pick<DeploymentRow, 'environment' | 'service'> & {
+  agent: AgentId
+  /** Make the containers anew although the release runs: they were changed by hand. */
+  recreate: boolean
+}
+
+/** Whom lists and audit name as the requester. */
+const requester = 'convergence'
+const actor: Actor = { kind: 'controller', id: requester, name: requester, address: '' }
+
+/**
+ * Hand the result to `driver.follow` after the commit.
+ * @returns undefined when there is nothing to bring (the service has no current release, the agent is gone), or when
+ *   the service is locked: the deployment that holds it decides
+ */
+export const beginConvergence = async (
+  tx: Tx,
+  ports: ConvergencePorts,
+  wish: Convergence
+): Promise<Committed | undefined> => {
+  const { environment, service } = wish
+  if ((await tx.lock(environment, service)) !== undefined) return undefined
+  const requested = await describeConvergence(tx, ports, wish)
+  const [part] = requested?.parts ?? []
+  if (requested === undefined || part === undefined) return undefined
+  const { generation, release } = part
+  const counters = await tx.counters(environment, service)
+  await tx.putCounters(environment, service, { ...counters, generation })
+  const row = {
+    id: requested.id,
+    mode: 'converge',
+    service,
+    environment,
+    what: { by: 'current' },
+    phase: 'requested',
+    outcome: null,
+    release,
+    generation,
+    requestedBy: requester,
+    requestReason: null,
+    attemptOf: null,
+    requestedAtMs: requested.atMs,
+    endedAtMs: null
+  } as const
+  return ports.driver.begin(tx, row, requested, actor)
+}
+
+const describeConvergence = async (
+  tx: Tx,
+  ports: ConvergencePorts,
+  { environment, service, agent, recreate }: Convergence
+): Promise<Requested | undefined> => {
+  const row = await tx.currentRelease(environment, service)
+  const current = row === undefined ? null : asCurrent(row)
+  const host = await tx.agent(agent)
+  if (row === undefined || current === null || host === undefined) return undefined
+  const spec = await tx.spec(environment, service, row.specRevision)
+  if (spec === undefined) return undefined
+  const { generation } = await tx.counters(environment, service)
+  return {
+    kind: 'requested',
+    atMs: ports.clock.nowMs(),
+    id: formatId<DeploymentId>('dep', ports.random.bytes(13)),
+    environment,
+    mode: 'converge',
+    offline: 'fail',
+    timing: timingOf([spec.spec], ports.settings),
+    warnings: [],
+    parts: [
+      {
+        ...current,
+        ...partOfSpec(spec),
+        service,
+        generation: generation + 1,
+        current,
+        tag: row.tag,
+        recreate,
+        replace: null,
+        knownTags: []
+      }
+    ],
+    targets: [{ service, agent, host: host.hostName, isConnected: ports.isConnected(agent) }]
+  }
+}
+
+/** A deployment of a service goes before convergence of it: what runs is cancelled and undoes itself. */
+export const preemptConvergences = async (
+  tx: Tx,
+  { clock, driver }: Pick<ConvergencePorts, 'clock' | 'driver'>,
+  { environment, services, by }: { environment: string; services: string[]; by: DeploymentId }
+): Promise<(Committed | undefined)[]> => {
+  const committed: (Committed | undefined)[] = []
+  for (const row of await tx.deployments({ environment, isEnded: false })) {
+    const { mode, parts } = stateOf(row)
+    if (mode !== 'converge' || !parts.some(({ service }) => services.includes(service))) continue
+    const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: `preempted by ${by}` } as const
+    committed.push(await driver.step(tx, row.id, event))
+  }
+  return committed
+}
