@@ -3,6 +3,7 @@ import t from 'tap'
 import { verbs } from '../../../../packages/controller/src/api/schemas.ts'
 import {
   isAllowed,
+  isReadableBy,
   mayKnowEnvironment,
   mayManageToken,
   type Need,
@@ -41,6 +42,13 @@ t.test('names match exactly or by a star, and a star is needed by what has no se
   t.notOk(isAllowed(['agents:staging/api'], need('agents:staging/*')))
   t.notOk(isAllowed(['read:staging/api', 'read:staging/web'], need('read:staging/*')))
   t.notOk(isAllowed([], need('read:staging/api')))
+})
+
+t.test('a deployment of several services is read by whoever may read them all', async (t) => {
+  const both = { environment: 'staging', services: [{ service: 'api' }, { service: 'web' }] }
+  t.ok(isReadableBy(['read:staging/api', 'deploy:staging/web'], both))
+  t.ok(isReadableBy(['read:staging/*'], both))
+  t.notOk(isReadableBy(['read:staging/api'], both))
 })
 
 t.test('a token hands on only what it has, and only where it may make tokens', async (t) => {

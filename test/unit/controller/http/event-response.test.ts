@@ -5,7 +5,8 @@ import { fastify } from 'fastify'
 import t, { type Test } from 'tap'
 import {
   createEventResponses,
-  type EventResponse
+  type EventResponse,
+  maxStreamsPerToken
 } from '../../../../packages/controller/src/adapters/http/event-response.ts'
 import type { StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
 
@@ -21,7 +22,7 @@ const openStream = async (
   const responses = createEventResponses(keepAliveMs)
   const began = Promise.withResolvers<EventResponse>()
   const ended = Promise.withResolvers<void>()
-  app.get('/', (_request, reply) => began.resolve(responses.begin(reply, ended.resolve, mayGoOn)))
+  app.get('/', (_request, reply) => began.resolve(responses.begin(reply, 'tok', ended.resolve, mayGoOn)))
   const url = app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = new URL(await url)
   const socket = connectTcp(Number(port), '127.0.0.1')
@@ -82,4 +83,31 @@ t.test('a stream ends when nobody can say whether it may go on', async (t) => {
   const { ended, socket } = await openStream(t, { keepAliveMs: 5, mayGoOn })
   socket.resume()
   await t.resolves(ended)
+})
+
+t.test('a token has so many streams and no more, until one of them ends', async (t) => {
+  const app = fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  const responses = createEventResponses()
+  const open: EventResponse[] = []
+  const ended: Promise<void>[] = []
+  app.get('/:token', async ({ params }, reply) => {
+    const over = Promise.withResolvers<void>()
+    const { token } = params as { token: string }
+    open.push(responses.begin(reply, token, over.resolve, async () => true))
+    ended.push(over.promise)
+  })
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const statusOf = async (token: string) => {
+    const { status, body } = await fetch(`${url}/${token}`)
+    t.teardown(() => body?.cancel())
+    return status
+  }
+  for (let count = 0; count < maxStreamsPerToken; count += 1) t.equal(await statusOf('one'), 200)
+  const refused = await fetch(`${url}/one`)
+  t.match(await refused.json(), { code: 'rate-limited', message: /50 event streams/ })
+  t.equal(await statusOf('other'), 200, 'another token has its own')
+  open[0]?.end()
+  await ended[0]
+  t.equal(await statusOf('one'), 200)
 })

@@ -1,12 +1,15 @@
 // Server-sent events to one client (WHATWG HTML, section 9.2): numbered, kept alive by comments, and bounded: a
-// client that does not read is dropped, it can come back and gets a new snapshot.
+// client that does not read is dropped, it can come back and gets a new snapshot; so many streams per token.
 import type { ServerResponse } from 'node:http'
 import { limits } from '@longshore/protocol'
 import type { FastifyReply } from 'fastify'
+import { ApiError } from '../../api/errors.ts'
 import type { StreamEvent } from '../../api/schemas.ts'
 
 /** Proxies cut idle connections at 60 s; some at 30 s. */
 const defaultKeepAliveMs = 15_000
+/** One per host of a large pipeline and a dashboard or two; each costs a socket and a copy of every event. */
+export const maxStreamsPerToken = 50
 
 export type EventResponse = {
   send(event: StreamEvent): void
@@ -15,20 +18,24 @@ export type EventResponse = {
 export type EventResponses = {
   /**
    * Takes the reply over.
+   * @param token id of the token that asked
    * @param ended called once, however it ended
    * @param mayGoOn asked with each comment; the stream ends when the answer is no
+   * @throws ApiError `rate-limited` when the token has too many open; the reply is untouched then
    */
-  begin(reply: FastifyReply, ended: () => void, mayGoOn: () => Promise<boolean>): EventResponse
+  begin(reply: FastifyReply, token: string, ended: () => void, mayGoOn: () => Promise<boolean>): EventResponse
   endAll(): void
 }
 
 export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventResponses => {
-  const open = new Set<ServerResponse>()
+  /** Each with its token. */
+  const open = new Map<ServerResponse, string>()
   return {
-    begin: (reply, ended, mayGoOn) => {
+    begin: (reply, token, ended, mayGoOn) => {
+      demandRoom([...open.values()].filter((one) => one === token).length)
       reply.hijack()
       const { raw } = reply
-      open.add(raw)
+      open.set(raw, token)
       raw.writeHead(200, {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
@@ -62,7 +69,12 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
       }
     },
     endAll: () => {
-      for (const raw of open) raw.end()
+      for (const raw of open.keys()) raw.end()
     }
   }
+}
+
+const demandRoom = (count: number): void => {
+  if (count < maxStreamsPerToken) return
+  throw new ApiError('rate-limited', `this token has ${count} event streams open, the most that it may have`)
 }

@@ -24,8 +24,18 @@ export type UpgradePorts = {
   opened(socket: WebSocket, admission: Admission, address: string): Promise<void>
 }
 
-/** Who was recognised is no stranger: these refusals do not count against the address. */
-const harmless: readonly string[] = ['held', 'revoked', 'clock-skew', 'unsupported-version', 'rate-limited']
+/**
+ * Who was recognised is no stranger: these refusals do not count against the address. Nor does an unknown key: nobody
+ * finds one by trying, and after a restore all agents behind one address would keep each other out.
+ */
+const harmless: readonly string[] = [
+  'held',
+  'revoked',
+  'clock-skew',
+  'unsupported-version',
+  'unknown-agent',
+  'rate-limited'
+]
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>
 

@@ -53,6 +53,12 @@ export const isAllowed = (allow: readonly Permission[], need: Need): boolean =>
 /** Whether a permission with this verb lets its holder read what it names. */
 export const allowsReading = (granted: Need['verb']): boolean => coversVerb(granted, 'read')
 
+/** A deployment is read as a whole: by whoever may read each of its services. */
+export const isReadableBy = (
+  allow: readonly Permission[],
+  { environment, services }: { environment: string; services: readonly { service: string }[] }
+): boolean => services.every(({ service }) => isAllowed(allow, { verb: 'read', environment, service }))
+
 /** True when any permission names the environment: the token may know that it exists. */
 export const mayKnowEnvironment = (allow: readonly Permission[], environment: string): boolean =>
   allow.some((permission) => coversName(parsePermission(permission).environment, environment))

@@ -2,16 +2,24 @@
 // before it takes its snapshot, so that nothing falls between the two; events repeated by this are harmless, each
 // says how things are, not what changed.
 import { deploymentId } from '@longshore/protocol'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import type { AgentView, DeploymentView, StreamEvent } from '../../../api/schemas.ts'
-import { isAllowed } from '../../../core/access/permissions.ts'
+import { isAllowed, isReadableBy } from '../../../core/access/permissions.ts'
 import { callerOf } from '../access.ts'
 import type { RouteScope, Services } from '../create-app.ts'
 import type { EventResponse } from '../event-response.ts'
-import { mayRead } from './deployments.ts'
 
 export const addEventRoutes = ({ app, services, responses }: RouteScope): void => {
+  const begin = (request: FastifyRequest, reply: FastifyReply, stream: HeldBack): EventResponse => {
+    const { id } = callerOf(request).actor
+    try {
+      // a stream may outlive the token that asked for it: asked again as long as it lasts
+      return responses.begin(reply, id, stream.stop, () => services.tokens.isGood(id))
+    } catch (error) {
+      return stream.giveUp(error)
+    }
+  }
   app.get(
     '/v1/deployments/:id/events',
     {
@@ -21,9 +29,9 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
     async (request, reply) => {
       const { id } = request.params
       const stream = holdBack(services, (event) => idOf(event) === id)
-      const isReadable = (one: DeploymentView): boolean => mayRead(request, one)
+      const isReadable = (one: DeploymentView): boolean => isReadableBy(callerOf(request).allow, one)
       const snapshot = await services.deployments.view(id, isReadable).catch(stream.giveUp)
-      const response = responses.begin(reply, stream.stop, isGoodOf(services, request))
+      const response = begin(request, reply, stream)
       const at = new Date(services.clock.nowMs()).toISOString()
       response.send({ type: 'deployment', at, deployment: snapshot })
       if (snapshot.phase === 'ended') {
@@ -44,18 +52,12 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
       const isReadable = readableBy(callerOf(request).allow)
       const stream = holdBack(services, isReadable)
       const snapshot = await takeSnapshot(services).catch(stream.giveUp)
-      const response = responses.begin(reply, stream.stop, isGoodOf(services, request))
+      const response = begin(request, reply, stream)
       for (const event of snapshot.filter(isReadable)) response.send(event)
       stream.flow(response)
     }
   )
 }
-
-/** A stream may outlive the token that asked for it: asked again as long as it lasts. */
-const isGoodOf =
-  ({ tokens }: Services, request: FastifyRequest) =>
-  (): Promise<boolean> =>
-    tokens.isGood(callerOf(request).actor.id)
 
 /**
  * Events from now on, kept until there is a response to send them to.
@@ -89,6 +91,8 @@ const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolea
   }
 }
 
+type HeldBack = ReturnType<typeof holdBack>
+
 const takeSnapshot = async ({ fleet, deployments, clock }: Services): Promise<StreamEvent[]> => {
   const [agents, active] = await Promise.all([fleet.agents(), deployments.list({ isEnded: false })])
   const at = new Date(clock.nowMs()).toISOString()
@@ -110,8 +114,8 @@ const readableBy = (allow: Parameters<typeof isAllowed>[0]): ((event: StreamEven
       return isAllowed(allow, { verb: 'read', environment: event.agent.environment, service: '*' })
     }
     if (event.type !== 'deployment' && event.type !== 'ended') return readable.has(event.id)
-    const { id, environment, service } = event.deployment
-    const isReadable = isAllowed(allow, { verb: 'read', environment, service })
+    const { id } = event.deployment
+    const isReadable = isReadableBy(allow, event.deployment)
     if (isReadable && event.type === 'deployment') readable.add(id)
     else readable.delete(id)
     return isReadable
