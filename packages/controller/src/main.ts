@@ -1,5 +1,6 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
+import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
 import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-clock.ts'
@@ -12,25 +13,38 @@ import {
   readSigningKey,
   removeKeyDrafts
 } from './adapters/keys/data-directory.ts'
+import { createSealer } from './adapters/keys/sealing-key.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
-import { createGateway } from './adapters/ws/gateway.ts'
+import { createWebhookSender } from './adapters/webhooks/send.ts'
+import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
 import { enrol } from './engine/enrolment.ts'
-import { createEventStream } from './engine/event-stream.ts'
+import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
 import { createFreezes } from './engine/freezes.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
+import { createNotifications } from './engine/notifications.ts'
+import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
+import { createHostWatch } from './engine/watch-hosts.ts'
+import { createWebhooks } from './engine/webhooks.ts'
 import { createWriter, type Writer } from './engine/writer.ts'
 import type { Actor, Clock, Random, Store } from './ports.ts'
-import { type InitOptions, initSettings, readSettings, type StartOptions, startSettings } from './settings.ts'
+import {
+  type InitOptions,
+  initSettings,
+  readSettings,
+  SettingsError,
+  type StartOptions,
+  startSettings
+} from './settings.ts'
 
 export const controllerVersion = '0.1.0'
 
@@ -100,14 +114,17 @@ export const startController = async (
   const settings = readSettings(startSettings, options)
   const log = createLog(settings.logLevel)
   const key = await readSigningKey(settings.dataDir)
-  const store = await openStore({ path: databasePath(settings.dataDir), nowMs: parts.clock.nowMs() })
+  const opened = await openStore({ path: databasePath(settings.dataDir), nowMs: parts.clock.nowMs() })
+  const { store, onOwed } = watchOwed(opened)
   try {
     const installation = await readInstallation(store, key)
     return await run({
       ...parts,
       settings,
+      ca: settings.caFile === undefined ? null : await readCa(settings.caFile),
       log,
       store,
+      onOwed,
       installation,
       writer: createWriter({ ...parts, store })
     })
@@ -117,21 +134,33 @@ export const startController = async (
   }
 }
 
-type Ground = Parts & {
-  settings: ReturnType<typeof startSettings.parse>
-  log: ReturnType<typeof createLog>
-  store: Store
-  writer: Writer
-  installation: Installation
+const readCa = async (path: string): Promise<string> => {
+  const pem = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new SettingsError(`caFile: ${path} cannot be read: ${cause.code ?? cause.message}`, { cause })
+  })
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  throw new SettingsError(`caFile: ${path} holds no PEM certificate`)
 }
+
+type Ground = Parts &
+  WatchedStore & {
+    settings: ReturnType<typeof startSettings.parse>
+    /** PEM; null: the system's certificate authorities. */
+    ca: string | null
+    log: ReturnType<typeof createLog>
+    writer: Writer
+    installation: Installation
+  }
 
 const run = async (ground: Ground): Promise<RunningController> => {
   const { settings, log, store, writer } = ground
   let isStopping = false
   const engine = createEngine(ground)
-  const { gateway, deployments } = engine
+  const { gateway, deployments, notifications, hostWatch } = engine
   const app = await createServer(ground, engine, () => isStopping)
   await deployments.start()
+  await hostWatch.start()
+  notifications.wake()
   await app.listen(settings.listen)
   const url = urlOf(app.server.address(), settings.listen.host, settings.tls !== undefined)
   const unwatch =
@@ -146,9 +175,12 @@ const run = async (ground: Ground): Promise<RunningController> => {
       isStopping = true
       log.info({}, 'stopping')
       unwatch()
+      // before the sessions end: no host is lost by this
+      await hostWatch.stop()
       await gateway.stop()
       await app.close()
       await deployments.stop()
+      await notifications.stop()
       await writer.idle()
       await store.close()
     }
@@ -170,7 +202,30 @@ const createEngine = (ground: Ground) => {
     settings: { ...defaultDeploymentSettings, lostAfterMs: settings.lostAfterMs }
   })
   gateway.serve({ fleet, deployments, presences })
-  return { events, presences, gateway, fleet, deployments, failures: createFailures({ clock }) }
+  return {
+    events,
+    presences,
+    gateway,
+    fleet,
+    deployments,
+    ...createTelling(ground, gateway, events),
+    failures: createFailures({ clock })
+  }
+}
+
+/** Whom to tell of what happens, and the telling. */
+const createTelling = (ground: Ground, link: Gateway, events: EventStream) => {
+  const { settings, ca, onOwed } = ground
+  const { allowPlaintext } = settings
+  const sealer = createSealer(settings.dataDir)
+  const sender = createWebhookSender({ ca, userAgent: `longshore/${controllerVersion}` })
+  const notifications = createNotifications({ ...ground, sealer, sender })
+  onOwed(notifications.wake)
+  return {
+    notifications,
+    webhooks: createWebhooks({ ...ground, sealer, notifications, allowPlaintext }),
+    hostWatch: createHostWatch({ ...ground, link, events })
+  }
 }
 
 /** The edge: the HTTP API, and on the same server the door to the agents' sessions. */

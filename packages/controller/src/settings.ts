@@ -16,6 +16,10 @@ export const startSettings = z.strictObject({
   trustedProxies: z.array(proxy).default([]),
   /** Paths of PEM files; read again whenever they change. */
   tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  /** PEM file of the authorities to trust when webhooks are sent, instead of the system's. */
+  caFile: z.string().min(1).optional(),
+  /** Webhooks may go to any address over plain http. */
+  allowPlaintext: z.boolean().default(false),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
   /** A host whose session has been gone for this long during a switch is lost. */
   lostAfterMs: z.int().min(1000).default(60_000)

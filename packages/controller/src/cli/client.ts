@@ -9,7 +9,8 @@ import type {
   DeploymentEvent,
   DeploymentView,
   DeployRequest,
-  Permission
+  Permission,
+  WebhookFormat
 } from '../api/schemas.ts'
 import { CliError, ProblemError } from './cli-errors.ts'
 import { emptyStream, readChunk } from './read-event-stream.ts'
@@ -25,16 +26,31 @@ type JoinTokenRequest = {
   uses: number | null
   replace: boolean
 }
+type WebhookRequest = {
+  name: string
+  url: string
+  format: WebhookFormat
+  /** As people type them: the controller checks them. */
+  environments: string[]
+  events: string[]
+}
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
 export type DeployAsked = Partial<Omit<DeployRequest, 'service' | 'environment' | 'what' | 'services'>> & {
   service: string
   environment: string
-  what:
-    | { by: 'tag'; tag: string }
-    | { by: 'digest'; digest: string }
-    | { by: 'rollback'; release: number | null }
+  what: WhatAsked
+  services?: { service: string; what?: WhatAsked }[]
 }
+export type WhatAsked =
+  | { by: 'tag'; tag: string }
+  | { by: 'digest'; digest: string }
+  | { by: 'rollback'; release: number | null }
+  | { by: 'promote'; from: string }
+  | { by: 'current' }
+  | { by: 'nothing' }
+/** An event of a kind that a newer controller added; `json` is all of it. */
+type Unread = { type: null; json: object }
 
 /** Every function rejects with ProblemError (the controller refused) or CliError (it could not be asked). */
 export function createClient(settings: Settings) {
@@ -53,6 +69,11 @@ export function createClient(settings: Settings) {
     info: () => get('/v1/info', ({ serverInfo }) => serverInfo),
 
     environments: () => get('/v1/environments', ({ environmentView }) => environmentView.array()),
+    freeze: async (environment: string, body: { service: string | null; reason: string }): Promise<void> => {
+      await ask({ method: 'PUT', path: at`/v1/environments/${environment}/freeze`, body }, anything)
+    },
+    unfreeze: (environment: string, query: Query) =>
+      remove(at`/v1/environments/${environment}/freeze` + queryOf(query)),
     createEnvironment: (name: string) =>
       post('/v1/environments', { name }, ({ environmentView }) => environmentView),
     removeEnvironment: (name: string) => remove(at`/v1/environments/${name}`),
@@ -65,6 +86,13 @@ export function createClient(settings: Settings) {
     createApiToken: (body: ApiTokenRequest) =>
       post('/v1/api-tokens', body, ({ createdToken }) => createdToken),
     revokeApiToken: (id: string) => remove(at`/v1/api-tokens/${id}`),
+
+    webhooks: () => get('/v1/webhooks', ({ webhookView }) => webhookView.array()),
+    createWebhook: (body: WebhookRequest) =>
+      post('/v1/webhooks', body, ({ createdWebhook }) => createdWebhook),
+    testWebhook: (webhook: string) =>
+      post(at`/v1/webhooks/${webhook}/test`, {}, ({ testedWebhook }) => testedWebhook),
+    removeWebhook: (webhook: string) => remove(at`/v1/webhooks/${webhook}`),
 
     agents: (query: { environment?: string | undefined }): Promise<AgentView[]> =>
       get(`/v1/agents${queryOf(query)}`, ({ agentView }) => agentView.array()),
@@ -89,10 +117,13 @@ export function createClient(settings: Settings) {
       get(`/v1/deployments${queryOf(query)}`, ({ deploymentView }) => deploymentView.array()),
     deployment: (id: string, signal?: AbortSignal) =>
       get(at`/v1/deployments/${id}`, ({ deploymentView }) => deploymentView, signal),
+    resume: async (id: string, signal?: AbortSignal): Promise<void> => {
+      await post(at`/v1/deployments/${id}/resume`, {}, anything, signal)
+    },
     cancel: async (id: string, signal?: AbortSignal): Promise<void> => {
       await post(at`/v1/deployments/${id}/cancel`, {}, anything, signal)
     },
-    deploymentEvents: (id: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> =>
+    deploymentEvents: (id: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent | Unread> =>
       readEvents(settings, at`/v1/deployments/${id}/events`, signal),
 
     releases: (query: Query) =>
@@ -163,7 +194,7 @@ async function* readEvents(
   settings: Settings,
   path: string,
   signal: AbortSignal
-): AsyncGenerator<DeploymentEvent> {
+): AsyncGenerator<DeploymentEvent | Unread> {
   const sent = (): void => void loadSchemas()
   const answer = await sendRequest(settings, {
     method: 'GET',
@@ -181,8 +212,7 @@ async function* readEvents(
       const read = readChunk(state, chunk)
       state = read.state
       for (const data of read.events) {
-        const event = await readEvent(data)
-        if (event !== null) yield event
+        yield await readEvent(data)
       }
     }
   } catch (cause) {
@@ -191,13 +221,14 @@ async function* readEvents(
   }
 }
 
-/** @returns null for a kind that a newer controller added: it changes nothing that is shown here */
-async function readEvent(data: string): Promise<DeploymentEvent | null> {
+async function readEvent(data: string): Promise<DeploymentEvent | Unread> {
   const { deploymentEvent, deploymentEventTypes, eventHead } = await loadSchemas()
   const json = parseJson(data)
   const read = deploymentEvent.safeParse(json)
   if (read.success) return read.data
   const head = eventHead.safeParse(json)
-  if (head.success && !deploymentEventTypes.includes(head.data.type)) return null
+  if (head.success && !deploymentEventTypes.includes(head.data.type)) {
+    return { type: null, json: head.data }
+  }
   throw await notUnderstood('an event of the deployment', read.error)
 }

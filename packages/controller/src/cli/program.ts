@@ -12,9 +12,15 @@ import { addDeploy } from './commands/deploy.ts'
 import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
 import { addJoinToken } from './commands/join-token.ts'
+import { addLock, addUnlock } from './commands/lock.ts'
+import { addPromote } from './commands/promote.ts'
+import { addRemove } from './commands/remove.ts'
+import { addRestart } from './commands/restart.ts'
+import { addResume } from './commands/resume.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addStatus } from './commands/status.ts'
 import { addVersion } from './commands/version.ts'
+import { addWebhooks } from './commands/webhooks.ts'
 
 export function createProgram(context: CliContext): Command {
   const program = new Command('longshore')
@@ -35,8 +41,14 @@ export function createProgram(context: CliContext): Command {
     )
   addDeploy(program, context)
   addRollback(program, context)
+  addPromote(program, context)
+  addRestart(program, context)
+  addRemove(program, context)
   addAttach(program, context)
+  addResume(program, context)
   addCancel(program, context)
+  addLock(program, context)
+  addUnlock(program, context)
   addStatus(program, context)
   addDeployments(program, context)
   addReleases(program, context)
@@ -45,6 +57,7 @@ export function createProgram(context: CliContext): Command {
   addEnvironments(program, context)
   addJoinToken(program, context)
   addApiToken(program, context)
+  addWebhooks(program, context)
   addController(program, context)
   addVersion(program, context)
   return program

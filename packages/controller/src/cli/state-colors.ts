@@ -5,7 +5,17 @@ export type Colors = ReturnType<typeof pc.createColors>
 export const createColors = (isEnabled: boolean): Colors => pc.createColors(isEnabled)
 
 const good = new Set(['released', 'succeeded', 'ready', 'running', 'connected', 'active'])
-const bad = new Set(['failed', 'not-ready', 'mixed', 'refused', 'unhealthy', 'missing', 'revoked', 'stopped'])
+const bad = new Set([
+  'failed',
+  'not-ready',
+  'mixed',
+  'refused',
+  'unhealthy',
+  'missing',
+  'revoked',
+  'stopped',
+  'disabled'
+])
 const doubtful = new Set([
   'unknown',
   'reverted',

@@ -45,21 +45,23 @@ const makeRoom = async (tx: Tx, webhook: WebhookRow, atMs: number): Promise<void
   await tx.putNotification({ ...oldest, state: 'given-up', nextAtMs: atMs, lastError })
 }
 
-/** @param owed called after each commit that made or changed a notification; must not throw */
-export const watchOwed = (store: Store, owed: () => void): Store => ({
-  ...store,
-  transaction: async (work) => {
+/** `onOwed`: called after each commit that made or changed a notification; the listener must not throw. */
+export type WatchedStore = { store: Store; onOwed(listener: () => void): void }
+
+export const watchOwed = (store: Store): WatchedStore => {
+  const listeners: (() => void)[] = []
+  const transaction: Store['transaction'] = async (work) => {
     let isOwed = false
-    const result = await store.transaction((tx) =>
-      work({
-        ...tx,
-        putNotification: (row) => {
-          isOwed = true
-          return tx.putNotification(row)
-        }
-      })
-    )
-    if (isOwed) owed()
+    const watched = (tx: Tx): Tx => ({
+      ...tx,
+      putNotification: (row) => {
+        isOwed = true
+        return tx.putNotification(row)
+      }
+    })
+    const result = await store.transaction((tx) => work(watched(tx)))
+    if (isOwed) for (const listener of listeners) listener()
     return result
   }
-})
+  return { store: { ...store, transaction }, onOwed: (listener) => void listeners.push(listener) }
+}

@@ -18,6 +18,7 @@ import type { Freezes } from '../../engine/freezes.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
+import type { Webhooks } from '../../engine/webhooks.ts'
 import type { Writer } from '../../engine/writer.ts'
 import type { Clock, Log } from '../../ports.ts'
 import { guardRoutes } from './access.ts'
@@ -32,6 +33,7 @@ import { addFreezeRoutes } from './routes/freezes.ts'
 import { addOpenRoutes } from './routes/open.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addWebhookRoutes } from './routes/webhooks.ts'
 
 export type Services = {
   tokens: Tokens
@@ -39,6 +41,7 @@ export type Services = {
   specs: Specs
   freezes: Freezes
   deployments: Deployments
+  webhooks: Webhooks
   failures: Failures
   writer: Pick<Writer, 'refused'>
   events: EventStream
@@ -80,7 +83,8 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addSpecRoutes,
     addFreezeRoutes,
     addDeploymentRoutes,
-    addEventRoutes
+    addEventRoutes,
+    addWebhookRoutes
   ]) {
     add(scope)
   }

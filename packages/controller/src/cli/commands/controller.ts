@@ -64,13 +64,19 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
   const stopListening = context.onSignal(() => stopWanted.resolve())
   const { startController } = await import('../../main.ts')
   const controller = await failing(() =>
-    startController({ dataDir, listen, trustedProxies, lostAfterMs, ...tls })
+    startController({ dataDir, listen, trustedProxies, lostAfterMs, ...tls, ...outward(context.env) })
   )
   context.stderr.write(`listening on ${controller.url}\n`)
   await stopWanted.promise
   // from here on a signal ends the process at once
   stopListening()
   await controller.stop()
+}
+
+/** How webhooks are reached; the same variables as for the CLI itself. */
+function outward(env: CliContext['env']): { caFile?: string; allowPlaintext: boolean } {
+  const caFile = env['LONGSHORE_CA_FILE']?.trim()
+  return { ...(caFile ? { caFile } : {}), allowPlaintext: env['LONGSHORE_ALLOW_PLAINTEXT']?.trim() === '1' }
 }
 
 /** What keeps the controller from its work is told in words, not as a stack. */
