@@ -2,8 +2,9 @@
 // if and only if it happened. Sending is left to notifications.ts, which watchOwed wakes after the commit.
 import { formatId, type NotificationId } from '@longshore/protocol'
 import type { Notice } from '../api/schemas.ts'
-import { isWanted } from '../core/notifications/compose.ts'
-import type { Random, Store, Tx, WebhookRow } from '../ports.ts'
+import { deploymentNotices, isWanted } from '../core/notifications/compose.ts'
+import type { DeploymentRow, Random, Store, Tx, WebhookRow } from '../ports.ts'
+import { viewDeployment } from './view-deployment.ts'
 
 /** For one webhook; beyond it the oldest is given up: a receiver that is away must not fill the disk. */
 const maxWaiting = 1000
@@ -31,6 +32,18 @@ export const oweNotices = async (
       })
     }
   }
+}
+
+/** What one step of a deployment gives to tell: to be called in the step's own transaction. */
+export const oweStep = async (
+  tx: Tx,
+  random: Random,
+  { before, after }: { before: DeploymentRow | undefined; after: DeploymentRow },
+  atMs: number
+): Promise<void> => {
+  if (before?.phase === after.phase) return
+  const view = (row: DeploymentRow) => viewDeployment(row, () => undefined)
+  await oweNotices(tx, random, deploymentNotices(before && view(before), view(after), atMs), atMs)
 }
 
 export const newNotificationId = (random: Random): NotificationId =>

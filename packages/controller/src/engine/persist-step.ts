@@ -12,6 +12,7 @@ import { commandBody } from '../core/delivery/command-body.ts'
 import type { CommandName, Effect, Step, StoredEvent } from '../core/deployment/events.ts'
 import { type DeploymentState, type Part, partOf } from '../core/deployment/state.ts'
 import type { Actor, CommandSigner, DeploymentRow, OutboxRow, Random, Tx } from '../ports.ts'
+import { oweStep } from './owe-notices.ts'
 import { firstPart, stateOf } from './view-deployment.ts'
 import { auditRow } from './writer.ts'
 
@@ -50,6 +51,7 @@ export const persistStep = async (
   await tx.putDeployment(after)
   await persistServices(tx, before, after)
   await tx.appendDeploymentEvent(after.id, event)
+  await oweStep(tx, ports.random, { before, after }, event.atMs)
   const done: Committed = { before, after, owed: [], cancelled: [] }
   for (const effect of step.effects) await persistEffect(tx, ports, { after, effect, actor, event }, done)
   if (phase === 'ended' && before?.phase !== 'ended') await persistEnd(tx, after)
