@@ -24,9 +24,11 @@ import type {
   Store,
   Tx
 } from '../ports.ts'
+import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import { type BeginPorts, beginDeployment } from './begin-deployment.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
+import { createHostMemory } from './host-knowledge.ts'
 import { listReleases, listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
@@ -67,6 +69,11 @@ export type ServiceFilter = { environment?: string; service?: string }
 export type Deployments = {
   /** Resolves once the deployment is stored and locked; it then goes on by itself. Throws ApiError. */
   request(actor: Actor, request: DeployRequest): Promise<DeploymentView>
+  /**
+   * Brings one host to the current release, unless a deployment holds the service.
+   * @returns undefined when nothing was begun
+   */
+  converge(wish: Convergence): Promise<DeploymentView | undefined>
   /** Resolves once the wish is stored. Throws ApiError `unknown-deployment`, `already-ended`. */
   cancel(actor: Actor, id: string): Promise<DeploymentView>
   /**
@@ -99,11 +106,7 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
-  const inventories = new Map<AgentId, Inventory>()
-  const hosts = {
-    isConnected: (agent: AgentId) => link.isConnected(agent),
-    inventoryOf: (agent: AgentId) => inventories.get(agent)
-  }
+  const hosts = createHostMemory({ clock, link })
   const lease = { owner: formatId('ctl', random.bytes(13)), leaseMs }
   const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver, lease }
 
@@ -114,6 +117,11 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
       const work = (tx: Tx) => beginDeployment(tx, inside, actor, request)
       const { begun } = await writer.change(note, work, ({ all }) => driver.follow(all))
       return driver.view(begun.after)
+    },
+    converge: async (wish) => {
+      const work = (tx: Tx) => beginConvergence(tx, inside, wish)
+      const begun = await writer.step(work, (committed) => driver.follow([committed]))
+      return begun && driver.view(begun.after)
     },
     cancel: async (actor, id) => {
       const note = { actor, action: 'deployment.cancel', subject: id, request: {} }
@@ -131,12 +139,12 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
     agentConnected: (agent, hello) => {
-      inventories.set(agent, hello.inventory)
+      hosts.observed(agent, hello.inventory)
       return hearing.connected(agent, hello)
     },
     agentDisconnected: hearing.disconnected,
     observed: (agent, inventory) => {
-      inventories.set(agent, inventory)
+      hosts.observed(agent, inventory)
     },
     accepted: hearing.accepted,
     refused: hearing.refused,

@@ -79,7 +79,7 @@ const describePart = async (
   return { part, spec: row.spec, targets: describeTargets(agents, asked, request.offline, context) }
 }
 
-/** What a spec revision says about the course of a deployment. */
+/** What a spec revision says about the course of a deployment; one stored long ago does not know every key. */
 export const partOfSpec = ({
   revision,
   spec
@@ -87,7 +87,7 @@ export const partOfSpec = ({
   const { canary, parallelism, delayMs, maxFailureRatio, failureAction } = spec.update
   return {
     specRevision: revision,
-    rollout: { canary, parallelism, delayMs, maxFailureRatio, failureAction },
+    rollout: { canary: canary ?? null, parallelism, delayMs, maxFailureRatio, failureAction },
     keepImages: spec.keepImages
   }
 }

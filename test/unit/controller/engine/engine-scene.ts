@@ -7,6 +7,7 @@ import type {
   Inventory,
   RunOutcome,
   RunReport,
+  ServiceName,
   ServiceSpec
 } from '@longshore/protocol'
 import type { DeployRequest, StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
@@ -121,14 +122,16 @@ const agentRow = (host: string) =>
     clockSkewMs: null
   }) as unknown as AgentRow
 
-export const furnish = (store: Store, hosts: string[]): Promise<void> =>
+export const furnish = (store: Store, hosts: string[], services = ['api']): Promise<void> =>
   store.transaction(async (tx) => {
     await tx.setInstallation('ins_00000000000000000001' as Parameters<typeof tx.setInstallation>[0])
     await tx.insertEnvironment({ name: 'staging' as AgentRow['environment'], createdAtMs: 0 })
     for (const host of hosts) await tx.putAgent(agentRow(host))
-    const service = 'api' as Parameters<typeof tx.insertSpec>[0]['service']
     const environment = 'staging' as AgentRow['environment']
-    await tx.insertSpec({ service, environment, revision: 1, spec, appliedAtMs: 0, appliedBy: 'test' })
+    for (const name of services) {
+      const service = name as ServiceName
+      await tx.insertSpec({ service, environment, revision: 1, spec, appliedAtMs: 0, appliedBy: 'test' })
+    }
   })
 
 export const requestFor = (change: Partial<DeployRequest> = {}): DeployRequest => ({
@@ -156,6 +159,7 @@ export class EngineScene {
   readonly events: StreamEvent[] = []
   /** `host kind` of every command, and `host cancel`, in the order in which they were sent. */
   readonly sent: string[] = []
+  readonly commands: Command[] = []
   readonly faults: string[] = []
   readonly connected = new Set<string>()
   readonly #hosts: Hosts
@@ -199,6 +203,7 @@ export class EngineScene {
       if (message.type !== 'command') continue
       const command = JSON.parse(message.jws) as Command
       this.sent.push(`${host} ${command.body.kind}`)
+      this.commands.push(command)
       this.#queue.push(() => this.#answer(host, command))
     }
     return true

@@ -1,0 +1,61 @@
+// A database of the first schema, as a controller of that time left it in the middle of a deployment (the text of
+// test/support/schema-1.sql is a dump of one): today's controller takes it up where it was.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import t from 'tap'
+import { openStore } from '../../packages/controller/src/adapters/sql/open-store.ts'
+import type { StoredEvent } from '../../packages/controller/src/core/deployment/events.ts'
+import { replay } from '../../packages/controller/src/core/deployment/step.ts'
+import { released, wentBack } from '../unit/controller/core/deployment-scenes.ts'
+import { EngineScene, Hosts, jenkins, requestFor } from '../unit/controller/engine/engine-scene.ts'
+
+const dump = readFileSync(new URL('../support/schema-1.sql', import.meta.url), 'utf8')
+
+const openOld = async (dir: string) => {
+  const path = join(dir, 'longshore.db')
+  const raw = new DatabaseSync(path)
+  raw.exec(dump)
+  raw.close()
+  return openStore({ path })
+}
+
+t.test('keeps deployments, locks and the current release of a database of the first schema', async (t) => {
+  const store = await openOld(t.testdir())
+  const [running, ended] = await store.deployments({ service: 'api' })
+  t.match(ended, { mode: 'deploy', outcome: 'succeeded', attemptOf: null })
+  t.match(running, { phase: 'rolling', outcome: null })
+  t.match(await store.currentReleases(), [{ service: 'api', release: 1, deployment: ended?.id }])
+  t.equal((await store.currentRelease('staging', 'api'))?.number, 1)
+  t.match(await store.lock('staging', 'api'), { deployment: running?.id, reason: null, owner: '' })
+  t.ok((await store.outbox({})).every(({ service }) => service === 'api'))
+  for (const row of [running, ended]) {
+    const events = (await store.deploymentEvents(row?.id ?? '')) as StoredEvent[]
+    t.same(replay(events), row?.state, 'the upgraded events give the upgraded state')
+  }
+  await store.close()
+})
+
+t.test('ends a deployment that was begun under the first schema, and rolls it back', async (t) => {
+  const store = await openOld(t.testdir())
+  const hosts = new Hosts(['a', 'b'], (_host, { body }) => {
+    if (body.kind === 'release') return { ...released, release: body.release }
+    if (body.kind === 'revert') return wentBack('revert', 'old')
+    if (body.kind === 'settle')
+      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 2 }
+    return undefined
+  })
+  const scene = new EngineScene(store, hosts)
+  await scene.deployments.start()
+  for (const host of ['a', 'b']) await scene.connect(host)
+  await scene.settle()
+  const [view] = await scene.deployments.list({})
+  t.equal(view?.outcome, 'succeeded', view?.reason ?? '')
+  t.same(scene.sent, ['b release', 'a settle', 'b settle'])
+  t.equal((await store.currentRelease('staging', 'api'))?.number, 2)
+  const back = requestFor({ what: { by: 'rollback', release: null } })
+  t.match(await scene.deployments.request(jenkins, back), { release: 1, previousRelease: 2 })
+  t.same(scene.faults, [])
+  await scene.deployments.stop()
+  await store.close()
+})
