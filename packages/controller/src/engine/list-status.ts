@@ -1,38 +1,64 @@
-// What runs where: per service of an environment the current release, the deployment in progress, and each host.
-import type { AgentId, Inventory } from '@longshore/protocol'
+// What runs where: per service of an environment the current release, who holds it, and each host with how it differs
+// and what is done about that. Containers of services that the environment does not know are listed too.
 import type { ReleaseView, StatusView } from '../api/schemas.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
-import { chooseTargets } from '../core/targets/choose-targets.ts'
-import { judgeHost } from '../core/targets/judge-host.ts'
-import type { FreezeRow, LockRow, Reads, SpecRow } from '../ports.ts'
+import type { AgentRow, FreezeRow, LockRow, Reads } from '../ports.ts'
+import type { HostKnowledge } from './host-knowledge.ts'
+import { type JudgedHost, judgeService } from './judge-service.ts'
 
-export type HostKnowledge = {
-  isConnected(agent: AgentId): boolean
-  inventoryOf(agent: AgentId): Inventory | undefined
-}
 type Filter = { environment?: string; service?: string }
 
 export const listStatus = async (
   store: Reads,
-  hosts: HostKnowledge,
+  knowledge: HostKnowledge,
   filter: Filter
 ): Promise<StatusView[]> => {
   const views: StatusView[] = []
   const freezes = await store.freezes(filter.environment)
-  for (const spec of await store.specs(filter)) views.push(await statusOf(store, hosts, freezes, spec))
+  const agents = await store.agents(filter)
+  for (const address of await servicesOf(store, knowledge, agents, filter)) {
+    const own = agents.filter(({ environment }) => environment === address.environment)
+    views.push(await statusOf({ store, knowledge, freezes, agents: own }, address))
+  }
   return views
 }
 
-const statusOf = async (
+type Address = Pick<StatusView, 'environment' | 'service'>
+
+/** Those that were applied, and those that only hosts know of. */
+const servicesOf = async (
   store: Reads,
-  hosts: HostKnowledge,
-  freezes: readonly FreezeRow[],
-  row: SpecRow
+  knowledge: HostKnowledge,
+  agents: readonly AgentRow[],
+  { environment, service }: Filter
+): Promise<Address[]> => {
+  const applied: Address[] = await store.specs({
+    ...(environment === undefined ? {} : { environment }),
+    ...(service === undefined ? {} : { service })
+  })
+  const found = agents.flatMap(({ id, environment: of }) =>
+    (knowledge.inventoryOf(id)?.containers ?? []).filter((one) => one.environment === of)
+  )
+  const all = new Map<string, Address>()
+  for (const one of [...applied, ...found])
+    if (service === undefined || one.service === service)
+      all.set(`${one.environment}/${one.service}`, { environment: one.environment, service: one.service })
+  return [...all.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, address]) => address)
+}
+
+type Sources = {
+  store: Reads
+  knowledge: HostKnowledge
+  freezes: readonly FreezeRow[]
+  agents: readonly AgentRow[]
+}
+
+const statusOf = async (
+  { store, knowledge, freezes, agents }: Sources,
+  { environment, service }: Address
 ): Promise<StatusView> => {
-  const { environment, service, spec } = row
-  const current = await store.currentRelease(environment, service)
+  const { current, hosts } = await judgeService(store, knowledge, agents, { environment, service })
   const lock = await store.lock(environment, service)
-  const targets = chooseTargets(await store.agents({ environment }), spec)
   return {
     environment,
     service,
@@ -42,18 +68,16 @@ const statusOf = async (
     deployment: lock?.deployment ?? null,
     lock: lock === undefined ? null : lockOf(lock),
     freeze: freezeOf(freezes, environment, service),
-    hosts: targets.map(({ id, hostName }) => ({
-      host: hostName,
-      ...judgeHost({
-        isConnected: hosts.isConnected(id),
-        inventory: hosts.inventoryOf(id) ?? null,
-        environment,
-        service,
-        current: current?.number ?? null,
-        replicas: spec.replicas
-      })
-    }))
+    hosts: hosts.filter(isShown).map(viewHost)
   }
+}
+
+/** Where the service belongs, and where it is although it does not. */
+const isShown = ({ isPlaced, judgement }: JudgedHost): boolean => isPlaced || judgement.unwanted.length > 0
+
+const viewHost = ({ host, judgement }: JudgedHost): StatusView['hosts'][number] => {
+  const { unwanted: _, ...shown } = judgement
+  return { host, ...shown }
 }
 
 const freezeOf = (

@@ -1,7 +1,12 @@
 // How a service does on a host, judged from the inventory.
 import type { Inventory, InventoryContainer } from '@longshore/protocol'
 import t from 'tap'
-import { judgeHost } from '../../../../packages/controller/src/core/targets/judge-host.ts'
+import {
+  crashLoops,
+  noRestarts,
+  noteRestarts
+} from '../../../../packages/controller/src/core/targets/count-restarts.ts'
+import { type HostQuestion, judgeHost } from '../../../../packages/controller/src/core/targets/judge-host.ts'
 
 const containerOf = (release: number, change: Partial<InventoryContainer> = {}): InventoryContainer => ({
   id: 'abc',
@@ -18,6 +23,9 @@ const containerOf = (release: number, change: Partial<InventoryContainer> = {}):
   exitCode: null,
   image: 'api',
   isKept: false,
+  specHash: '',
+  role: 'serving',
+  changes: [],
   ...change
 })
 const inventoryOf = (...containers: InventoryContainer[]): Inventory => ({
@@ -28,29 +36,95 @@ const inventoryOf = (...containers: InventoryContainer[]): Inventory => ({
   load: null,
   memoryFreeBytes: null
 })
-const question = { isConnected: true, environment: 'staging', service: 'api', current: 2, replicas: 1 }
-const judge = (...containers: InventoryContainer[]) =>
-  judgeHost({ ...question, inventory: inventoryOf(...containers) })
+const question: Omit<HostQuestion, 'inventory'> = {
+  isConnected: true,
+  environment: 'staging',
+  service: 'api',
+  current: 2,
+  releases: new Map([
+    [1, { isAlike: false }],
+    [2, { isAlike: true }]
+  ]),
+  isPlaced: true,
+  replicas: 1,
+  crashLoops: new Map()
+}
+const judgeAs = (change: Partial<HostQuestion>, ...containers: InventoryContainer[]) =>
+  judgeHost({ ...question, inventory: inventoryOf(...containers), ...change })
+const judge = (...containers: InventoryContainer[]) => judgeAs({}, ...containers)
 
 t.test('says running of a host that does what it should', async (t) => {
-  t.same(judge(containerOf(2)), { state: 'running', release: 2 })
-  t.same(judge(containerOf(2), containerOf(1, { state: 'exited', isKept: true })), {
-    state: 'running',
-    release: 2
-  })
+  const right = { state: 'running', release: 2, unwanted: [] }
+  t.same(judge(containerOf(2)), right)
+  t.same(judge(containerOf(2), containerOf(1, { state: 'exited', isKept: true })), right)
+  t.same(judge(containerOf(2), containerOf(1, { state: 'exited' })), right, 'a leftover does not serve')
+  t.same(
+    judge(containerOf(2), containerOf(3, { role: 'rehearsal' }), containerOf(3, { role: 'once' })),
+    right
+  )
+  t.same(judgeAs({ current: null }), { state: 'missing', release: null, unwanted: [] })
 })
 
-t.test('says how a host differs', async (t) => {
+t.test('says how a host differs, in words and by kind', async (t) => {
   t.match(judge(containerOf(1)), {
     state: 'running',
     release: 1,
-    drift: 'runs release 1, release 2 is the current one'
+    drift: 'runs release 1, release 2 is the current one',
+    driftKind: 'stale'
   })
-  t.match(judge(), { state: 'missing', release: null, drift: /runs nothing/ })
-  t.match(judge(containerOf(2), containerOf(2)), { drift: 'runs 2 of 1 containers' })
-  t.match(judgeHost({ ...question, current: null, inventory: inventoryOf(containerOf(1)) }), {
-    drift: /never succeeded/
+  t.match(judge(containerOf(2), containerOf(1)), { driftKind: 'stale' }, 'beside the right one as well')
+  t.match(judge(containerOf(1, { state: 'exited' })), { state: 'stopped', driftKind: 'stale' })
+  t.match(judge(), { state: 'missing', release: null, drift: /runs nothing/, driftKind: 'missing' })
+  t.match(judge(containerOf(2, { state: 'created' })), { state: 'missing', driftKind: 'missing' })
+  t.match(judge(containerOf(2), containerOf(2)), { drift: 'runs 2 of 1 containers', driftKind: 'extra' })
+  t.match(judgeAs({ replicas: 3 }, containerOf(2), containerOf(2)), {
+    drift: 'runs 2 of 3 containers',
+    driftKind: 'missing'
   })
+})
+
+t.test('takes another number of the same image and spec for the current release', async (t) => {
+  const releases = new Map([...question.releases, [1, { isAlike: true }] as const])
+  const judgement = judgeAs({ releases }, containerOf(1))
+  t.equal(judgement.release, 1)
+  t.equal(judgement.drift, undefined)
+})
+
+t.test('does not call stale what the controller has no record of', async (t) => {
+  const judgement = judge(containerOf(9))
+  t.match(judgement, { driftKind: 'unknown', drift: /release 9, which this controller has no record of/ })
+  t.same(judgement.unwanted, [])
+})
+
+t.test('says what was changed by hand', async (t) => {
+  const changes = ['memory limit is 64 MiB, not unlimited']
+  t.match(judge(containerOf(2, { changes })), {
+    state: 'running',
+    driftKind: 'changed',
+    drift: 'api-r2-0: memory limit is 64 MiB, not unlimited'
+  })
+  t.match(judge(containerOf(2, { state: 'exited', exitCode: 137 })), {
+    state: 'stopped',
+    driftKind: 'changed',
+    drift: 'api-r2-0: is stopped (exit code 137)'
+  })
+  t.match(judge(containerOf(2, { state: 'paused' })), { state: 'stopped', driftKind: 'changed' })
+})
+
+t.test('names the containers that nothing wants on the host', async (t) => {
+  const own = [containerOf(2, { id: 'aaa' }), containerOf(1, { id: 'bbb', isKept: true })]
+  t.match(judgeAs({ isPlaced: false }, ...own), {
+    driftKind: 'extra',
+    drift: 'has release 2, and the service does not belong on this host',
+    unwanted: ['aaa']
+  })
+  t.match(judgeAs({ current: null }, ...own), { driftKind: 'extra', unwanted: ['aaa'] })
+  t.same(judgeAs({ isPlaced: false }), { state: 'missing', release: null, unwanted: [] })
+  t.same(
+    judgeAs({ isPlaced: false, isConnected: false }, ...own).unwanted,
+    [],
+    'not by what it said when it was last connected'
+  )
 })
 
 t.test('takes the worst of the containers', async (t) => {
@@ -61,13 +135,43 @@ t.test('takes the worst of the containers', async (t) => {
 })
 
 t.test('does not guess about hosts that it does not hear', async (t) => {
-  t.equal(
-    judgeHost({ ...question, isConnected: false, inventory: inventoryOf(containerOf(2)) }).state,
-    'silent'
+  t.equal(judgeAs({ isConnected: false }, containerOf(2)).state, 'silent')
+  t.match(judgeAs({ inventory: null }), { state: 'unknown', driftKind: 'unknown' })
+  t.match(judgeAs({ inventory: { ...inventoryOf(), isEngineReachable: false } }), {
+    state: 'unknown',
+    driftKind: 'unknown'
+  })
+})
+
+const minute = 60_000
+const historyOf = (...seen: [atMs: number, count: number][]) =>
+  seen.reduce(
+    (history, [atMs, restartCount]) =>
+      noteRestarts(history, inventoryOf(containerOf(2, { restartCount })), atMs),
+    noRestarts
   )
-  t.equal(judgeHost({ ...question, inventory: null }).state, 'unknown')
-  t.equal(
-    judgeHost({ ...question, inventory: { ...inventoryOf(), isEngineReachable: false } }).state,
-    'unknown'
-  )
+
+t.test('calls a container crash-looping by how fast its restarts grow', async (t) => {
+  t.equal(crashLoops(historyOf([0, 40]), 0).size, 0, 'many restarts in a long life')
+  t.equal(crashLoops(historyOf([0, 40], [100, 42]), 100).size, 0)
+  const looping = historyOf([0, 40], [100, 41], [300, 42], [700, 43])
+  t.same([...crashLoops(looping, 700)], [['abc', 3]])
+  t.match(judgeAs({ crashLoops: crashLoops(looping, 700) }, containerOf(2)), {
+    state: 'running',
+    driftKind: 'crash-looping',
+    drift: 'api-r2-0 was restarted 3 times in 5 min'
+  })
+})
+
+t.test('keeps calling it so for as long as the growth is recent', async (t) => {
+  const looping = historyOf([0, 0], [minute, 1], [2 * minute, 2], [3 * minute, 3])
+  t.equal(crashLoops(looping, 4 * minute).size, 1)
+  t.equal(crashLoops(looping, 5 * minute).size, 1)
+  t.equal(crashLoops(looping, 6 * minute).size, 0, 'only two of them are recent')
+})
+
+t.test('forgets containers that are gone, and counts anew when Docker does', async (t) => {
+  const looping = historyOf([0, 0], [1, 3])
+  t.equal(noteRestarts(looping, inventoryOf(), 2).size, 0)
+  t.equal(crashLoops(noteRestarts(looping, inventoryOf(containerOf(2)), 2), 2).size, 0)
 })

@@ -1,0 +1,151 @@
+// What is done about one service on one host that differs from what was decided: start, wait, give up, or leave it.
+// Pure; who may go at the same time as others is pace.ts, what is asked when is engine/converge.ts.
+import type { HostJudgement } from '../targets/judge-host.ts'
+
+/** What has been tried so far. Belongs to one desired release: for another one it counts for nothing. */
+export type Attempts = {
+  /** null: the service is to leave the host. */
+  release: number | null
+  tries: number
+  /** The deployment of the try in progress; null: none. */
+  deployment: string | null
+  /** Not before this; null: as soon as something differs. */
+  nextAtMs: number | null
+  /** When the last try ended; null: none has. */
+  endedAtMs: number | null
+  /** Why the last try failed, or why there is none any more; null: it succeeded. */
+  reason: string | null
+}
+
+export type ConvergenceQuestion = {
+  nowMs: number
+  /** The release that the host is to run; null: none. */
+  desired: number | null
+  judgement: HostJudgement
+  attempts: Attempts | undefined
+  /** A deployment of the service is in progress: it decides alone. */
+  isLocked: boolean
+  /** Hosts that were changed by hand are repaired. */
+  isHealing: boolean
+  /** A run of the service is not over on this host, or its end has not been told. */
+  isBusy: boolean
+  /** What the host said before this may be older than its last run. */
+  trustedFromMs: number
+  /** Only for `desired: null`: the service was removed, or runs healthy where it belongs. */
+  mayLeave: boolean
+}
+
+export type Action = { kind: 'bring'; recreate: boolean } | { kind: 'remove'; containers: string[] }
+export type ConvergenceDecision =
+  /** `isAtRest`: the host is as it should be, as far as the controller may care. */
+  | { kind: 'nothing'; isAtRest: boolean }
+  | { kind: 'wait'; untilMs: number }
+  /** Counted from 1. */
+  | { kind: 'start'; action: Action; tries: number }
+  | { kind: 'give-up'; reason: string }
+
+/** After the first try, the second, and so on; as many tries as there are waits, and one more. */
+export const backoffMs = [5_000, 15_000, 60_000, 300_000] as const
+export const maxTries = backoffMs.length + 1
+/** A host that has been right for this long starts anew when it differs again. */
+export const forgetAfterMs = 600_000
+
+export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDecision => {
+  const { nowMs, isLocked, isBusy, trustedFromMs, judgement } = question
+  const { state } = judgement
+  if (isLocked || isBusy || state === 'silent' || judgement.driftKind === 'unknown') return nothing
+  if (question.attempts?.deployment != null) return nothing
+  if (nowMs < trustedFromMs) return { kind: 'wait', untilMs: trustedFromMs }
+  const action = actionFor(question)
+  if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
+  const attempts = attemptsThatCount(question)
+  if (attempts === undefined) return { kind: 'start', action, tries: 1 }
+  if (attempts.tries >= maxTries) return { kind: 'give-up', reason: attempts.reason ?? yetDiffers(judgement) }
+  if (attempts.nextAtMs !== null && nowMs < attempts.nextAtMs)
+    return { kind: 'wait', untilMs: attempts.nextAtMs }
+  return { kind: 'start', action, tries: attempts.tries + 1 }
+}
+
+const nothing: ConvergenceDecision = { kind: 'nothing', isAtRest: false }
+
+const actionFor = ({
+  desired,
+  judgement,
+  attempts,
+  isHealing,
+  mayLeave
+}: ConvergenceQuestion): Action | null => {
+  const { driftKind, unwanted } = judgement
+  if (desired === null)
+    return mayLeave && unwanted.length > 0 ? { kind: 'remove', containers: unwanted } : null
+  switch (driftKind) {
+    case 'missing':
+      return { kind: 'bring', recreate: false }
+    case 'stale':
+      // The host took what it runs for the release that it was brought, and left it alone.
+      return { kind: 'bring', recreate: attempts?.release === desired && succeeded(attempts) }
+    case 'changed':
+    case 'crash-looping':
+      return isHealing ? { kind: 'bring', recreate: true } : null
+    case 'extra':
+    case 'unknown':
+    case undefined:
+      return null
+    default:
+      return driftKind satisfies never
+  }
+}
+
+const succeeded = ({ endedAtMs, reason }: Attempts): boolean => endedAtMs !== null && reason === null
+
+const yetDiffers = ({ drift }: HostJudgement): string =>
+  `${maxTries} tries succeeded, and yet it ${drift ?? 'differs'}`
+
+const attemptsThatCount = ({ attempts, desired, nowMs }: ConvergenceQuestion): Attempts | undefined => {
+  if (attempts === undefined || attempts.release !== desired) return undefined
+  const { endedAtMs } = attempts
+  const isLongAgo = endedAtMs !== null && nowMs - endedAtMs >= forgetAfterMs
+  return isLongAgo && succeeded(attempts) ? undefined : attempts
+}
+
+/** Whether to remember the attempts at a host that is as it should be: it may not stay so. */
+export const isWorthKeeping = (attempts: Attempts, nowMs: number): boolean =>
+  attempts.deployment !== null ||
+  (succeeded(attempts) && nowMs - (attempts.endedAtMs ?? nowMs) < forgetAfterMs)
+
+/** A try begins. */
+export const begun = (release: number | null, tries: number, deployment: string): Attempts => ({
+  release,
+  tries,
+  deployment,
+  nextAtMs: null,
+  endedAtMs: null,
+  reason: null
+})
+
+export type TryEnd =
+  | { kind: 'succeeded' }
+  | { kind: 'failed'; reason: string }
+  /** A deployment of the service came first: it does not count. */
+  | { kind: 'preempted' }
+
+export const ended = (attempts: Attempts, end: TryEnd, atMs: number): Attempts => {
+  if (end.kind === 'preempted') return { ...attempts, deployment: null, tries: attempts.tries - 1 }
+  const wait = backoffMs[attempts.tries - 1]
+  return {
+    ...attempts,
+    deployment: null,
+    endedAtMs: atMs,
+    nextAtMs: wait === undefined ? null : atMs + wait,
+    reason: end.kind === 'failed' ? end.reason : null
+  }
+}
+
+export const isGivenUp = ({ tries, deployment, reason }: Attempts): boolean =>
+  tries >= maxTries && deployment === null && reason !== null
+
+/** The agent is back: a host that was given up may have been repaired. It still waits as long as the longest wait. */
+export const afterReturn = (attempts: Attempts): Attempts =>
+  isGivenUp(attempts)
+    ? { ...attempts, tries: 0, nextAtMs: (attempts.endedAtMs ?? 0) + Math.max(...backoffMs) }
+    : attempts

@@ -1,0 +1,55 @@
+// What is known of each host right now, in memory only: connected or not, its latest inventory, how often its
+// containers were restarted lately, and from when on its inventory counts again after a run.
+import type { AgentId, Inventory } from '@longshore/protocol'
+import { crashLoops, noRestarts, noteRestarts, type RestartHistory } from '../core/targets/count-restarts.ts'
+import type { AgentLink, Clock } from '../ports.ts'
+
+export type HostKnowledge = {
+  isConnected(agent: AgentId): boolean
+  inventoryOf(agent: AgentId): Inventory | undefined
+  /** Restarts of the containers that crash again and again, by id. */
+  crashLoopsOf(agent: AgentId): ReadonlyMap<string, number>
+}
+export type HostMemory = HostKnowledge & {
+  /** @returns whether it tells anything new of the containers */
+  observed(agent: AgentId, inventory: Inventory): boolean
+  /** A run has ended there: an inventory from before may still be on its way. */
+  reported(agent: AgentId): void
+  /** What the host said is as new as its last run from this moment on. */
+  trustedFromMs(agent: AgentId): number
+}
+
+/** The agent tells what Docker's events changed within 250 ms, and gives listing its containers 2 s. */
+const inventoryLagMs = 2_500
+
+export const createHostMemory = ({
+  clock,
+  link
+}: {
+  clock: Clock
+  link: Pick<AgentLink, 'isConnected'>
+}): HostMemory => {
+  const inventories = new Map<AgentId, Inventory>()
+  const restarts = new Map<AgentId, RestartHistory>()
+  const trusted = new Map<AgentId, number>()
+  return {
+    isConnected: (agent) => link.isConnected(agent),
+    inventoryOf: (agent) => inventories.get(agent),
+    crashLoopsOf: (agent) => crashLoops(restarts.get(agent) ?? noRestarts, clock.nowMs()),
+    observed: (agent, inventory) => {
+      const before = inventories.get(agent)
+      inventories.set(agent, inventory)
+      restarts.set(agent, noteRestarts(restarts.get(agent) ?? noRestarts, inventory, clock.nowMs()))
+      return tellsNews(before, inventory)
+    },
+    reported: (agent) => {
+      trusted.set(agent, clock.nowMs() + inventoryLagMs)
+    },
+    trustedFromMs: (agent) => trusted.get(agent) ?? 0
+  }
+}
+
+const tellsNews = (before: Inventory | undefined, after: Inventory): boolean =>
+  before === undefined ||
+  before.isEngineReachable !== after.isEngineReachable ||
+  JSON.stringify(before.containers) !== JSON.stringify(after.containers)
