@@ -13,6 +13,7 @@ const staging = 'staging' as EnvironmentName
 const api = 'api' as ServiceName
 const deploymentOf = (number: number) => `dep_${String(number).padStart(20, '0')}` as DeploymentId
 
+const asInserted = { name: staging, createdAtMs: 1, heal: false, promotesFrom: null }
 const agentRow: AgentRow = {
   id: 'agt_00000000000000000001' as AgentId,
   environment: staging,
@@ -92,7 +93,7 @@ t.test('reads back every kind of row as it was written', async (t) => {
     await tx.appendDeploymentEvent(deploymentOf(1), { kind: 'timePassed' })
     await tx.putCounters(staging, api, { generation: 4, release: 2 })
   })
-  t.same(await store.environments(), [{ name: staging, createdAtMs: 1 }])
+  t.same(await store.environments(), [asInserted])
   t.same(await store.agent(agentRow.id), agentRow)
   t.same(await store.agentByThumbprint(agentRow.thumbprint), agentRow)
   t.same(await store.agents({ environment: 'other' }), [])
@@ -230,7 +231,7 @@ t.test('lets one process in at a time, and the next one after it was killed', as
   const ended = spawnSync(process.execPath, ['--input-type=module', '-e', child], { encoding: 'utf8' })
   t.equal(ended.signal, 'SIGKILL', ended.stderr)
   const reopened = await openStore({ path })
-  t.same(await reopened.environments(), [{ name: staging, createdAtMs: 1 }])
+  t.same(await reopened.environments(), [asInserted])
   const other = spawnSync(process.execPath, ['--input-type=module', '-e', child], { encoding: 'utf8' })
   t.match(other.stderr, /database-in-use/)
   await reopened.close()
@@ -245,7 +246,7 @@ t.test('keeps what was committed when the files are copied away under it', async
       copyFileSync(join(dir, `a.db${suffix}`), join(dir, `b.db${suffix}`))
   }
   const copy = await openStore({ path: join(dir, 'b.db') })
-  t.same(await copy.environments(), [{ name: staging, createdAtMs: 1 }])
+  t.same(await copy.environments(), [asInserted])
   await copy.close()
   await store.close()
 })
@@ -265,4 +266,38 @@ t.test('refuses a schema that a newer version wrote, and a file that is no datab
     'this is no database, only a text that is long enough to look at\n'.repeat(20)
   )
   await t.rejects(openStore({ path: join(dir, 'text.db') }), { code: 'database-unusable' })
+})
+
+t.test('keeps settings, freezes and idempotency keys, and forgets them with their environment', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const set = { ...asInserted, heal: true, promotesFrom: 'test' as EnvironmentName }
+  const freeze = { environment: staging, holder: 'anna', reason: 'move', sinceMs: 5 }
+  const key = {
+    environment: staging,
+    key: 'build-1',
+    request: '{}',
+    first: deploymentOf(1),
+    deployment: deploymentOf(1),
+    createdAtMs: 5
+  }
+  await store.transaction(async (tx) => {
+    await tx.insertEnvironment({ name: staging, createdAtMs: 1 })
+    await tx.putEnvironment(set)
+    await tx.putFreeze({ ...freeze, service: null })
+    await tx.putFreeze({ ...freeze, service: api })
+    await tx.putFreeze({ ...freeze, service: api, reason: 'longer move' })
+    await tx.putIdempotencyKey(key)
+    await tx.putIdempotencyKey({ ...key, deployment: deploymentOf(2) })
+  })
+  t.same(await store.environment(staging), set)
+  const own = { ...freeze, service: api, reason: 'longer move' }
+  t.same(await store.freezes(staging), [{ ...freeze, service: null }, own])
+  t.same(await store.freezes('production'), [])
+  t.same(await store.idempotencyKey(staging, 'build-1'), { ...key, deployment: deploymentOf(2) })
+  await store.transaction((tx) => tx.deleteFreeze(staging, null))
+  t.same(await store.freezes(), [own])
+  await store.transaction((tx) => tx.deleteEnvironment(staging))
+  t.same(await store.freezes(), [])
+  t.equal(await store.idempotencyKey(staging, 'build-1'), undefined)
+  await store.close()
 })

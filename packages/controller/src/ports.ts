@@ -80,7 +80,14 @@ export type WebhookSender = {
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }
 
-export type EnvironmentRow = { name: EnvironmentName; createdAtMs: number }
+export type EnvironmentRow = {
+  name: EnvironmentName
+  createdAtMs: number
+  /** Hosts that were changed by hand are repaired. */
+  heal: boolean
+  /** Images come from there by promotion only; null: from anywhere. */
+  promotesFrom: EnvironmentName | null
+}
 export type AgentRow = {
   id: AgentId
   environment: EnvironmentName
@@ -325,7 +332,9 @@ export type Reads = {
 export type Writes = {
   setInstallation(id: InstallationId): Promise<void>
   addKey(jws: string): Promise<void>
-  insertEnvironment(row: EnvironmentRow): Promise<void>
+  /** Its settings are off. */
+  insertEnvironment(row: Pick<EnvironmentRow, 'name' | 'createdAtMs'>): Promise<void>
+  putEnvironment(row: EnvironmentRow): Promise<void>
   /** Refuses (StoreConflict) while agents or specs are in it. */
   deleteEnvironment(name: string): Promise<void>
   /** Whole rows; inserts or replaces by primary key. */

@@ -2,12 +2,13 @@
 // machine becomes an agent is enrolment.ts; who is connected now is presence.ts.
 import type { AgentId, EnvironmentName, HelloMessage } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { AgentView, EnvironmentView } from '../api/schemas.ts'
+import type { AgentView, EnvironmentSettings, EnvironmentView } from '../api/schemas.ts'
 import {
   type Actor,
   type AgentLink,
   type AgentRow,
   type Clock,
+  type FreezeRow,
   type Store,
   StoreConflict,
   StoreFull,
@@ -15,6 +16,7 @@ import {
 } from '../ports.ts'
 import type { Presences } from './presence.ts'
 import { requireEnvironment } from './require-named.ts'
+import { requireNoHeir, setEnvironment } from './set-environment.ts'
 import { auditRow, type Writer } from './writer.ts'
 
 export type Fleet = {
@@ -22,7 +24,9 @@ export type Fleet = {
   /** @throws ApiError `unknown-environment`, with what exists */
   requireEnvironment(name: string): Promise<void>
   createEnvironment(actor: Actor, name: EnvironmentName): Promise<EnvironmentView>
-  /** Its join tokens are revoked with it. @throws ApiError `in-use` while agents or specs are in it */
+  /** @throws ApiError `unknown-environment`, `invalid-request` */
+  setEnvironment(actor: Actor, name: string, settings: EnvironmentSettings): Promise<EnvironmentView>
+  /** Its join tokens are revoked with it. @throws ApiError `in-use` while agents or specs are in it, or others promote from it */
   removeEnvironment(actor: Actor, name: string): Promise<void>
   agents(environment?: string): Promise<AgentView[]>
   /**
@@ -62,12 +66,13 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
       ])
       return rows.map((row) => ({
         ...row,
-        ...plain,
         agents: agents.filter((agent) => agent.environment === row.name).length,
-        freeze: freezes.find((one) => one.environment === row.name && one.service === null) ?? null
+        freeze: wholeFreeze(freezes, row.name)
       }))
     },
-    requireEnvironment: (name) => requireEnvironment(store, name),
+    requireEnvironment: async (name) => {
+      await requireEnvironment(store, name)
+    },
     createEnvironment: async (actor, name) => {
       const row = { name, createdAtMs: clock.nowMs() }
       const note = { actor, action: 'environment.create', subject: name, request: { name } }
@@ -75,12 +80,21 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
         if ((await tx.environment(name)) !== undefined) throw exists(name)
         await tx.insertEnvironment(row)
       })
-      return { ...row, ...plain, agents: 0 }
+      return { ...row, heal: false, promotesFrom: null, freeze: null, agents: 0 }
+    },
+    setEnvironment: async (actor, name, settings) => {
+      const note = { actor, action: 'environment.set', subject: name, request: settings }
+      return writer.change(note, async (tx) => {
+        const row = await setEnvironment(tx, name, settings)
+        const agents = (await tx.agents({ environment: name })).length
+        return { ...row, agents, freeze: wholeFreeze(await tx.freezes(name), name) }
+      })
     },
     removeEnvironment: async (actor, name) => {
       const note = { actor, action: 'environment.remove', subject: name, request: {} }
       await writer.change(note, async (tx) => {
         await requireEnvironment(tx, name)
+        await requireNoHeir(tx, name)
         await revokeJoinTokens(tx, name, clock.nowMs())
         await tx.deleteEnvironment(name).catch((error: unknown) => {
           throw error instanceof StoreConflict ? new ApiError('in-use', error.message) : error
@@ -89,8 +103,8 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
     }
   }) satisfies Partial<Fleet>
 
-/** What an environment does by itself as long as nobody set it otherwise. */
-const plain = { heal: false, promotesFrom: null, freeze: null }
+const wholeFreeze = (freezes: readonly FreezeRow[], environment: string): EnvironmentView['freeze'] =>
+  freezes.find((one) => one.environment === environment && one.service === null) ?? null
 
 const exists = (name: string): ApiError => new ApiError('already-exists', `the environment ${name} exists`)
 

@@ -1,11 +1,12 @@
 // Does what a request names exist? If not, the refusal brings what does exist, with the place of each, so that the
 // edge can tell a token no more than it may know.
 import { ApiError } from '../api/errors.ts'
-import type { DeploymentRow, Reads, SpecRow } from '../ports.ts'
+import type { DeploymentRow, EnvironmentRow, Reads, SpecRow } from '../ports.ts'
 
 /** @throws ApiError `unknown-environment` */
-export const requireEnvironment = async (reads: Reads, name: string): Promise<void> => {
-  if ((await reads.environment(name)) !== undefined) return
+export const requireEnvironment = async (reads: Reads, name: string): Promise<EnvironmentRow> => {
+  const found = await reads.environment(name)
+  if (found !== undefined) return found
   const existing = (await reads.environments()).map((row) => ({
     name: row.name,
     environment: row.name,

@@ -310,6 +310,15 @@ const migrations: readonly Migration[] = [
       await fillTables(db)
       await convertDeployments(db)
     }
+  },
+  {
+    number: 5,
+    name: 'settings of environments',
+    up: async (db, { columnTypes }) => {
+      const table = db.schema.alterTable('environments')
+      await table.addColumn('heal', columnTypes.whole, (column) => column.notNull().defaultTo(0)).execute()
+      await table.addColumn('promotesFrom', columnTypes.text).execute()
+    }
   }
 ]
 

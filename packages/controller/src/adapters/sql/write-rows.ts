@@ -84,9 +84,15 @@ const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
     insertEnvironment: (row) =>
       orConflict(
         isConflict,
-        db.insertInto('environments').values(environmentCodec.encode(row)),
+        db
+          .insertInto('environments')
+          .values(environmentCodec.encode({ ...row, heal: false, promotesFrom: null })),
         `the environment ${row.name} exists`
       ),
+    putEnvironment: async (row) => {
+      const values = environmentCodec.encode(row)
+      await db.updateTable('environments').set(values).where('name', '=', row.name).execute()
+    },
     deleteEnvironment: async (name) => {
       for (const table of ['agents', 'specs'] as const) {
         const query = db.selectFrom(table).select('environment').where('environment', '=', name)

@@ -16,6 +16,7 @@ import {
   describeFreeze,
   findFreeze
 } from '../../../../../packages/controller/src/core/requests/find-freeze.ts'
+import { isRing } from '../../../../../packages/controller/src/core/requests/promotion-chain.ts'
 import { needsOf } from '../../../../../packages/controller/src/core/requests/wishes.ts'
 
 const releaseOf = (number: number, outcome: PastRelease['outcome'], repository = 'r'): PastRelease => ({
@@ -116,4 +117,21 @@ t.test('kept are the current release, so many before it in its repository, and a
   t.same(kept(4, 1), [5, 4, 3, 1])
   t.same(kept(5, 0), [5, 1])
   t.same(kept(null, 0), [5, 4, 3, 2, 1])
+})
+
+t.test('environments may not take their images from each other in a ring', async (t) => {
+  const chain = [
+    { name: 'test', promotesFrom: null },
+    { name: 'staging', promotesFrom: 'test' },
+    { name: 'production', promotesFrom: 'staging' }
+  ]
+  t.ok(isRing(chain, 'test', 'production'))
+  t.ok(isRing(chain, 'test', 'test'))
+  t.notOk(isRing(chain, 'production', 'test'))
+  t.notOk(isRing(chain, 'other', 'staging'))
+  const broken = [
+    { name: 'a', promotesFrom: 'b' },
+    { name: 'b', promotesFrom: 'a' }
+  ]
+  t.notOk(isRing(broken, 'c', 'a'), 'a ring of others ends the search too')
 })

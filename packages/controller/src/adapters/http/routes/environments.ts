@@ -1,9 +1,18 @@
-// Environments: listed as far as the token may know them, made, removed.
+// Environments: listed as far as the token may know them, made, set, removed.
 import { environmentName } from '@longshore/protocol'
 import * as z from 'zod'
-import { createEnvironment, environmentView } from '../../../api/schemas.ts'
+import { createEnvironment, environmentSettings, environmentView } from '../../../api/schemas.ts'
 import { callerOf, demand, knowable } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
+
+const params = z.object({ environment: environmentName })
+const ofOne = {
+  access: {
+    kind: 'needs' as const,
+    verb: 'environments' as const,
+    of: ({ environment = '' }) => ({ environment, service: '*' })
+  }
+}
 
 export const addEnvironmentRoutes = ({ app, services }: RouteScope): void => {
   app.get(
@@ -34,17 +43,17 @@ export const addEnvironmentRoutes = ({ app, services }: RouteScope): void => {
       return services.fleet.createEnvironment(callerOf(request).actor, name)
     }
   )
+  app.patch(
+    '/v1/environments/:environment',
+    { config: ofOne, schema: { params, body: environmentSettings, response: { 200: environmentView } } },
+    async (request) =>
+      services.fleet.setEnvironment(callerOf(request).actor, request.params.environment, request.body)
+  )
   app.delete(
     '/v1/environments/:environment',
     {
-      config: {
-        access: {
-          kind: 'needs',
-          verb: 'environments',
-          of: ({ environment = '' }) => ({ environment, service: '*' })
-        }
-      },
-      schema: { params: z.object({ environment: environmentName }), response: { 204: z.null() } }
+      config: ofOne,
+      schema: { params, response: { 204: z.null() } }
     },
     async (request, reply) => {
       await services.fleet.removeEnvironment(callerOf(request).actor, request.params.environment)
