@@ -40,14 +40,17 @@ for (const outcome of outcomes) {
     t.equal(code, codes[outcome], err)
     const document = JSON.parse(out)
     t.match(document, { id, outcome, service: 'web', environment: 'staging', release: 8, digest: null })
-    t.same(document.targets, [{ host: 'a', state: 'released', serving: 'old' }])
+    t.same(document.targets, [{ service: 'web', host: 'a', state: 'released', serving: 'old', batch: null }])
     t.same(standIn.asked[0]?.body, {
       service: 'web',
       environment: 'staging',
       what: { by: 'tag', tag: '1.2.3' },
+      mode: 'deploy',
       recreate: false,
       offline: 'fail',
-      replace: null
+      replace: null,
+      reason: null,
+      idempotencyKey: null
     })
     t.equal(standIn.asked[0]?.authorization, 'Bearer secret-token')
     t.match(err, /^\S+Z web in staging: 1.2.3 as release 8, deployment dep_/m)

@@ -55,6 +55,7 @@ const context: CliContext = {
   stdout: noOutput,
   stderr: noOutput,
   readStdin: refuse,
+  askLine: refuse,
   readFile: refuse,
   nowMs: refuse,
   onSignal: refuse,
@@ -80,6 +81,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'unknown-deployment',
     'unknown-release',
     'unknown-token',
+    'unknown-webhook',
     'unknown-route',
     'idempotency-conflict',
     'too-large'
@@ -99,6 +101,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'not-paused',
     'nothing-to-roll-back-to',
     'wrong-state',
+    'webhook-failed',
     'storage-full'
   ])
   t.same(byCode(7), ['internal', 'stopping'])
@@ -206,13 +209,18 @@ t.test('a frame fits the terminal and shows the hosts that need eyes', async (t)
     target('bb', { state: 'failed', batch: 2, reason: 'port 80 is taken by a container of somebody else' }),
     target('c', { batch: 2 })
   ]
-  const picture = { deployment: deployment({ phase: 'rolling', targets }), batch: 2 }
+  const picture = {
+    deployment: deployment({ phase: 'rolling', targets }),
+    batch: 2,
+    rolling: 'web',
+    output: null
+  }
   const options = { nowMs: Date.parse(at) + 65_000, tick: 0, colors: plain, isUnicode: false, notice: null }
   t.same(renderFrame(picture, { ...options, columns: 60, rows: 10 }), [
     'web in staging: 1.2.3 as release 8  rolling, batch 2, 1 of…',
-    '  a     + released ',
-    '  bb    x failed     port 80 is taken by a container of so…',
-    '  c     . pending  '
+    '  a     + released  ',
+    '  bb    x failed      port 80 is taken by a container of s…',
+    '  c     . pending   '
   ])
   const small = renderFrame(picture, { ...options, columns: 20, rows: 3 })
   t.equal(small.length, 3)

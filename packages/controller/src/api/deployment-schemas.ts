@@ -121,6 +121,8 @@ export const targetView = z.object({
   state: targetState,
   /** Which release answers there. */
   serving: z.enum(['new', 'old', 'none', 'unknown']),
+  /** Its number; null: none, or not known. */
+  servingRelease: releaseNumber.nullable().optional(),
   batch: z.int().min(1).nullable(),
   reason: reason.optional(),
   code: z.string().optional(),

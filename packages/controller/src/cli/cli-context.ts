@@ -20,6 +20,8 @@ export type CliContext = {
   stdout: Output
   stderr: Output
   readStdin(): Promise<string>
+  /** Asks whoever sits at the terminal for a line; null: standard input is no terminal. */
+  askLine(question: string): Promise<string | null>
   readFile(path: string): Promise<string>
   nowMs(): number
   /** SIGINT and SIGTERM, while listened to; by default they end the process. Returns its own cancellation. */

@@ -8,6 +8,7 @@ export const cliErrors = {
   usage: exitCodes.usage,
   'invalid-service-file': exitCodes.usage,
   'file-unreadable': exitCodes.usage,
+  'file-unwritable': exitCodes.usage,
   'plaintext-refused': exitCodes.usage,
   'token-missing': exitCodes.denied,
   'controller-not-started': exitCodes.refused,

@@ -226,7 +226,7 @@ async function readEvent(data: string): Promise<DeploymentEvent | Unread> {
   const json = parseJson(data)
   const read = deploymentEvent.safeParse(json)
   if (read.success) return read.data
-  const head = eventHead.safeParse(json)
+  const head = eventHead.loose().safeParse(json)
   if (head.success && !deploymentEventTypes.includes(head.data.type)) {
     return { type: null, json: head.data }
   }

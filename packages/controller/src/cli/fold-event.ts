@@ -1,45 +1,72 @@
 // The picture of a deployment after one more event: snapshot + events -> what is shown. Pure.
 import type { DeploymentEvent, DeploymentView, TargetView } from '../api/schemas.ts'
 
-/** A deployment, the batch that is switching now, and nothing else: everything a renderer needs. */
-export type Picture = { readonly deployment: DeploymentView; readonly batch: number | null }
+/** Everything a renderer needs. */
+export type Picture = {
+  readonly deployment: DeploymentView
+  /** The batch that is switching now, and of which service. */
+  readonly batch: number | null
+  readonly rolling: string | null
+  /** The last line of the release command's output. */
+  readonly output: string | null
+}
 
 /** @param picture null before the first event, which is a snapshot; other events are then ignored */
 export function foldEvent(picture: Picture | null, event: DeploymentEvent): Picture | null {
   if (event.type === 'deployment' || event.type === 'ended') {
-    return { deployment: event.deployment, batch: batchOf(event.deployment) ?? picture?.batch ?? null }
+    const { deployment } = event
+    const begun = batchOf(deployment)
+    return {
+      deployment,
+      batch: begun.batch ?? picture?.batch ?? null,
+      rolling: begun.rolling ?? picture?.rolling ?? null,
+      output: picture?.output ?? null
+    }
   }
   if (picture === null) return null
   const { deployment } = picture
   switch (event.type) {
     case 'phase':
-      return { deployment: { ...deployment, phase: event.phase }, batch: event.batch ?? picture.batch }
+      return {
+        ...picture,
+        deployment: { ...deployment, phase: event.phase },
+        batch: event.batch ?? picture.batch,
+        rolling: event.service ?? picture.rolling
+      }
     case 'target':
       return { ...picture, deployment: withTarget(deployment, event.target) }
     case 'progress': {
-      const target = deployment.targets.find(({ host }) => host === event.host)
+      const { service = deployment.service, host, progress } = event
+      const target = deployment.targets.find((one) => isSame(one, { service, host }))
       if (target === undefined) return picture
-      return { ...picture, deployment: withTarget(deployment, { ...target, progress: event.progress }) }
+      return { ...picture, deployment: withTarget(deployment, { ...target, progress }) }
     }
+    case 'log':
+      return { ...picture, output: event.lines.at(-1) ?? picture.output }
     case 'warning':
       return { ...picture, deployment: { ...deployment, warnings: [...deployment.warnings, event.text] } }
-    case 'log':
-      return picture
     default:
       return event satisfies never
   }
 }
 
-/** The batch that was begun last; a snapshot names it only by its hosts. */
-function batchOf({ targets }: DeploymentView): number | null {
-  const last = Math.max(0, ...targets.map(({ batch }) => batch ?? 0))
-  return last === 0 ? null : last
+type Named = { readonly service: string; readonly host: string }
+export const isSame = (one: Named, other: Named): boolean =>
+  one.host === other.host && one.service === other.service
+
+/** The batch that was begun last; a snapshot names it only by its hosts. Services switch in their order. */
+function batchOf({ targets, services }: DeploymentView): Pick<Picture, 'batch' | 'rolling'> {
+  const begun = targets.filter(({ batch }) => batch !== null)
+  const last = services.findLast(({ service }) => begun.some((target) => target.service === service))
+  if (last === undefined) return { batch: null, rolling: null }
+  const batches = begun.filter(({ service }) => service === last.service).map(({ batch }) => batch ?? 0)
+  return { batch: Math.max(...batches), rolling: last.service }
 }
 
 function withTarget(deployment: DeploymentView, changed: TargetView): DeploymentView {
-  const isKnown = deployment.targets.some(({ host }) => host === changed.host)
+  const isKnown = deployment.targets.some((target) => isSame(target, changed))
   const targets = isKnown
-    ? deployment.targets.map((target) => (target.host === changed.host ? changed : target))
+    ? deployment.targets.map((target) => (isSame(target, changed) ? changed : target))
     : [...deployment.targets, changed]
   return { ...deployment, targets }
 }

@@ -13,8 +13,12 @@ const pollMs = 2_000
 /** Who shows a wait. Calls come in order; none may throw. */
 export type Watcher = {
   event(event: DeploymentEvent): void
+  /** An event of a kind that is not known here, as it came. */
+  unread(event: object): void
   /** About the wait itself: a lost connection, a cancel that was sent. */
   notice(text: string): void
+  /** A notice that is still true, and to be seen, when the wait is over. */
+  remark(text: string): void
   /** No more calls after this one. */
   end(): void
 }
@@ -26,7 +30,7 @@ export type Watcher = {
 export async function followDeployment(
   client: Pick<Client, 'deploymentEvents' | 'deployment'>,
   id: string,
-  watcher: Pick<Watcher, 'event' | 'notice'>,
+  watcher: Pick<Watcher, 'event' | 'unread' | 'notice'>,
   signal: AbortSignal
 ): Promise<DeploymentView> {
   let failures = 0
@@ -36,6 +40,10 @@ export async function followDeployment(
       for await (const event of client.deploymentEvents(id, signal)) {
         if (failures > 0) watcher.notice('connected to the controller again')
         failures = 0
+        if (event.type === null) {
+          watcher.unread(event.json)
+          continue
+        }
         const ended = endOf(event)
         watcher.event(ended === null ? event : { type: 'ended', at: event.at, deployment: ended })
         if (ended !== null) return ended
@@ -95,7 +103,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** A snapshot of a deployment that has ended says as much as its `ended` event. */
-function endOf(event: DeploymentEvent): DeploymentView | null {
+export function endOf(event: DeploymentEvent): DeploymentView | null {
   if (event.type === 'ended') return event.deployment
   return event.type === 'deployment' && event.deployment.phase === 'ended' ? event.deployment : null
 }

@@ -49,6 +49,25 @@ export function parseTag(text: string): string {
   return text
 }
 
+/** Image tags by service; `''` stands for every service that has none of its own. */
+export type Tags = Readonly<Record<string, string>>
+
+/** `TAG` for every service, `SERVICE=TAG` for one; collected from a repeated option. */
+export function parseTags(text: string, previous: Tags = {}): Tags {
+  const [, service = '', tag = ''] = /^(?:([^=]+)=)?(.*)$/s.exec(text) ?? []
+  if (Object.hasOwn(previous, service)) {
+    throw new InvalidArgumentError(service === '' ? 'It is given twice.' : `Given twice for ${service}.`)
+  }
+  return { ...previous, [service]: parseTag(tag) }
+}
+
+/** One line for other people. */
+export function parseReason(text: string): string {
+  const line = formatText(text).trim()
+  if (line === '' || line.length > 500) throw new InvalidArgumentError('Expected 1 to 500 characters.')
+  return line
+}
+
 export function parseDigest(text: string): string {
   if (!/^sha256:[0-9a-f]{64}$/.test(text))
     throw new InvalidArgumentError('Expected sha256: and 64 hex digits.')
@@ -70,6 +89,14 @@ export function demandDeploymentId(text: string): void {
   throw new CliError('usage', `${formatText(text)} is not the id of a deployment`, [
     'ids look like dep_0123456789abcdefghij; list them with: longshore deployments'
   ])
+}
+
+/** Names separated by commas, each once. */
+export function parseNames(text: string): string[] {
+  const names = parseList(text)
+  if (names.length === 0) throw new InvalidArgumentError('Expected names separated by commas.')
+  if (new Set(names).size < names.length) throw new InvalidArgumentError('A name is given twice.')
+  return names
 }
 
 export const parseList = (text: string): string[] =>

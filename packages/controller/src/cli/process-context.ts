@@ -1,4 +1,5 @@
 // The process as a CliContext: the only file of the CLI that knows process, its streams and its signals.
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { WriteStream } from 'node:tty'
@@ -13,6 +14,7 @@ export function createProcessContext(): CliContext {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
     readStdin: () => text(process.stdin),
+    askLine,
     readFile: readText,
     nowMs: () => Date.now(),
     onSignal,
@@ -47,6 +49,19 @@ function outputOf(stream: WriteStream): Output {
       stream.on('resize', listener)
       return () => stream.off('resize', listener)
     }
+  }
+}
+
+async function askLine(question: string): Promise<string | null> {
+  if (process.stdin.isTTY !== true) return null
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  // the end of the input, Ctrl-D, answers nothing
+  const closed = once(terminal, 'close').then(() => '')
+  try {
+    return await Promise.race([terminal.question(question), closed])
+  } finally {
+    terminal.close()
   }
 }
 

@@ -22,7 +22,8 @@ function renderHead(answer: ApplyAnswer, isDryRun: boolean, colors: Colors): str
   return isNew(answer) ? `${name}: ${isDryRun ? 'would be new' : `new, ${what}`}` : `${name}: ${what}`
 }
 
-function renderChange({ path, before, after }: SpecChange, colors: Colors): string {
+/** One line, with values in full. */
+export function renderChange({ path, before, after }: SpecChange, colors: Colors): string {
   const name = formatText(path)
   if (isAbsent(before)) return `${colors.green(`  + ${name}: ${formatValue(after)}`)}\n`
   if (isAbsent(after)) return `${colors.red(`  - ${name}: ${formatValue(before)}`)}\n`

@@ -1,8 +1,8 @@
 // One frame of the live view: a head line and a line per host. Pure; live-screen.ts puts frames on the terminal.
 import type { TargetView } from '../api/schemas.ts'
+import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
 import type { Picture } from './fold-event.ts'
 import { formatBytes, formatDuration, formatText, shorten } from './format-values.ts'
-import { describeDeployment } from './render-plain.ts'
 import { type Colors, colorState } from './state-colors.ts'
 
 export type FrameOptions = {
@@ -20,15 +20,19 @@ export type FrameOptions = {
 
 const barWidth = 20
 const spinners = { unicode: [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'], ascii: [...'|/-\\'] }
-const busy = new Set(['staging', 'releasing', 'reverting'])
+const busy = new Set(['planning', 'staging', 'rehearsing', 'releasing', 'removing', 'reverting'])
+const done = new Set(['planned', 'rehearsed', 'released', 'removed'])
 /** Hosts that need eyes come first when there is no room for all. */
 const urgency = [
   'failed',
   'unknown',
   'not-ready',
   'releasing',
+  'removing',
+  'rehearsing',
   'reverting',
   'staging',
+  'planning',
   'reverted',
   'ready',
   'pending'
@@ -36,38 +40,46 @@ const urgency = [
 
 /** @returns lines no wider than the terminal, coloured after cutting */
 export function renderFrame(picture: Picture, options: FrameOptions): string[] {
-  const { targets } = picture.deployment
-  const hostWidth = Math.max(4, ...targets.map(({ host }) => host.length))
-  const noticeLines =
-    options.notice === null ? [] : [shorten(formatText(options.notice), options.columns - 1)]
+  const { deployment } = picture
+  const { targets } = deployment
+  const names = new Map(targets.map((target) => [target, nameOf(deployment, target)]))
+  const nameWidth = Math.max(4, ...[...names.values()].map((name) => name.length))
+  const noticeLines = [...outputOf(picture), ...describePause(deployment), ...noticeOf(options)].map((line) =>
+    shorten(line, options.columns - 1)
+  )
   const room = Math.max(1, options.rows - 1 - noticeLines.length)
   const shown = targets.length <= room ? targets : mostUrgent(targets, room - 1)
   const hidden = targets.length - shown.length
   return [
     renderHead(picture, options),
-    ...shown.map((target) => renderHost(target, hostWidth, options)),
+    ...shown.map((target) => renderHost(target, (names.get(target) ?? '').padEnd(nameWidth), options)),
     ...(hidden > 0 ? [shorten(`  and ${String(hidden)} more`, options.columns - 1)] : []),
     ...noticeLines.map((line) => options.colors.yellow(line))
   ]
 }
 
-function renderHead({ deployment, batch }: Picture, options: FrameOptions): string {
+const noticeOf = ({ notice }: FrameOptions): string[] => (notice === null ? [] : [formatText(notice)])
+
+/** The release command is alive. */
+const outputOf = ({ deployment, output }: Picture): string[] =>
+  deployment.phase === 'preparing' && output !== null ? [`  | ${formatText(output)}`] : []
+
+function renderHead(picture: Picture, options: FrameOptions): string {
+  const { deployment, batch } = picture
   const { targets } = deployment
-  const done = targets.filter(({ state }) => state === 'released').length
-  const phase =
-    deployment.phase === 'rolling' && batch !== null
-      ? `rolling, batch ${String(batch)}, ${String(done)} of ${String(targets.length)} done`
-      : deployment.phase
+  const ready = targets.filter(({ state }) => done.has(state)).length
+  const isCounted = deployment.phase === 'rolling' && batch !== null
+  const phase = `${describePhase(picture)}${isCounted ? `, ${String(ready)} of ${String(targets.length)} done` : ''}`
   const cancel = deployment.isCancelRequested ? ', cancelling' : ''
   const elapsed = formatDuration((deployment.endedAtMs ?? options.nowMs) - deployment.requestedAtMs)
   const text = `${describeDeployment(deployment)}  ${phase}${cancel}  ${elapsed}`
   return options.colors.bold(shorten(text, options.columns - 1))
 }
 
-function renderHost(target: TargetView, hostWidth: number, options: FrameOptions): string {
+function renderHost(target: TargetView, name: string, options: FrameOptions): string {
   const mark = markOf(target, options)
-  const head = `  ${target.host.padEnd(hostWidth)}  `
-  const state = `${mark} ${target.state.padEnd(9)}`
+  const head = `  ${name}  `
+  const state = `${mark} ${target.state.padEnd(10)}`
   const rest = shorten(
     describeTarget(target, options),
     Math.max(0, options.columns - 1 - head.length - state.length - 2)
@@ -79,7 +91,7 @@ function renderHost(target: TargetView, hostWidth: number, options: FrameOptions
 function markOf(target: TargetView, { isUnicode, tick }: FrameOptions): string {
   const frames = isUnicode ? spinners.unicode : spinners.ascii
   if (busy.has(target.state)) return frames[tick % frames.length] ?? ' '
-  if (target.state === 'released' || target.state === 'ready') return isUnicode ? '✔' : '+'
+  if (done.has(target.state) || target.state === 'ready') return isUnicode ? '✔' : '+'
   if (target.state === 'failed' || target.state === 'not-ready') return isUnicode ? '✖' : 'x'
   if (target.state === 'unknown') return '?'
   if (target.state === 'reverted') return isUnicode ? '↺' : '<'

@@ -1,14 +1,15 @@
 // Progress for logs: one line with a time per change, never redrawn. Pure: picture before + event -> lines.
 // Pull bytes change all the time: at most one such line per host in ten seconds.
-import type { DeploymentEvent, DeploymentView, ProgressView, TargetView } from '../api/schemas.ts'
-import { foldEvent, type Picture } from './fold-event.ts'
-import { formatBytes, formatDigest, formatText } from './format-values.ts'
+import type { DeploymentEvent, ProgressView, TargetView } from '../api/schemas.ts'
+import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
+import { foldEvent, isSame, type Picture } from './fold-event.ts'
+import { formatBytes, formatText } from './format-values.ts'
 
 const bytesEveryMs = 10_000
 
 export type PlainState = {
   readonly picture: Picture | null
-  /** Host -> its step that was last written, and when. */
+  /** Target -> its step that was last written, and when. */
   readonly written: Readonly<Record<string, { step: string; atMs: number }>>
 }
 export const emptyPlain: PlainState = { picture: null, written: {} }
@@ -22,25 +23,23 @@ export function renderPlain(
   const before = state.picture
   const after = foldEvent(before, event)
   if (after === null) return { state, lines: [] }
+  const { deployment } = after
   const lines = [...phaseLines(before, after, event), ...targetLines(before, after)]
   if (event.type === 'warning') lines.push(`warning: ${formatText(event.text)}`)
+  if (event.type === 'log') {
+    lines.push(...event.lines.map((line) => `${nameOf(deployment, event)} | ${formatText(line)}`))
+  }
   if (event.type !== 'progress') return { state: { ...state, picture: after }, lines }
 
-  const last = state.written[event.host]
+  const name = nameOf(deployment, { service: event.service ?? deployment.service, host: event.host })
+  const last = state.written[name]
   const isDue = last?.step !== stepOf(event.progress) || nowMs - last.atMs >= bytesEveryMs
   if (!isDue) return { state: { ...state, picture: after }, lines }
-  const written = { ...state.written, [event.host]: { step: stepOf(event.progress), atMs: nowMs } }
+  const written = { ...state.written, [name]: { step: stepOf(event.progress), atMs: nowMs } }
   return {
     state: { picture: after, written },
-    lines: [...lines, `${event.host}: ${describeProgress(event.progress)}`]
+    lines: [...lines, `${name}: ${describeProgress(event.progress)}`]
   }
-}
-
-/** `web in staging: 1.2.3 as release 8 (dep_...)` */
-export function describeDeployment(deployment: DeploymentView): string {
-  const { service, environment, release, tag, digest, what } = deployment
-  const wanted = what.by === 'rollback' ? 'rollback' : (tag ?? formatDigest(digest))
-  return `${service} in ${environment}: ${wanted} as release ${String(release)}`
 }
 
 /** `step 2 of 5, pull, 12 MB of 50 MB` */
@@ -59,31 +58,27 @@ function phaseLines(before: Picture | null, after: Picture, event: DeploymentEve
   const { deployment } = after
   const lines: string[] = []
   if (before === null) lines.push(`${describeDeployment(deployment)}, deployment ${deployment.id}`)
-  if (deployment.digest !== null && before?.deployment.digest !== deployment.digest) {
-    lines.push(`image ${formatText(deployment.repository)}@${deployment.digest}`)
+  for (const { service, repository, digest } of deployment.services) {
+    const former = before?.deployment.services.find((part) => part.service === service)
+    if (digest !== null && former?.digest !== digest) lines.push(`image ${formatText(repository)}@${digest}`)
   }
   if (deployment.isCancelRequested && before?.deployment.isCancelRequested === false)
     lines.push('cancel requested')
-  const isChanged = before?.deployment.phase !== deployment.phase || before.batch !== after.batch
-  if (isChanged && event.type !== 'ended' && deployment.phase !== 'ended') {
-    lines.push(
-      deployment.phase === 'rolling' && after.batch !== null
-        ? `rolling, batch ${String(after.batch)}`
-        : deployment.phase
-    )
-  }
-  return lines
+  if (event.type === 'ended' || deployment.phase === 'ended') return lines
+  const phase = describePhase(after)
+  if (before === null || describePhase(before) !== phase) lines.push(phase)
+  const told = before === null ? [] : describePause(before.deployment)
+  return [...lines, ...describePause(deployment).filter((line) => !told.includes(line))]
 }
 
 function targetLines(before: Picture | null, after: Picture): string[] {
-  const known = new Map(before?.deployment.targets.map((target) => [target.host, target]))
-  return after.deployment.targets.flatMap((target) => {
-    const former: TargetView | undefined = known.get(target.host)
+  const { deployment } = after
+  return deployment.targets.flatMap((target) => {
+    const former: TargetView | undefined = before?.deployment.targets.find((one) => isSame(one, target))
     const isChanged = former?.state !== target.state || former.reason !== target.reason
     // hosts that wait for their turn say nothing new
     if (!isChanged || (former === undefined && target.state === 'pending')) return []
-    return [
-      `${target.host}: ${target.state}${target.reason === undefined ? '' : `: ${formatText(target.reason)}`}`
-    ]
+    const reason = target.reason === undefined ? '' : `: ${formatText(target.reason)}`
+    return [`${nameOf(deployment, target)}: ${target.state}${reason}`]
   })
 }

@@ -1,6 +1,7 @@
 // How a deployment that ended, or that nobody knows the end of, is told: the text for people and the document of
 // `--output json`, whose shape scripts depend on. Pure.
-import type { DeploymentView, Problem, TargetView } from '../api/schemas.ts'
+import type { DeploymentView, Problem, ServicePart, TargetView } from '../api/schemas.ts'
+import { describeServing, hasSeveral, namesOf } from './describe-deployment.ts'
 import { type ExitCode, exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
 import { formatDigest, formatDuration, formatText } from './format-values.ts'
 import { renderTable } from './render-table.ts'
@@ -10,12 +11,12 @@ import type { WaitEnd } from './wait-for-deployment.ts'
 /** Which deployment was asked for; all that is known when there is none. */
 export type Asked = { service: string | null; environment: string | null }
 
-/** The document of `deploy`, `rollback`, `attach` and `cancel`. `outcome` null: still going on (`--detach`). */
+/** The document of every command that waits for a deployment. `outcome` null: still going on (`--detach`). */
 export function resultDocument(deployment: DeploymentView, outcome: SeenOutcome | null, why: string | null) {
-  const { id, service, environment, release, previousRelease, repository, tag, digest, unchanged } =
-    deployment
+  const { id, mode, service, environment, release, previousRelease, repository, tag, digest } = deployment
   return {
     id,
+    mode,
     outcome,
     reason: why ?? deployment.reason,
     service,
@@ -25,18 +26,19 @@ export function resultDocument(deployment: DeploymentView, outcome: SeenOutcome 
     repository,
     tag,
     digest,
-    unchanged,
+    unchanged: deployment.unchanged,
+    services: deployment.services,
     phase: deployment.phase,
+    requestedBy: deployment.requestedBy,
+    requestReason: deployment.requestReason,
+    attemptOf: deployment.attemptOf,
+    ...(deployment.attached === undefined ? {} : { attached: deployment.attached }),
+    ...(deployment.pause === undefined ? {} : { pause: deployment.pause }),
+    ...(deployment.refusals === undefined ? {} : { refusals: deployment.refusals }),
     requestedAt: timeOf(deployment.requestedAtMs),
     endedAt: timeOf(deployment.endedAtMs),
-    targets: deployment.targets.map(({ host, state, serving, reason, code, log }) => ({
-      host,
-      state,
-      serving,
-      ...(reason === undefined ? {} : { reason }),
-      ...(code === undefined ? {} : { code }),
-      ...(log === undefined ? {} : { log })
-    })),
+    // the agent's id and its latest progress are nobody's result
+    targets: deployment.targets.map(({ agent: _agent, progress: _progress, ...target }) => target),
     warnings: deployment.warnings
   }
 }
@@ -59,11 +61,14 @@ export function emptyDocument(
     warnings: [],
     ...(problem === null ? {} : { code: problem.code }),
     ...(problem?.lock === undefined ? {} : { lock: problem.lock }),
+    ...(problem?.freeze === undefined ? {} : { freeze: problem.freeze }),
+    ...(problem?.errors === undefined ? {} : { errors: problem.errors }),
     ...(problem?.known === undefined ? {} : { known: problem.known })
   }
 }
 
 export function exitCodeOfEnd(end: WaitEnd): ExitCode {
+  if (end.kind === 'begun') return exitCodes.succeeded
   if (end.kind === 'unknown' || end.deployment.outcome === null) return exitCodes.unknown
   return exitCodeOfOutcome(end.deployment.outcome)
 }
@@ -75,11 +80,16 @@ export function renderResult(deployment: DeploymentView, colors: Colors): string
   const summary = `${colorState(colors, head)}: ${describeRelease(deployment)}${tookOf(deployment)}`
   const lines = [
     summary,
+    ...(hasSeveral(deployment) ? deployment.services.map(describePart) : []),
     ...(reason === null ? unchangedOf(deployment) : [formatText(reason)]),
     ...warnings.map((warning) => `warning: ${formatText(warning)}`)
   ]
-  const table = targets.length === 0 ? '' : `\n${renderTargets(targets, colors)}`
-  return `${lines.join('\n')}\n${table}${targets.map(renderLog).join('')}`
+  const table = targets.length === 0 ? '' : `\n${renderTargets(deployment, colors)}`
+  const logs = [
+    ...deployment.services.map(renderOutput),
+    ...targets.map((target) => renderLog(deployment, target))
+  ]
+  return `${lines.join('\n')}\n${table}${logs.join('')}`
 }
 
 /** What to say, on stderr, when the end is not known: never more than what is known. */
@@ -103,27 +113,66 @@ export function renderUnknown(end: Extract<WaitEnd, { kind: 'unknown' }>, asked:
   ]
 }
 
-const unchangedOf = ({ unchanged }: DeploymentView): string[] =>
-  unchanged ? ['every host ran it already; nothing was restarted'] : []
+const unchangedOf = ({ services }: DeploymentView): string[] =>
+  services.every(({ unchanged }) => unchanged) ? ['every host ran it already; nothing was restarted'] : []
 
-function describeRelease({ service, environment, release, tag, digest, id }: DeploymentView): string {
-  const image = [tag, digest === null ? null : formatDigest(digest)].filter((part) => part !== null).join(' ')
-  return `${service} in ${environment}, release ${String(release)}${image === '' ? '' : ` (${image})`}, deployment ${id}`
+const modeWords = {
+  deploy: '',
+  converge: 'convergence of ',
+  rehearse: 'rehearsal of ',
+  plan: 'plan of ',
+  remove: 'removal of '
 }
+
+function describeRelease(deployment: DeploymentView): string {
+  const { environment, mode, id, services } = deployment
+  const [only] = services
+  const release = only === undefined || hasSeveral(deployment) ? '' : `, ${describeImage(only)}`
+  return `${modeWords[mode]}${namesOf(deployment)} in ${environment}${release}, deployment ${id}`
+}
+
+function describeImage({ release, tag, digest }: ServicePart): string {
+  const image = [tag, digest === null ? null : formatDigest(digest)].filter((part) => part !== null).join(' ')
+  return `release ${String(release)}${image === '' ? '' : ` (${image})`}`
+}
+
+const describePart = (part: ServicePart): string =>
+  `  ${part.service}: ${describeImage(part)}${part.unchanged ? ', unchanged' : ''}`
 
 const tookOf = ({ endedAtMs, requestedAtMs }: DeploymentView): string =>
   endedAtMs === null ? '' : `, ${formatDuration(endedAtMs - requestedAtMs)}`
 
-function renderTargets(targets: readonly TargetView[], colors: Colors): string {
-  const rows = targets.map(({ host, state, serving, reason }) => [host, state, serving, reason ?? ''])
-  return renderTable(['HOST', 'STATE', 'SERVING', 'REASON'], rows, (padded, column, cell) =>
-    column === 1 ? colorState(colors, cell, padded) : padded
+function renderTargets(deployment: DeploymentView, colors: Colors): string {
+  const isNamed = hasSeveral(deployment)
+  const rows = deployment.targets.map((target) => [
+    ...(isNamed ? [target.service] : []),
+    target.host,
+    target.state,
+    describeServing(target),
+    target.reason ?? ''
+  ])
+  const head = [...(isNamed ? ['SERVICE'] : []), 'HOST', 'STATE', 'SERVING', 'REASON']
+  const state = isNamed ? 2 : 1
+  return renderTable(head, rows, (padded, column, cell) =>
+    column === state ? colorState(colors, cell, padded) : padded
   )
 }
 
-const renderLog = ({ host, log }: TargetView): string =>
-  log === undefined || log.length === 0
-    ? ''
-    : `\nlast lines of the container on ${host}:\n${log.map((line) => `  | ${formatText(line)}\n`).join('')}`
+const renderLines = (title: string, lines: readonly string[]): string =>
+  lines.length === 0 ? '' : `\n${title}:\n${lines.map((line) => `  | ${formatText(line)}\n`).join('')}`
+
+function renderLog(deployment: DeploymentView, { service, host, log = [] }: TargetView): string {
+  const whose = hasSeveral(deployment) ? `${service} on ${host}` : `the container on ${host}`
+  return renderLines(`last lines of ${whose}`, log)
+}
+
+/** What a release command that did not succeed has said; its effects stay, and this may tell which they are. */
+function renderOutput({ service, releaseCommand }: ServicePart): string {
+  if (releaseCommand === undefined || releaseCommand.state === 'succeeded') return ''
+  const { state, host, exitCode, log } = releaseCommand
+  const where = host === null ? '' : ` on ${host}`
+  const code = exitCode === null ? '' : `, exit code ${String(exitCode)}`
+  return renderLines(`release command of ${service}${where}, ${state}${code}`, log)
+}
 
 const timeOf = (atMs: number | null): string | null => (atMs === null ? null : new Date(atMs).toISOString())

@@ -1,11 +1,13 @@
-// What deploy, rollback, attach and cancel have in common: ask, wait, show, tell how it ended.
+// What every command that waits for a deployment has in common: ask, wait, show, tell how it ended, report.
 import type { DeploymentView } from '../api/schemas.ts'
 import type { CliContext } from './cli-context.ts'
 import { CliError, exitCodeOfError, ProblemError } from './cli-errors.ts'
 import type { Client } from './client.ts'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
+import { type Suite, suiteOfEnd, suiteOfNothing, suiteOfUnknown } from './junit-suite.ts'
 import type { OutputFormat } from './output-format.ts'
 import { renderError } from './render-error.ts'
+import { renderPlan } from './render-plan.ts'
 import {
   type Asked,
   emptyDocument,
@@ -15,75 +17,95 @@ import {
   resultDocument
 } from './render-result.ts'
 import { createColors } from './state-colors.ts'
-import { type WaitEnd, waitForDeployment } from './wait-for-deployment.ts'
+import { type Attempt, type WaitEnd, type WaitOptions, waitForDeployment } from './wait-for-deployment.ts'
+import type { WaitFlags } from './wait-options.ts'
 import { createWatcher } from './watchers.ts'
+import { writeJunit } from './write-junit.ts'
 
-export type WaitFlags = { output: OutputFormat; timeout: number; onAbort: 'cancel' | 'detach'; url?: string }
-type Begin = (client: Client, signal: AbortSignal) => Promise<DeploymentView>
+export type Begin = (client: Client, attempt: Attempt) => Promise<DeploymentView>
 
-/** Asks for a deployment or reads one, waits for its end and writes the result. */
+/** Shorter, and a deployment that goes back as it should would often end with 7. */
+const minCancelGraceMs = 5 * 60_000
+
+/**
+ * Asks for a deployment or reads one, waits for its end (`--detach`: for its acceptance) and writes the result.
+ * @throws CliError file-unwritable, before anything is asked
+ */
 export async function runDeployment(
   context: CliContext,
   flags: WaitFlags,
   asked: Asked,
   begin: Begin
 ): Promise<ExitCode> {
-  const client = await context.connect(flags.url)
-  const options = { timeoutMs: flags.timeout, onAbort: flags.onAbort }
-  const watcher = createWatcher(context, flags.output)
+  const { junit, output } = flags
+  const nothing = (kind: 'failure' | 'error', type: string, text: string): Suite =>
+    suiteOfNothing(asked, { kind, type, text }, context.nowMs())
+  const untold = 'the command was ended before it could say how the deployment ended'
+  if (junit !== undefined) await writeJunit(junit, nothing('error', 'unknown', untold))
   try {
-    const start = (signal: AbortSignal): Promise<DeploymentView> => begin(client, signal)
-    const end = await waitForDeployment(client, start, options, watcher, (listener) =>
-      context.onSignal(listener)
+    const client = await context.connect(flags.url)
+    const watcher = createWatcher(context, output, flags.detach === true)
+    const end = await waitForDeployment(
+      client,
+      (attempt) => begin(client, attempt),
+      optionsOf(flags),
+      watcher,
+      (listener) => context.onSignal(listener)
     )
-    return writeEnd(context, flags.output, asked, end)
+    const code = writeEnd(context, output, asked, end)
+    await report(context, junit, () => suiteOf(end, (text) => nothing('error', 'unknown', text)))
+    return code
   } catch (error) {
-    return writeFailure(context, flags.output, asked, error)
+    const code = writeFailure(context, output, asked, error)
+    const kind = code === exitCodes.unknown ? 'error' : 'failure'
+    await report(context, junit, () => nothing(kind, codeOf(error), renderError(error)))
+    return code
   }
 }
 
-/** `--detach`: the id is the result, as soon as the deployment is accepted. */
-export async function beginDeployment(
-  context: CliContext,
-  flags: WaitFlags,
-  asked: Asked,
-  begin: Begin
-): Promise<ExitCode> {
-  const client = await context.connect(flags.url)
+const optionsOf = ({ timeout, onTimeout, onAbort, detach }: WaitFlags): WaitOptions => ({
+  timeoutMs: timeout,
+  onTimeout,
+  cancelGraceMs: Math.max(timeout, minCancelGraceMs),
+  onAbort,
+  isDetached: detach === true
+})
+
+const suiteOf = (end: WaitEnd, nothing: (text: string) => Suite): Suite => {
+  if (end.kind !== 'unknown') return suiteOfEnd(end.deployment)
+  return end.deployment === null ? nothing(end.why) : suiteOfUnknown(end.deployment, end.why)
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof ProblemError ? error.problem.code : error instanceof CliError ? error.code : 'internal'
+
+/** The exit code stays what happened; the report that is there says that the end is not known. */
+async function report(context: CliContext, path: string | undefined, suite: () => Suite): Promise<void> {
+  if (path === undefined) return
   try {
-    const deployment = await begin(client, AbortSignal.timeout(flags.timeout))
-    if (flags.output === 'text') context.stdout.write(`${deployment.id}\n`)
-    else
-      writeDocument(
-        context,
-        flags.output,
-        resultDocument(deployment, deployment.outcome, null),
-        exitCodes.succeeded
-      )
-    return exitCodes.succeeded
+    await writeJunit(path, suite())
   } catch (error) {
-    return writeFailure(context, flags.output, asked, error)
+    context.stderr.write(renderError(error))
   }
 }
 
 function writeEnd(context: CliContext, format: OutputFormat, asked: Asked, end: WaitEnd): ExitCode {
   const code = exitCodeOfEnd(end)
-  const { deployment } = end
   if (end.kind === 'unknown') context.stderr.write(`${renderUnknown(end, asked).join('\n')}\n`)
-  if (format !== 'text') {
-    const document =
-      end.kind === 'ended'
-        ? resultDocument(end.deployment, end.deployment.outcome ?? 'unknown', null)
-        : deployment === null
-          ? emptyDocument(asked, 'unknown', end.why, null)
-          : resultDocument(deployment, 'unknown', end.why)
-    writeDocument(context, format, document, code)
-  } else if (end.kind === 'ended') {
-    context.stdout.write(renderResult(end.deployment, createColors(context.stdout.hasColor)))
-  } else if (deployment !== null) {
-    context.stdout.write(`${deployment.id}\n`)
-  }
+  if (format !== 'text') writeDocument(context, format, documentOf(end, asked), code)
+  else if (end.kind === 'ended') {
+    const render = end.deployment.mode === 'plan' ? renderPlan : renderResult
+    context.stdout.write(render(end.deployment, createColors(context.stdout.hasColor)))
+  } else if (end.deployment !== null) context.stdout.write(`${end.deployment.id}\n`)
   return code
+}
+
+function documentOf(end: WaitEnd, asked: Asked): object {
+  if (end.kind === 'begun') return resultDocument(end.deployment, end.deployment.outcome, null)
+  if (end.kind === 'ended') return resultDocument(end.deployment, end.deployment.outcome ?? 'unknown', null)
+  return end.deployment === null
+    ? emptyDocument(asked, 'unknown', end.why, null)
+    : resultDocument(end.deployment, 'unknown', end.why)
 }
 
 /** No deployment came of it. Exit codes 2 and 3 leave stdout empty: nothing was asked, there is no outcome. */

@@ -4,7 +4,17 @@ import pc from 'picocolors'
 export type Colors = ReturnType<typeof pc.createColors>
 export const createColors = (isEnabled: boolean): Colors => pc.createColors(isEnabled)
 
-const good = new Set(['released', 'succeeded', 'ready', 'running', 'connected', 'active'])
+const good = new Set([
+  'released',
+  'succeeded',
+  'ready',
+  'running',
+  'connected',
+  'active',
+  'planned',
+  'rehearsed',
+  'removed'
+])
 const bad = new Set([
   'failed',
   'not-ready',
@@ -24,7 +34,8 @@ const doubtful = new Set([
   'silent',
   'held',
   'restarting',
-  'starting'
+  'starting',
+  'paused'
 ])
 const quiet = new Set(['pending', 'untouched', 'skipped', 'expired'])
 

@@ -1,18 +1,42 @@
-// Waits for a deployment the way a pipeline needs it: until it ended, the time is up, or somebody aborts. The
-// first SIGINT or SIGTERM cancels the deployment and goes on waiting, the second leaves it alone.
+// Waits for a deployment the way a pipeline needs it: until it ended, the time is up, or somebody aborts. A
+// cancellation, by the first signal or by a time limit that says so, is waited for too; the second signal leaves.
 import type { DeploymentView } from '../api/schemas.ts'
 import { isPassing, ProblemError } from './cli-errors.ts'
 import type { Client } from './client.ts'
 import { followDeployment, pause, retryDelayMs, type Watcher } from './follow-deployment.ts'
 import { formatDuration } from './format-values.ts'
 
-export type WaitOptions = { timeoutMs: number; onAbort: 'cancel' | 'detach' }
+export type WaitOptions = {
+  timeoutMs: number
+  onTimeout: 'detach' | 'cancel'
+  /** How long the end is still waited for after the time limit has cancelled the deployment. */
+  cancelGraceMs: number
+  onAbort: 'cancel' | 'detach'
+  /** Only until the controller has accepted it. */
+  isDetached: boolean
+}
 export type SignalSource = (listener: (name: string) => void) => () => void
 
 export type WaitEnd =
+  /** Accepted, and asked for no more than that. */
+  | { kind: 'begun'; deployment: DeploymentView }
   | { kind: 'ended'; deployment: DeploymentView }
   /** `deployment` is the last that was seen; null: not even its id is known. */
   | { kind: 'unknown'; deployment: DeploymentView | null; why: string }
+
+/** What asking for a deployment is given, and tells: an answer on its way is never walked away from. */
+export type Attempt = {
+  /** Aborted: nobody waits any longer, not even for an answer. */
+  signal: AbortSignal
+  /** Aborted: nothing more may be asked for; an answer on its way is still wanted. */
+  stop: AbortSignal
+  notice(text: string): void
+  remark(text: string): void
+  /** A request leaves now; the time limit begins. */
+  asking(): void
+  /** Nothing is on its way; the time limit does not count. */
+  idle(): void
+}
 
 type Waiting = {
   client: Client
@@ -20,6 +44,8 @@ type Waiting = {
   options: WaitOptions
   /** Aborted with a GaveUp: nobody waits any longer. */
   giveUp: AbortController
+  stop: AbortController
+  isAsking: boolean
   isCancelWanted: boolean
   isDetachWanted: boolean
   deployment: DeploymentView | null
@@ -36,7 +62,7 @@ class GaveUp extends Error {
  */
 export async function waitForDeployment(
   client: Client,
-  begin: (signal: AbortSignal) => Promise<DeploymentView>,
+  begin: (attempt: Attempt) => Promise<DeploymentView>,
   options: WaitOptions,
   watcher: Watcher,
   onSignal: SignalSource
@@ -47,18 +73,32 @@ export async function waitForDeployment(
     watcher,
     options,
     giveUp,
+    stop: new AbortController(),
+    isAsking: true,
     isCancelWanted: false,
     isDetachWanted: false,
     deployment: null
   }
-  const timer = setTimeout(() => {
-    giveUp.abort(new GaveUp(`it had not ended after ${formatDuration(options.timeoutMs)}`))
-  }, options.timeoutMs)
+  const limit = createLimit(waiting)
   const stopListening = onSignal((name) => takeSignal(waiting, name))
+  const attempt: Attempt = {
+    signal: giveUp.signal,
+    stop: waiting.stop.signal,
+    notice: watcher.notice,
+    remark: watcher.remark,
+    asking: () => {
+      waiting.isAsking = true
+      limit.start()
+    },
+    idle: () => {
+      waiting.isAsking = false
+      limit.stop()
+    }
+  }
   try {
-    return await waitToEnd(waiting, begin)
+    return await waitToEnd(waiting, () => begin(attempt))
   } finally {
-    clearTimeout(timer)
+    limit.stop()
     stopListening()
     // ends a cancel that is still being repeated
     giveUp.abort(new GaveUp('the wait is over'))
@@ -66,14 +106,42 @@ export async function waitForDeployment(
   }
 }
 
-async function waitToEnd(
-  waiting: Waiting,
-  begin: (signal: AbortSignal) => Promise<DeploymentView>
-): Promise<WaitEnd> {
+/** `--timeout` and what it does. It runs from the start. */
+function createLimit(waiting: Waiting): { start(): void; stop(): void } {
+  const { options, giveUp, watcher } = waiting
+  const after = formatDuration(options.timeoutMs)
+  let timer: NodeJS.Timeout | undefined
+  const leave = (why: string): void => giveUp.abort(new GaveUp(why))
+  const passed = (): void => {
+    const { deployment, isCancelWanted } = waiting
+    if (options.onTimeout === 'detach' || deployment === null || isCancelWanted) {
+      leave(`it had not ended after ${after}`)
+      return
+    }
+    const grace = formatDuration(options.cancelGraceMs)
+    watcher.notice(
+      `it has not ended after ${after}: cancelling the deployment, and waiting ${grace} for its end`
+    )
+    waiting.isCancelWanted = true
+    repeatCancel(waiting, deployment.id)
+    const why = `it had not ended after ${after}, nor ${grace} after it was to be cancelled`
+    timer = setTimeout(() => leave(why), options.cancelGraceMs)
+  }
+  const stop = (): void => clearTimeout(timer)
+  const start = (): void => {
+    stop()
+    timer = setTimeout(passed, options.timeoutMs)
+  }
+  start()
+  return { start, stop }
+}
+
+async function waitToEnd(waiting: Waiting, begin: () => Promise<DeploymentView>): Promise<WaitEnd> {
   const { signal } = waiting.giveUp
   try {
-    const deployment = await begin(signal)
+    const deployment = await begin()
     waiting.deployment = deployment
+    if (waiting.options.isDetached) return { kind: 'begun', deployment }
     const at = new Date(deployment.requestedAtMs).toISOString()
     waiting.watcher.event({ type: 'deployment', at, deployment })
     if (waiting.isDetachWanted) return unknown(waiting, 'stopped waiting on a signal')
@@ -108,20 +176,23 @@ const remembering = (waiting: Waiting): Watcher => ({
 })
 
 function takeSignal(waiting: Waiting, name: string): void {
-  const isFirst = !waiting.isCancelWanted && !waiting.isDetachWanted
-  if (!isFirst) {
-    waiting.giveUp.abort(new GaveUp(`stopped waiting on a second signal (${name})`))
+  const { options, deployment, watcher, stop } = waiting
+  const isFirst = !stop.signal.aborted
+  stop.abort()
+  if (deployment === null && !waiting.isAsking) return
+  if (!isFirst || waiting.isCancelWanted) {
+    waiting.giveUp.abort(new GaveUp(`stopped waiting on ${isFirst ? name : `a second signal (${name})`}`))
     return
   }
-  if (waiting.options.onAbort === 'detach') {
+  if (options.isDetached || options.onAbort === 'detach') {
     waiting.isDetachWanted = true
-    if (waiting.deployment !== null) waiting.giveUp.abort(new GaveUp(`stopped waiting on ${name}`))
-    else waiting.watcher.notice(`${name}: will stop waiting once the controller has answered`)
+    if (deployment !== null) waiting.giveUp.abort(new GaveUp(`stopped waiting on ${name}`))
+    else watcher.notice(`${name}: will stop waiting once the controller has answered`)
     return
   }
   waiting.isCancelWanted = true
-  waiting.watcher.notice(`${name}: cancelling the deployment; another signal stops waiting for it`)
-  if (waiting.deployment !== null) repeatCancel(waiting, waiting.deployment.id)
+  watcher.notice(`${name}: cancelling the deployment; another signal stops waiting for it`)
+  if (deployment !== null) repeatCancel(waiting, deployment.id)
 }
 
 /** Sends the cancel until the controller has it; the wait itself goes on beside it. */

@@ -12,9 +12,10 @@ import { createColors } from './state-colors.ts'
 
 const frameEveryMs = 120
 
-export function createWatcher(context: CliContext, format: OutputFormat): Watcher {
+/** @param isDetached nothing but notices will come */
+export function createWatcher(context: CliContext, format: OutputFormat, isDetached: boolean): Watcher {
   if (format === 'ndjson') return watchAsJson(context)
-  return context.stderr.isTerminal ? watchLive(context) : watchPlain(context)
+  return context.stderr.isTerminal && !isDetached ? watchLive(context) : watchPlain(context)
 }
 
 function stamp(context: CliContext, text: string): void {
@@ -29,16 +30,23 @@ function watchPlain(context: CliContext): Watcher {
       state = rendered.state
       for (const line of rendered.lines) stamp(context, line)
     },
-    notice: (text) => stamp(context, formatText(text)),
+    unread: () => undefined,
+    ...stampNotices(context),
     end: () => undefined
   }
 }
+
+const stampNotices = (context: CliContext): Pick<Watcher, 'notice' | 'remark'> => ({
+  notice: (text) => stamp(context, formatText(text)),
+  remark: (text) => stamp(context, formatText(text))
+})
 
 /** Events go to stdout as they came; the caller adds the last line, the result. */
 function watchAsJson(context: CliContext): Watcher {
   return {
     event: (event) => context.stdout.write(`${JSON.stringify(event)}\n`),
-    notice: (text) => stamp(context, formatText(text)),
+    unread: (event) => context.stdout.write(`${JSON.stringify(event)}\n`),
+    ...stampNotices(context),
     end: () => undefined
   }
 }
@@ -49,6 +57,7 @@ function watchLive(context: CliContext): Watcher {
   const isUnicode = hasUnicode(context.env)
   let picture: Picture | null = null
   let notice: string | null = null
+  const remarks: string[] = []
   let tick = 0
   // the controller's clock against this one; what it says is never ahead of its own time
   let aheadMs = Number.NEGATIVE_INFINITY
@@ -71,7 +80,13 @@ function watchLive(context: CliContext): Watcher {
       picture = foldEvent(picture, event)
       if (event.type === 'ended') draw()
     },
+    unread: () => undefined,
     notice(text) {
+      notice = text
+      draw()
+    },
+    remark(text) {
+      remarks.push(formatText(text))
       notice = text
       draw()
     },
@@ -81,6 +96,7 @@ function watchLive(context: CliContext): Watcher {
       draw()
       // the final table says it all, where it is seen
       screen.close(context.stdout.isTerminal ? 'nothing' : 'frame')
+      for (const text of remarks) context.stderr.write(`${text}\n`)
     }
   }
 }

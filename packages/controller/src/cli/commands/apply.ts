@@ -8,7 +8,8 @@ import { CliError } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
 import { type OutputFormat, outputOption } from '../output-format.ts'
 import { parseRepeated } from '../parse-values.ts'
-import { type ServiceFile, stdinName } from '../service-file.ts'
+import { readFiles } from '../read-files.ts'
+import type { ServiceFile } from '../service-file.ts'
 
 type Flags = {
   url?: string
@@ -55,24 +56,6 @@ export function addApply(program: Command, context: CliContext): void {
 
 const namesOf = async (client: Client): Promise<string[]> =>
   (await client.environments()).map(({ name }) => name)
-
-async function readFiles(context: CliContext, names: readonly string[]): Promise<ServiceFile[]> {
-  if (names.filter((name) => name === '-').length > 1) throw new CliError('usage', '-f - can be given once')
-  const files: ServiceFile[] = []
-  for (const name of names) {
-    try {
-      files.push(
-        name === '-'
-          ? { name: stdinName, text: await context.readStdin() }
-          : { name, text: await context.readFile(name) }
-      )
-    } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw new CliError('file-unreadable', `cannot read ${name}: ${detail}`, [], { cause })
-    }
-  }
-  return files
-}
 
 async function readWanted(
   context: CliContext,

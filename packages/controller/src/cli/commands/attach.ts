@@ -2,8 +2,7 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { demandDeploymentId } from '../parse-values.ts'
-import type { WaitFlags } from '../run-deployment.ts'
-import { addWaitOptions } from '../wait-options.ts'
+import { addWaitOptions, type WaitFlags } from '../wait-options.ts'
 
 export function addAttach(program: Command, context: CliContext): void {
   const command = program
@@ -15,7 +14,7 @@ export function addAttach(program: Command, context: CliContext): void {
     const { runDeployment } = await import('../run-deployment.ts')
     const asked = { service: null, environment: null }
     const flags = self.optsWithGlobals<WaitFlags>()
-    context.exitCode = await runDeployment(context, flags, asked, (client, signal) =>
+    context.exitCode = await runDeployment(context, flags, asked, (client, { signal }) =>
       client.deployment(id, signal)
     )
   })

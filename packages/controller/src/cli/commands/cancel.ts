@@ -2,10 +2,8 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { ProblemError } from '../cli-errors.ts'
-import { formatText } from '../format-values.ts'
 import { demandDeploymentId } from '../parse-values.ts'
-import type { WaitFlags } from '../run-deployment.ts'
-import { addWaitOptions } from '../wait-options.ts'
+import { addWaitOptions, type WaitFlags } from '../wait-options.ts'
 
 export function addCancel(program: Command, context: CliContext): void {
   const command = program
@@ -16,18 +14,14 @@ export function addCancel(program: Command, context: CliContext): void {
     demandDeploymentId(id)
     const { runDeployment } = await import('../run-deployment.ts')
     const asked = { service: null, environment: null }
-    context.exitCode = await runDeployment(
-      context,
-      self.optsWithGlobals<WaitFlags>(),
-      asked,
-      async (client, signal) => {
-        await client.cancel(id, signal).catch((error: unknown) => {
-          // too late: it has an outcome, and that is what this command then tells
-          if (!(error instanceof ProblemError) || error.problem.code !== 'already-ended') throw error
-          context.stderr.write(`${formatText(error.message)}\n`)
-        })
-        return client.deployment(id, signal)
-      }
-    )
+    const flags = self.optsWithGlobals<WaitFlags>()
+    context.exitCode = await runDeployment(context, flags, asked, async (client, { signal, remark }) => {
+      await client.cancel(id, signal).catch((error: unknown) => {
+        // too late: it has an outcome, and that is what this command then tells
+        if (!(error instanceof ProblemError) || error.problem.code !== 'already-ended') throw error
+        remark(error.message)
+      })
+      return client.deployment(id, signal)
+    })
   })
 }

@@ -2,10 +2,9 @@
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { parseCount } from '../parse-values.ts'
-import type { WaitFlags } from '../run-deployment.ts'
-import { addWaitOptions } from '../wait-options.ts'
+import { addRequestOptions, type RequestFlags } from '../request-options.ts'
 
-type Flags = WaitFlags & { env: string; release?: number; detach?: boolean; offline: 'fail' | 'skip' }
+type Flags = RequestFlags & { env: string; release?: number }
 
 export function addRollback(program: Command, context: CliContext): void {
   const command = program
@@ -16,22 +15,11 @@ export function addRollback(program: Command, context: CliContext): void {
     )
     .requiredOption('--env <name>', 'environment')
     .addOption(new Option('--release <number>', 'release to go back to').argParser(parseCount))
-    .addOption(new Option('--wait', 'wait for the end (the default)').conflicts('detach'))
-    .addOption(new Option('--detach', 'print the id once accepted and end'))
-    .addOption(
-      new Option('--offline <action>', 'what to do about hosts that are not connected')
-        .choices(['fail', 'skip'])
-        .default('fail')
-    )
-  addWaitOptions(command).action(async (service: string, _own: unknown, self: Command) => {
+  addRequestOptions(command).action(async (service: string, _own: unknown, self: Command) => {
     const flags = self.optsWithGlobals<Flags>()
-    const { env: environment, release = null, offline } = flags
+    const { env: environment, release = null } = flags
+    const { runRequest } = await import('../run-request.ts')
     const what = { by: 'rollback' as const, release }
-    const body = { service, environment, what, offline, recreate: false, replace: null }
-    const { beginDeployment, runDeployment } = await import('../run-deployment.ts')
-    const run = flags.detach === true ? beginDeployment : runDeployment
-    context.exitCode = await run(context, flags, { service, environment }, (client, signal) =>
-      client.deploy(body, signal)
-    )
+    context.exitCode = await runRequest(context, flags, { service, environment, what })
   })
 }

@@ -1,0 +1,34 @@
+// Asks for a deployment: with its idempotency key, past the lock if that is wanted, and says whether it is new.
+import type { CliContext } from './cli-context.ts'
+import type { DeployAsked } from './client.ts'
+import type { ExitCode } from './exit-codes.ts'
+import { formatText } from './format-values.ts'
+import { idempotencyKey } from './idempotency-key.ts'
+import type { RequestFlags } from './request-options.ts'
+import { runDeployment } from './run-deployment.ts'
+import { askPastLock } from './wait-for-lock.ts'
+
+export async function runRequest(
+  context: CliContext,
+  flags: RequestFlags,
+  wanted: DeployAsked
+): Promise<ExitCode> {
+  const { waitForLock = 0, offline, reason = null } = flags
+  const request: DeployAsked = { ...wanted, offline, reason }
+  const key = idempotencyKey(flags.idempotencyKey, context.env, request)
+  const asked = { service: wanted.service, environment: wanted.environment }
+  return runDeployment(context, flags, asked, async (client, attempt) => {
+    const deployment = await askPastLock(client, attempt, waitForLock, (signal) =>
+      client.deploy({ ...request, idempotencyKey: key }, signal)
+    )
+    const { id, attached, attemptOf } = deployment
+    if (attached === true) {
+      attempt.remark(
+        `attached to ${id}, which the idempotency key ${formatText(key ?? '')} began; nothing new is begun`
+      )
+    } else if (attemptOf !== null) {
+      attempt.remark(`a new attempt: ${attemptOf}, which the same idempotency key began, did not succeed`)
+    }
+    return deployment
+  })
+}
