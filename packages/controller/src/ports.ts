@@ -32,6 +32,7 @@ import type {
   StreamEvent,
   WebhookFormat
 } from './api/schemas.ts'
+import type { Attempts } from './core/convergence/decide.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -200,6 +201,12 @@ export type LockRow = {
   leaseUntilMs: number
 }
 /** Somebody wants no changes: of a service, or with null of the whole environment. */
+/** What was tried so far to bring one service on one host to what was decided. */
+export type ConvergenceRow = Attempts & {
+  environment: EnvironmentName
+  service: ServiceName
+  agent: AgentId
+}
 export type FreezeRow = {
   environment: EnvironmentName
   service: ServiceName | null
@@ -311,6 +318,7 @@ export type Reads = {
   /** Of one environment, or all. */
   freezes(environment?: string): Promise<FreezeRow[]>
   idempotencyKey(environment: string, key: string): Promise<IdempotencyKeyRow | undefined>
+  convergences(filter?: { environment?: string; service?: string; agent?: string }): Promise<ConvergenceRow[]>
   counters(environment: string, service: string): Promise<Counters>
   outbox(filter: { agent?: string; deployment?: string; isEnded?: boolean }): Promise<OutboxRow[]>
   command(id: string): Promise<OutboxRow | undefined>
@@ -354,6 +362,8 @@ export type Writes = {
   putFreeze(row: FreezeRow): Promise<void>
   deleteFreeze(environment: string, service: string | null): Promise<void>
   putIdempotencyKey(row: IdempotencyKeyRow): Promise<void>
+  putConvergence(row: ConvergenceRow): Promise<void>
+  deleteConvergence(row: Pick<ConvergenceRow, 'environment' | 'service' | 'agent'>): Promise<void>
   putCounters(environment: string, service: string, counters: Counters): Promise<void>
   putCommand(row: OutboxRow): Promise<void>
   appendAudit(row: AuditRow): Promise<void>

@@ -3,15 +3,15 @@
 import type { AgentId, ServiceSpec } from '@longshore/protocol'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import { type HostJudgement, judgeHost } from '../core/targets/judge-host.ts'
-import type { AgentRow, Reads, ReleaseRow } from '../ports.ts'
+import type { AgentRow, CurrentReleaseRow, Reads, ReleaseRow } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
 
 export type JudgedHost = { agent: AgentId; host: string; isPlaced: boolean; judgement: HostJudgement }
 export type JudgedService = {
   /** The release that the service runs; undefined: none yet, or it was removed. */
   current: ReleaseRow | undefined
-  /** It ran somewhere once, and was removed since. */
-  isRemoved: boolean
+  /** What was decided last, and by which deployment; undefined: nothing has succeeded yet. */
+  decided: Pick<CurrentReleaseRow, 'release' | 'generation'> | undefined
   /** Of the current release, else the latest; undefined: none was ever applied. */
   spec: ServiceSpec | undefined
   /** Active hosts of the environment, those it belongs on and all others. */
@@ -51,8 +51,8 @@ export const judgeService = async (
         crashLoops: knowledge.crashLoopsOf(id)
       })
     }))
-  const hadOne = releases.some(({ outcome }) => outcome === 'succeeded')
-  return { current, isRemoved: current === undefined && hadOne, spec, hosts }
+  const [decided] = await reads.currentReleases(address)
+  return { current, decided, spec, hosts }
 }
 
 /** The same image from the same spec: containers of the one are containers of the other but for the number. */

@@ -36,9 +36,11 @@ const stale: HostJudgement = {
 }
 const changed: HostJudgement = { ...right, drift: 'is stopped', driftKind: 'changed' }
 const extra: HostJudgement = { ...right, drift: 'has it', driftKind: 'extra', unwanted: ['aaa', 'bbb'] }
+const desired = { release: 7, generation: 3 }
+const dep = 'dep_00000000000000000001' as Attempts['deployment'] & string
 const question: ConvergenceQuestion = {
   nowMs: 1_000_000,
-  desired: 7,
+  desired,
   judgement: right,
   attempts: undefined,
   isLocked: false,
@@ -48,7 +50,7 @@ const question: ConvergenceQuestion = {
   mayLeave: false
 }
 const decide = (change: Partial<ConvergenceQuestion>) => decideConvergence({ ...question, ...change })
-const failedOnce = ended(begun(7, 1, 'dep_1'), { kind: 'failed', reason: 'no room' }, question.nowMs)
+const failedOnce = ended(begun(desired, 1, dep), { kind: 'failed', reason: 'no room' }, question.nowMs)
 
 t.test('brings what is missing or stale, and leaves alone what is right', async (t) => {
   t.same(decide({}), { kind: 'nothing', isAtRest: true })
@@ -74,7 +76,7 @@ t.test('repairs what was changed by hand only where healing is on', async (t) =>
 })
 
 t.test('takes away what nothing wants, container by container, once it may', async (t) => {
-  const gone = { desired: null, judgement: extra }
+  const gone = { desired: { release: null, generation: 3 }, judgement: extra }
   t.same(decide(gone), { kind: 'nothing', isAtRest: false })
   t.same(decide({ ...gone, mayLeave: true }), {
     kind: 'start',
@@ -89,7 +91,7 @@ t.test('waits longer after each failure, then says that it cannot', async (t) =>
   const waits: number[] = []
   for (let tries = 1; tries <= maxTries; tries += 1) {
     t.match(decide({ judgement: missing, attempts, nowMs }), { kind: 'start', tries })
-    attempts = ended(begun(7, tries, 'dep_1'), { kind: 'failed', reason: 'no room' }, nowMs)
+    attempts = ended(begun(desired, tries, dep), { kind: 'failed', reason: 'no room' }, nowMs)
     const next = decide({ judgement: missing, attempts, nowMs })
     if (next.kind !== 'wait') break
     waits.push(next.untilMs - nowMs)
@@ -103,7 +105,7 @@ t.test('waits longer after each failure, then says that it cannot', async (t) =>
 t.test(
   'recreates what a successful try left as it was, and says so when that does not help either',
   async (t) => {
-    const after = (tries: number) => ended(begun(7, tries, 'dep_1'), { kind: 'succeeded' }, question.nowMs)
+    const after = (tries: number) => ended(begun(desired, tries, dep), { kind: 'succeeded' }, question.nowMs)
     const later = { judgement: stale, nowMs: question.nowMs + Math.max(...backoffMs) }
     t.match(decide({ ...later, attempts: after(1) }), { kind: 'start', action: { recreate: true }, tries: 2 })
     t.same(decide({ ...later, attempts: after(maxTries) }), {
@@ -113,10 +115,13 @@ t.test(
   }
 )
 
-t.test('begins anew for another release, and where the host was right for long', async (t) => {
+t.test('begins anew after another deployment, and where the host was right for long', async (t) => {
   t.match(decide({ judgement: missing, attempts: failedOnce }), { kind: 'wait' })
-  t.match(decide({ judgement: missing, attempts: failedOnce, desired: 8 }), { kind: 'start', tries: 1 })
-  const good = ended(begun(7, 3, 'dep_1'), { kind: 'succeeded' }, question.nowMs)
+  const other = { release: 8, generation: 4 }
+  t.match(decide({ judgement: missing, attempts: failedOnce, desired: other }), { kind: 'start', tries: 1 })
+  const again = { release: 7, generation: 5 }
+  t.match(decide({ judgement: missing, attempts: failedOnce, desired: again }), { kind: 'start', tries: 1 })
+  const good = ended(begun(desired, 3, dep), { kind: 'succeeded' }, question.nowMs)
   t.ok(isWorthKeeping(good, question.nowMs))
   const nowMs = question.nowMs + forgetAfterMs
   t.notOk(isWorthKeeping(good, nowMs))
@@ -126,7 +131,7 @@ t.test('begins anew for another release, and where the host was right for long',
 t.test(
   'tries a host again that was given up and has come back, but not sooner than after the longest wait',
   async (t) => {
-    const last = ended(begun(7, maxTries, 'dep_1'), { kind: 'failed', reason: 'no room' }, question.nowMs)
+    const last = ended(begun(desired, maxTries, dep), { kind: 'failed', reason: 'no room' }, question.nowMs)
     t.match(decide({ judgement: missing, attempts: last }), { kind: 'give-up' })
     const back = afterReturn(last)
     const untilMs = question.nowMs + Math.max(...backoffMs)
@@ -137,7 +142,7 @@ t.test(
 )
 
 t.test('counts no try that a deployment came before', async (t) => {
-  const attempts = ended(begun(7, 2, 'dep_1'), { kind: 'preempted' }, question.nowMs)
+  const attempts = ended(begun(desired, 2, dep), { kind: 'preempted' }, question.nowMs)
   t.match(decide({ judgement: missing, attempts }), { kind: 'start', tries: 2 })
 })
 
@@ -153,16 +158,18 @@ const judgement = fc.record({
   driftKind: fc.constantFrom('missing', 'extra', 'changed', 'crash-looping', 'stale', 'unknown', undefined),
   unwanted: fc.array(fc.constantFrom('aaa', 'bbb', 'ccc'), { maxLength: 3 })
 }) as fc.Arbitrary<HostJudgement>
+const anyDesired = fc.record({ release: fc.option(fc.constantFrom(6, 7)), generation: fc.constantFrom(3, 4) })
 const seldom = fc.constantFrom(false, false, false, false, true)
 const anyQuestion: fc.Arbitrary<ConvergenceQuestion> = fc.record({
   nowMs: fc.nat(2_000_000),
-  desired: fc.option(fc.constantFrom(6, 7)),
+  desired: anyDesired,
   judgement,
   attempts: fc.option(
     fc.record({
       release: fc.option(fc.constantFrom(6, 7)),
+      generation: fc.constantFrom(3, 4),
       tries: fc.nat(maxTries),
-      deployment: fc.constantFrom(null, null, null, 'dep_1'),
+      deployment: fc.constantFrom(null, null, null, dep),
       nextAtMs: fc.option(fc.nat(2_000_000)),
       endedAtMs: fc.option(fc.nat(2_000_000)),
       reason: fc.option(fc.constant('no room'))
@@ -194,8 +201,10 @@ t.test('never starts what it must not', async (t) => {
       (asked.attempts?.deployment ?? null) === null &&
       decision.tries <= maxTries &&
       (action.kind === 'remove'
-        ? asked.desired === null && asked.mayLeave && action.containers.every((id) => unwanted.includes(id))
-        : asked.desired !== null && (asked.isHealing || !isHandMade))
+        ? asked.desired.release === null &&
+          asked.mayLeave &&
+          action.containers.every((id) => unwanted.includes(id))
+        : asked.desired.release !== null && (asked.isHealing || !isHandMade))
     )
   })
   fc.assert(holds, { numRuns: 5000 })
@@ -230,7 +239,7 @@ const countStarts = (
       nowMs += afterMs
     }
     if (decision.kind !== 'start') continue
-    attempts = ended(begun(7, decision.tries, 'dep_1'), end, nowMs)
+    attempts = ended(begun(desired, decision.tries, dep), end, nowMs)
     if (end.kind !== 'preempted') starts += 1
   }
   return { starts, nowMs }

@@ -319,6 +319,23 @@ const migrations: readonly Migration[] = [
       await table.addColumn('heal', columnTypes.whole, (column) => column.notNull().defaultTo(0)).execute()
       await table.addColumn('promotesFrom', columnTypes.text).execute()
     }
+  },
+  {
+    number: 6,
+    name: 'convergences',
+    up: (db, dialect) =>
+      createTable(db, dialect, 'convergences', ['environment', 'service', 'agent'], {
+        environment: 'text',
+        service: 'text',
+        agent: 'text',
+        release: 'whole?',
+        generation: 'whole',
+        tries: 'whole',
+        deployment: 'text?',
+        nextAtMs: 'whole?',
+        endedAtMs: 'whole?',
+        reason: 'text?'
+      })
   }
 ]
 

@@ -7,6 +7,7 @@ import {
   apiTokenCodec,
   auditCodec,
   type Codec,
+  convergenceCodec,
   currentReleaseCodec,
   deploymentCodec,
   deploymentServiceCodec,
@@ -194,6 +195,13 @@ const deploymentReads = (db: Kysely<Tables>) =>
           .where('environment', '=', environment)
           .where('key', '=', key)
       ),
+    convergences: ({ environment, service, agent } = {}) => {
+      let query = db.selectFrom('convergences').selectAll()
+      if (environment !== undefined) query = query.where('environment', '=', environment)
+      if (service !== undefined) query = query.where('service', '=', service)
+      if (agent !== undefined) query = query.where('agent', '=', agent)
+      return many(convergenceCodec, query.orderBy('environment').orderBy('service').orderBy('agent'))
+    },
     counters: async (environment, service) => {
       const query = db.selectFrom('counters').select(['generation', 'release'])
       const row = await query

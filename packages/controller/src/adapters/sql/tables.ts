@@ -4,6 +4,7 @@ import type {
   AgentRow,
   ApiTokenRow,
   AuditRow,
+  ConvergenceRow,
   CurrentReleaseRow,
   DeploymentRow,
   DeploymentServiceRow,
@@ -42,6 +43,7 @@ export type Tables = {
   current_releases: Kept<CurrentReleaseRow>
   deployment_events: { deployment: string; number: number; event: string }
   locks: Kept<LockRow>
+  convergences: Kept<ConvergenceRow>
   /** Service '' stands for all of them: a key has no NULL. */
   freezes: Omit<Kept<FreezeRow>, 'service'> & { service: string }
   idempotency_keys: Kept<IdempotencyKeyRow>
@@ -83,6 +85,7 @@ export const releaseCodec = codecOf<ReleaseRow, never>([])
 export const deploymentServiceCodec = codecOf<DeploymentServiceRow, never>([])
 export const currentReleaseCodec = codecOf<CurrentReleaseRow, never>([])
 export const lockCodec = codecOf<LockRow, never>([])
+export const convergenceCodec = codecOf<ConvergenceRow, never>([])
 export const idempotencyKeyCodec = codecOf<IdempotencyKeyRow, never>([])
 export const freezeCodec: Codec<FreezeRow, Tables['freezes']> = {
   encode: (row) => ({ ...row, service: row.service ?? '' }),

@@ -5,6 +5,7 @@ import {
   agentCodec,
   apiTokenCodec,
   auditCodec,
+  convergenceCodec,
   currentReleaseCodec,
   deploymentCodec,
   deploymentServiceCodec,
@@ -113,6 +114,7 @@ const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .execute()
     },
     deleteAgent: async (id) => {
+      await db.deleteFrom('convergences').where('agent', '=', id).execute()
       await db.deleteFrom('agents').where('id', '=', id).execute()
     },
     putJoinToken: async (row) => {
@@ -183,6 +185,22 @@ const serviceWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .insertInto('idempotency_keys')
         .values(values)
         .onConflict((conflict) => conflict.columns(['environment', 'key']).doUpdateSet(values))
+        .execute()
+    },
+    putConvergence: async (row) => {
+      const values = convergenceCodec.encode(row)
+      await db
+        .insertInto('convergences')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['environment', 'service', 'agent']).doUpdateSet(values))
+        .execute()
+    },
+    deleteConvergence: async ({ environment, service, agent }) => {
+      await db
+        .deleteFrom('convergences')
+        .where('environment', '=', environment)
+        .where('service', '=', service)
+        .where('agent', '=', agent)
         .execute()
     },
     putCounters: async (environment, service, counters) => {

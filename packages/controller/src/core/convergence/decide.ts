@@ -1,14 +1,16 @@
 // What is done about one service on one host that differs from what was decided: start, wait, give up, or leave it.
 // Pure; who may go at the same time as others is pace.ts, what is asked when is engine/converge.ts.
+import type { DeploymentId } from '@longshore/protocol'
 import type { HostJudgement } from '../targets/judge-host.ts'
 
-/** What has been tried so far. Belongs to one desired release: for another one it counts for nothing. */
-export type Attempts = {
-  /** null: the service is to leave the host. */
-  release: number | null
+/** What a host is to run, since which deployment. `release` null: nothing of the service. */
+export type Desired = { release: number | null; generation: number }
+
+/** What has been tried so far. Belongs to what was desired then: for anything else it counts for nothing. */
+export type Attempts = Desired & {
   tries: number
   /** The deployment of the try in progress; null: none. */
-  deployment: string | null
+  deployment: DeploymentId | null
   /** Not before this; null: as soon as something differs. */
   nextAtMs: number | null
   /** When the last try ended; null: none has. */
@@ -19,8 +21,7 @@ export type Attempts = {
 
 export type ConvergenceQuestion = {
   nowMs: number
-  /** The release that the host is to run; null: none. */
-  desired: number | null
+  desired: Desired
   judgement: HostJudgement
   attempts: Attempts | undefined
   /** A deployment of the service is in progress: it decides alone. */
@@ -31,7 +32,7 @@ export type ConvergenceQuestion = {
   isBusy: boolean
   /** What the host said before this may be older than its last run. */
   trustedFromMs: number
-  /** Only for `desired: null`: the service was removed, or runs healthy where it belongs. */
+  /** Only where nothing is desired: the service was removed, or runs healthy where it belongs. */
   mayLeave: boolean
 }
 
@@ -76,14 +77,17 @@ const actionFor = ({
   mayLeave
 }: ConvergenceQuestion): Action | null => {
   const { driftKind, unwanted } = judgement
-  if (desired === null)
+  if (desired.release === null)
     return mayLeave && unwanted.length > 0 ? { kind: 'remove', containers: unwanted } : null
   switch (driftKind) {
     case 'missing':
       return { kind: 'bring', recreate: false }
     case 'stale':
       // The host took what it runs for the release that it was brought, and left it alone.
-      return { kind: 'bring', recreate: attempts?.release === desired && succeeded(attempts) }
+      return {
+        kind: 'bring',
+        recreate: attempts !== undefined && isFor(attempts, desired) && succeeded(attempts)
+      }
     case 'changed':
     case 'crash-looping':
       return isHealing ? { kind: 'bring', recreate: true } : null
@@ -96,13 +100,16 @@ const actionFor = ({
   }
 }
 
+const isFor = ({ release, generation }: Attempts, desired: Desired): boolean =>
+  release === desired.release && generation === desired.generation
+
 const succeeded = ({ endedAtMs, reason }: Attempts): boolean => endedAtMs !== null && reason === null
 
 const yetDiffers = ({ drift }: HostJudgement): string =>
   `${maxTries} tries succeeded, and yet it ${drift ?? 'differs'}`
 
 const attemptsThatCount = ({ attempts, desired, nowMs }: ConvergenceQuestion): Attempts | undefined => {
-  if (attempts === undefined || attempts.release !== desired) return undefined
+  if (attempts === undefined || !isFor(attempts, desired)) return undefined
   const { endedAtMs } = attempts
   const isLongAgo = endedAtMs !== null && nowMs - endedAtMs >= forgetAfterMs
   return isLongAgo && succeeded(attempts) ? undefined : attempts
@@ -114,8 +121,8 @@ export const isWorthKeeping = (attempts: Attempts, nowMs: number): boolean =>
   (succeeded(attempts) && nowMs - (attempts.endedAtMs ?? nowMs) < forgetAfterMs)
 
 /** A try begins. */
-export const begun = (release: number | null, tries: number, deployment: string): Attempts => ({
-  release,
+export const begun = (desired: Desired, tries: number, deployment: DeploymentId): Attempts => ({
+  ...desired,
   tries,
   deployment,
   nextAtMs: null,
