@@ -200,6 +200,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
         demand(id).restart = policy
       }),
     readLog: () => call(() => ['last words']),
+    followLog: async () => undefined,
     inspectImage: (reference) =>
       call(() => {
         const digest = tags.get(reference) ?? reference.split('@')[1] ?? ''

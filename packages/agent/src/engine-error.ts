@@ -45,6 +45,11 @@ export class EngineError extends Error {
 export const isEngineError = (error: unknown, ...codes: EngineErrorCode[]): error is EngineError =>
   error instanceof EngineError && (codes.length === 0 || codes.includes(error.code))
 
+/** What the step did, or waited for, cannot be found out any more. */
+export class StepUnknown extends Error {
+  override readonly name = 'StepUnknown'
+}
+
 /** The step's own judgement, for what is no failure of Docker. */
 export class StepError extends Error {
   override readonly name = 'StepError'

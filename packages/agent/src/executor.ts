@@ -4,7 +4,8 @@
 import { limits } from '@longshore/protocol'
 import type { StepResult } from './core/run.ts'
 import type { Finding, Step, StepKind } from './core/steps.ts'
-import { EngineError, engineErrors, isEngineError, StepError } from './engine-error.ts'
+import { EngineError, engineErrors, isEngineError, StepError, StepUnknown } from './engine-error.ts'
+import { awaitCommand, startCommand } from './execute/command.ts'
 import {
   createContainer,
   remakeContainer,
@@ -15,13 +16,17 @@ import {
 } from './execute/containers.ts'
 import { awaitHealthy, monitor } from './execute/health.ts'
 import { checkDisk, checkPorts, createNetwork } from './execute/host.ts'
-import { fetchImage, pruneImages, resolveImage, tagImage, verifyImage } from './execute/images.ts'
+import {
+  fetchImage,
+  lookForImage,
+  pruneImages,
+  resolveImage,
+  tagImage,
+  verifyImage
+} from './execute/images.ts'
 import { pause } from './execute/pause.ts'
+import { enginePollMs, engineWaitMs, waitForEngine } from './execute/wait-for-engine.ts'
 import type { Runtime } from './ports.ts'
-
-/** An engine that restarts is back in seconds; one that is upgraded in a minute. */
-export const engineWaitMs = 120_000
-export const enginePollMs = 250
 
 type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
 type Executors = { [K in StepKind]: (runtime: Runtime, step: StepOf<K>) => Promise<Finding> }
@@ -32,6 +37,7 @@ const executors: Executors = {
   'create-network': createNetwork,
   'resolve-image': resolveImage,
   'fetch-image': fetchImage,
+  'look-for-image': lookForImage,
   'verify-image': verifyImage,
   'tag-image': tagImage,
   'create-container': createContainer,
@@ -39,6 +45,8 @@ const executors: Executors = {
   'retire-container': retireContainer,
   'rename-container': renameContainer,
   'start-container': startContainer,
+  'start-command': startCommand,
+  'await-command': awaitCommand,
   'await-healthy': awaitHealthy,
   monitor,
   'remove-container': removeContainer,
@@ -53,6 +61,7 @@ export const executeStep = async (runtime: Runtime, step: Step): Promise<StepRes
     try {
       return { kind: 'done', finding: await dispatch({ ...runtime, isRepeated }, step) }
     } catch (error) {
+      if (error instanceof StepUnknown) return { kind: 'unknown', error: describe(error) }
       if (!isEngineError(error, 'unreachable', 'timed-out')) return { kind: 'failed', error: describe(error) }
       // From the first failure on: the step itself may have lasted longer before.
       deadlineMs ??= runtime.clock.monotonicMs() + engineWaitMs
@@ -68,24 +77,10 @@ export const executeStep = async (runtime: Runtime, step: Step): Promise<StepRes
 const dispatch = <K extends StepKind>(runtime: Runtime, step: StepOf<K>): Promise<Finding> =>
   (executors[step.kind] as (runtime: Runtime, step: StepOf<K>) => Promise<Finding>)(runtime, step)
 
-/** Also when the run is to stop: the way back needs the engine. @returns whether it answered before the deadline */
-const waitForEngine = async (runtime: Runtime, deadlineMs: number): Promise<boolean> => {
-  runtime.progress('waiting for the Docker Engine')
-  while (runtime.clock.monotonicMs() < deadlineMs) {
-    try {
-      await runtime.engine.ping()
-      return true
-    } catch (error) {
-      if (!isEngineError(error, 'unreachable', 'timed-out')) return false
-    }
-    await pause(runtime, enginePollMs)
-  }
-  return false
-}
-
 /** Docker's and our own failures as a run reports them. */
 export const describe = (error: unknown): Extract<StepResult, { kind: 'failed' }>['error'] => {
   if (error instanceof EngineError) return reportOf(engineErrors[error.code].report, error.message, [])
+  if (error instanceof StepUnknown) return reportOf('interrupted', error.message, [])
   if (error instanceof StepError) return reportOf(error.code, error.message, error.log)
   return reportOf('engine-error', error instanceof Error ? error.message : String(error), [])
 }
@@ -93,5 +88,5 @@ export const describe = (error: unknown): Extract<StepResult, { kind: 'failed' }
 const reportOf = (code: StepError['code'], detail: string, log: string[]) => ({
   code,
   detail: detail.slice(0, limits.maxReasonChars),
-  log: log.slice(-limits.maxReportLogLines).map((line) => line.slice(0, limits.maxReportLineChars))
+  log: log.slice(-limits.maxCommandLogLines).map((line) => line.slice(0, limits.maxReportLineChars))
 })

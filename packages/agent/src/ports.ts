@@ -116,6 +116,16 @@ export type Engine = {
   setRestartPolicy(id: string, policy: RestartPolicy): Promise<void>
   /** Last lines, both streams, oldest first; none for log drivers that cannot be read. */
   readLog(id: string, lines: number): Promise<string[]>
+  /**
+   * Tells the output of a container line by line, both streams, until it ends or the signal is aborted. Never rejects:
+   * what a log driver or a lost engine keeps back is not told.
+   * @param how.isFromStart false: only what is written from now on
+   */
+  followLog(
+    id: string,
+    how: { isFromStart: boolean; signal: AbortSignal },
+    tell: (lines: string[]) => void
+  ): Promise<void>
   inspectImage(reference: string): Promise<SeenImage | undefined>
   listTags(repository: string): Promise<string[]>
   /**
@@ -158,6 +168,8 @@ export type Runtime = {
   /** The step was begun before: by an agent that died in it, or until the engine went away. */
   isRepeated: boolean
   progress(detail: string, bytes?: { done: number; total: number }): void
+  /** Lines that the command of a `run-once` wrote. */
+  output(lines: string[]): void
 }
 
 export type JournalledCommand = { command: Command; report: RunReport | null }

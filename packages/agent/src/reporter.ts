@@ -112,6 +112,12 @@ export const createReporter = (ports: Ports): Reporter => {
   }
 }
 
+/** A later word replaces an earlier one, but not the output that came with it. */
+const withLines = (before: ProgressMessage | undefined, next: ProgressMessage): ProgressMessage => {
+  const lines = [...(before?.lines ?? []), ...(next.lines ?? [])].slice(-limits.maxProgressLines)
+  return lines.length === 0 ? next : { ...next, lines }
+}
+
 /** The latest word on each run, told at the pace of the protocol; what finds no session or no room is dropped. */
 const createProgress = (clock: Clock, outlet: () => Outlet | undefined) => {
   const latest = new Map<CommandId, ProgressMessage>()
@@ -127,7 +133,7 @@ const createProgress = (clock: Clock, outlet: () => Outlet | undefined) => {
   return {
     take(message: ProgressMessage): void {
       if (outlet() === undefined) return
-      latest.set(message.command, message)
+      latest.set(message.command, withLines(latest.get(message.command), message))
       cancel ??= clock.after(progressGapMs, flush)
     },
     forget: (command: CommandId) => void latest.delete(command),

@@ -1,6 +1,6 @@
 // Drives one run: executes the effects of its machine, measures its time, writes its state into the journal at
 // every turn. Which run may begin is left to runs.ts.
-import type { ProgressMessage, RunReport } from '@longshore/protocol'
+import { isLook, limits, type ProgressMessage, type RunReport } from '@longshore/protocol'
 import {
   type Observation,
   ownContainers,
@@ -10,7 +10,8 @@ import {
 import { type RunEffect, type RunEvent, type RunState, stepRun } from './core/run.ts'
 import { isEngineError } from './engine-error.ts'
 import { pause } from './execute/pause.ts'
-import { describe, enginePollMs, engineWaitMs, executeStep } from './executor.ts'
+import { enginePollMs, engineWaitMs } from './execute/wait-for-engine.ts'
+import { describe, executeStep } from './executor.ts'
 import type { Runtime } from './ports.ts'
 import type { RunsPorts } from './runs.ts'
 
@@ -144,7 +145,7 @@ class RunDriver {
   /** A vote is better given at once: an engine that is down when asked is a host that is not ready. */
   #isLookingOnly(): boolean {
     const { kind } = this.#state.task.command.body
-    return kind === 'resolve' || kind === 'stage'
+    return isLook(kind) || kind === 'stage'
   }
 
   async #execute(effect: Extract<RunEffect, { kind: 'execute' }>): Promise<void> {
@@ -172,6 +173,11 @@ class RunDriver {
           ...this.#messageOf(step, position, total),
           detail: detail.slice(0, 300),
           ...(bytes === undefined ? {} : { bytes })
+        }),
+      output: (lines) =>
+        this.#tell({
+          ...this.#messageOf(step, position, total),
+          lines: lines.slice(-limits.maxProgressLines).map((line) => line.slice(0, limits.maxReportLineChars))
         })
     }
   }

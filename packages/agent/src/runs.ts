@@ -2,11 +2,13 @@
 // of core/run.ts into steps and their ends into events. Whatever a run will do next is on disk before it does it.
 import { createHash } from 'node:crypto'
 import type { Command, CommandId, RefusalCode, RefusedMessage, ServiceSpec } from '@longshore/protocol'
-import { limits } from '@longshore/protocol'
-import { type Acceptance, decideAcceptance } from './core/accept.ts'
+import { isLook, limits } from '@longshore/protocol'
+import { type Acceptance, decideAcceptance, objectionsTo } from './core/accept.ts'
 import { pinnedReference } from './core/image-match.ts'
 import type { ContainerRequest } from './core/observation.ts'
 import type { Task } from './core/plan.ts'
+import { specOfCommand, specOfRehearsal } from './core/plan-beside.ts'
+import type { PolicyState } from './core/policy.ts'
 import { beginRun, type RunState, stepRun } from './core/run.ts'
 import type {
   Clock,
@@ -88,7 +90,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
         default:
           return answer satisfies never
       }
-      const task = makeTask(command, settings)
+      const task = makeTask(command, settings, ports.policy.state())
       if (typeof task === 'string') return refuse(command, 'unsupported', task)
       const nowMs = ports.clock.nowMs()
       journal.prune(nowMs - evidenceMs, controllerNowMs)
@@ -149,38 +151,67 @@ const refuse = (command: Command, code: RefusalCode, detail: string): RefusedMes
   detail: detail.slice(0, limits.maxReasonChars)
 })
 
-/** The first entry of each service that nothing runs for, as far as there is room. */
+/**
+ * The first entry of each service that nothing runs for, as far as there is room. Those that only look wait for
+ * nobody, and nobody for them; they have as much room of their own.
+ */
 const dueEntries = (open: ReadonlyMap<CommandId, Entry>): [CommandId, Entry][] => {
   const busy = new Set<string>()
   const due: [CommandId, Entry][] = []
-  let room = limits.maxParallelRuns - [...open.values()].filter((entry) => entry.handle !== undefined).length
+  const room = { looks: limits.maxParallelRuns, runs: limits.maxParallelRuns }
+  for (const entry of open.values()) if (entry.handle !== undefined) room[laneOf(entry)] -= 1
   for (const [id, entry] of open) {
-    const { environment, service } = entry.state.task.command
-    const key = `${environment}/${service}`
-    if (!busy.has(key) && entry.handle === undefined && room > 0) {
+    const lane = laneOf(entry)
+    const key = lane === 'looks' ? id : serviceKey(entry.state.task.command)
+    if (!busy.has(key) && entry.handle === undefined && room[lane] > 0) {
       due.push([id, entry])
-      room -= 1
+      room[lane] -= 1
     }
     busy.add(key)
   }
   return due
 }
 
+const laneOf = ({ state }: Entry): 'looks' | 'runs' =>
+  isLook(state.task.command.body.kind) ? 'looks' : 'runs'
+
+const serviceKey = ({ environment, service }: Pick<Command, 'environment' | 'service'>): string =>
+  `${environment}/${service}`
+
 /** @returns why it cannot be done, in words, when the spec cannot be told to Docker */
-const makeTask = (command: Command, settings: RunsSettings): Task | string => {
+const makeTask = (command: Command, settings: RunsSettings, policy: PolicyState): Task | string => {
   const { body } = command
   const base = { command, minFreeBytes: settings.minFreeBytes }
-  if (body.kind !== 'stage' && body.kind !== 'release') return { ...base, specHash: '', requests: [] }
-  const { spec } = body
+  if (!('spec' in body)) return { ...base, specHash: '', requests: [] }
+  const objections = body.kind === 'plan' ? objectionsTo(command, policy) : []
+  const made = { ...base, specHash: hashSpec(body.spec), objections }
+  const spec = specOfContainers(body)
   const image = pinnedReference(body.image)
   try {
     // Built for `stage` as well: what Docker cannot be told is a vote, not a failure after others have switched.
     const requests = Array.from({ length: spec.replicas }, (_, index) =>
       settings.buildRequest({ spec, image, name: `${command.service}-r${body.release}-${index}`, labels: {} })
     )
-    return { ...base, specHash: hashSpec(spec), requests }
+    return { ...made, requests }
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).slice(0, limits.maxReasonChars)
+    const detail = (error instanceof Error ? error.message : String(error)).slice(0, limits.maxReasonChars)
+    if (body.kind !== 'plan') return detail
+    return { ...made, requests: [], objections: [...objections, { code: 'unsupported', detail }] }
+  }
+}
+
+const specOfContainers = (body: Extract<Command['body'], { spec: ServiceSpec }>): ServiceSpec => {
+  switch (body.kind) {
+    case 'stage':
+    case 'release':
+    case 'plan':
+      return body.spec
+    case 'run-once':
+      return specOfCommand(body)
+    case 'rehearse':
+      return specOfRehearsal(body)
+    default:
+      return body satisfies never
   }
 }
 

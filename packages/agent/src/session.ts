@@ -9,6 +9,7 @@ import {
   beginAgentEnd,
   clockOffsetOf,
   closeFrameOf,
+  commandBody,
   createAgentCodec,
   type DeliveredDown,
   type FrameCodec,
@@ -72,7 +73,7 @@ export type SessionOutcome = {
 /** Beyond what progress and reports fill by themselves: a controller that does not read. */
 const maxUnsentBytes = 4 * limits.maxBufferedBytes
 
-const capabilities: readonly string[] = ['resolve', 'stage', 'release', 'revert', 'settle', 'remove']
+const capabilities: readonly string[] = commandBody.options.map((option) => option.shape.kind.value)
 
 /** @returns the session, of use at once for `stop`; `ended` never rejects */
 export const openSession = (

@@ -62,6 +62,23 @@ t.test('the journal keeps commands, numbers reports and never lowers a fence', a
   journal.close()
 })
 
+t.test('what only looks raises no fence, and a rehearsal no release number', async (t) => {
+  const journal = openJournal(journalPath(t))
+  t.teardown(() => journal.close())
+  const begin = (number: number, body: unknown) => {
+    const command = sampleCommand(number, body)
+    journal.begin(command, 'jws', beginRun({ command, specHash: '', minFreeBytes: 0, requests: [] }), 1)
+  }
+  const release = releaseBody(4, sampleSpec()) as object
+  begin(9, { ...release, kind: 'plan' })
+  begin(8, { kind: 'resolve', image: { repository: 'web', tag: 'v1', digest: null } })
+  t.same(journal.marks(), [])
+  const { recreate: _, ...rehearsal } = { recreate: false, ...release }
+  begin(3, { ...rehearsal, kind: 'rehearse' })
+  t.match(journal.marks(), [{ fence: { generation: 3 }, release: null }])
+  t.equal(journal.openRuns().length, 3)
+})
+
 t.test('what stands in the journal is for its owner alone', async (t) => {
   const path = journalPath(t)
   const journal = openJournal(path)

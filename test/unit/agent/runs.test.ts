@@ -49,7 +49,8 @@ const runtimeOf = (engine: Engine): Runtime => {
     },
     signal: new AbortController().signal,
     isRepeated: false,
-    progress: () => undefined
+    progress: () => undefined,
+    output: () => undefined
   }
 }
 
@@ -116,6 +117,39 @@ t.test(
     await runs.stop()
   }
 )
+
+t.test('a plan runs beside the run of its service, which another run waits for', async (t) => {
+  const dir = folder()
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const journal = openJournal(join(dir, 'journal.sqlite'))
+  const never = Promise.withResolvers<never>()
+  let lists = 0
+  const engine = preparedEngine({
+    listContainers: () => {
+      lists += 1
+      return never.promise
+    }
+  })
+  const { host, clock } = runtimeOf(engine)
+  const idleClock = { ...clock, after: () => () => undefined }
+  const runs = createRuns(
+    { engine, host, journal, clock: idleClock, policy: createPolicySource(undefined) },
+    { minFreeBytes: 0, buildRequest: buildSampleRequest },
+    { progressed: () => undefined, reported: () => undefined }
+  )
+  const release = releaseBody(2, sampleSpec()) as object
+  const bodies = [release, release, { ...release, kind: 'plan' }, { ...release, kind: 'plan' }]
+  for (const [at, body] of bodies.entries())
+    t.match(
+      await runs.receive(sampleCommand(9 - at, body), 'jws', 0),
+      at === 1 ? { code: 'stale' } : { type: 'accepted' }
+    )
+  t.match(await runs.receive(sampleCommand(10, release), 'jws', 0), { type: 'accepted' })
+  await setImmediate()
+  t.equal(lists, 3, 'the first release and both plans look at the host')
+  never.reject(new Error('the test is over'))
+  await runs.stop()
+})
 
 t.test('a port that a process holds is refused before anything is asked of Docker', async (t) => {
   const step = {

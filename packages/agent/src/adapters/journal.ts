@@ -8,13 +8,14 @@ import {
   command as commandSchema,
   compareFences,
   type Fence,
+  isLook,
   type RunReport,
   runReport,
   type ServiceMark,
   serviceMark
 } from '@longshore/protocol'
 import type { ReleaseRecord } from '../core/observation.ts'
-import type { RunState } from '../core/run.ts'
+import { type RunState, reviveRun } from '../core/run.ts'
 import { JournalError } from '../journal-error.ts'
 import type { Journal } from '../ports.ts'
 import { journalTables, journalVersion } from './journal-schema.ts'
@@ -69,7 +70,7 @@ const runCalls = (sql: Sql): Pick<Journal, 'begin' | 'find' | 'saveRun' | 'openR
       .all(
         'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
       )
-      .map((row) => JSON.parse(text(row, 'state')) as RunState),
+      .map((row) => reviveRun(JSON.parse(text(row, 'state')) as RunState)),
   prune: (beforeMs, controllerNowMs) =>
     sql.tx(() =>
       sql.run(
@@ -151,6 +152,7 @@ const begin = (sql: Sql, command: Command, jws: string, state: RunState, atMs: n
     atMs
   )
   run('insert into runs (command, state) values (?, ?)', id, JSON.stringify(state))
+  if (isLook(command.body.kind)) return
   const highest = readFence(sql, environment, service)
   const fence = highest === null || compareFences(command.fence, highest) > 0 ? command.fence : highest
   run(
@@ -165,7 +167,8 @@ const begin = (sql: Sql, command: Command, jws: string, state: RunState, atMs: n
 }
 
 const releaseIn = ({ body }: Command): number | null => {
-  if (body.kind === 'resolve') return null
+  // A rehearsal may use a number that no deployment has reserved.
+  if (body.kind === 'resolve' || body.kind === 'plan' || body.kind === 'rehearse') return null
   return body.kind === 'revert' ? Math.max(body.from, body.to) : body.release
 }
 

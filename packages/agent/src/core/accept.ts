@@ -1,7 +1,7 @@
 // What to answer to a command that arrived: take it, repeat an earlier answer, or refuse it. Pure; the
 // signature, agent and installation were checked before, and writing to the journal comes after.
 import type { Command, Fence, RefusalCode } from '@longshore/protocol'
-import { compareFences } from '@longshore/protocol'
+import { compareFences, isLook } from '@longshore/protocol'
 import { checkPolicy, type PolicyState } from './policy.ts'
 
 export type Acceptance =
@@ -30,24 +30,38 @@ export const decideAcceptance = (input: AcceptanceInput): Acceptance => {
   const { command, highestFence } = input
   if (input.known === 'open') return { kind: 'repeat-accepted' }
   if (input.known === 'ended') return { kind: 'repeat-report' }
-  if (highestFence !== null && compareFences(command.fence, highestFence) < 0)
+  const { kind } = command.body
+  // What only looks may come late or early: it cannot undo what a newer deployment did.
+  if (!isLook(kind) && highestFence !== null && compareFences(command.fence, highestFence) < 0)
     return refuse(
       'stale',
       `a command with the fence ${words(highestFence)} came before ${words(command.fence)}`
     )
   if (input.controllerNowMs > command.notAfterMs)
     return refuse('expired', `its time ended ${input.controllerNowMs - command.notAfterMs} ms ago`)
-  const unsupported = findUnsupported(command)
-  if (unsupported !== null) return refuse('unsupported', unsupported)
-  const forbidden = checkPolicy(input.policy, command.service, command.body)
-  if (forbidden !== null) return refuse('policy', forbidden)
+  const [objection] = kind === 'plan' ? [] : objectionsTo(command, input.policy)
+  if (objection !== undefined) return refuse(objection.code, objection.detail)
   if (input.openCommands >= input.maxOpenCommands)
     return refuse('busy', `${input.openCommands} commands wait on this host already`)
   return { kind: 'take' }
 }
 
+export type Objection = { code: Extract<RefusalCode, 'unsupported' | 'policy'>; detail: string }
+
+/** What this agent cannot do and what its host forbids; a `plan` reports it, other commands are refused for it. */
+export const objectionsTo = (command: Command, policy: PolicyState): Objection[] => {
+  const unsupported = findUnsupported(command)
+  const forbidden = checkPolicy(policy, command.service, command.body)
+  return [
+    ...(unsupported === null ? [] : [{ code: 'unsupported' as const, detail: unsupported }]),
+    ...(forbidden === null ? [] : [{ code: 'policy' as const, detail: forbidden }])
+  ]
+}
+
 const findUnsupported = ({ body }: Command): string | null => {
-  if (body.kind !== 'stage' && body.kind !== 'release') return null
+  if (!('spec' in body)) return null
+  if (body.kind === 'rehearse' && body.spec.networkMode === 'host')
+    return "a rehearsal cannot stand beside what serves on the host's network: both would take the same ports"
   if (body.spec.update.order === 'start-first') return 'this agent cannot switch start-first'
   const isOnFixedPort = body.spec.ports.some((port) => port.published !== null)
   if (body.spec.replicas > 1 && isOnFixedPort)

@@ -20,6 +20,9 @@ export type RestartPolicy = {
 
 export const neverRestart: RestartPolicy = { name: 'no', maxRetries: 0 }
 
+/** What a container of ours is for: to serve, to carry out one command, or to show beside others that it would serve. */
+export type Purpose = 'serving' | 'once' | 'rehearsal'
+
 /** How our containers are recognised, whatever their names are at the moment. */
 export type Ownership = {
   installation: InstallationId
@@ -31,6 +34,9 @@ export type Ownership = {
   command: CommandId
   index: number
   specHash: string
+  purpose: Purpose
+  /** The policy that it serves under, also while it is kept without one; null: made by an agent that wrote none. */
+  restart: RestartPolicy | null
 }
 
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy'
@@ -86,19 +92,23 @@ export type Observation = { containers: SeenContainer[]; releases: ReleaseRecord
 export const isUp = (container: SeenContainer): boolean =>
   container.state === 'running' || container.state === 'restarting' || container.state === 'paused'
 
-/** The containers of one service that this installation made, newest first. */
-export const ownContainers = (
-  seen: readonly SeenContainer[],
-  of: Pick<Ownership, 'installation' | 'environment' | 'service'>
-): (SeenContainer & { owner: Ownership })[] =>
+export type OwnContainer = SeenContainer & { owner: Ownership }
+type OfService = Pick<Ownership, 'installation' | 'environment' | 'service'>
+
+/** The containers of one service that this installation made to serve, newest first. */
+export const ownContainers = (seen: readonly SeenContainer[], of: OfService): OwnContainer[] =>
+  allContainers(seen, of).filter((one) => one.owner.purpose === 'serving')
+
+/** Those that were made for a command or a rehearsal: never counted as serving. */
+export const helperContainers = (seen: readonly SeenContainer[], of: OfService): OwnContainer[] =>
+  allContainers(seen, of).filter((one) => one.owner.purpose !== 'serving')
+
+const allContainers = (seen: readonly SeenContainer[], of: OfService): OwnContainer[] =>
   seen
-    .filter((one): one is SeenContainer & { owner: Ownership } => isOwnedBy(one.owner, of))
+    .filter((one): one is OwnContainer => isOwnedBy(one.owner, of))
     .toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? -1 : 1))
 
-const isOwnedBy = (
-  owner: Ownership | null,
-  of: Pick<Ownership, 'installation' | 'environment' | 'service'>
-): boolean =>
+const isOwnedBy = (owner: Ownership | null, of: OfService): boolean =>
   owner !== null &&
   owner.installation === of.installation &&
   owner.environment === of.environment &&

@@ -10,7 +10,7 @@ import {
   serviceName
 } from '@longshore/protocol'
 import * as z from 'zod'
-import type { Ownership } from './observation.ts'
+import type { Ownership, RestartPolicy } from './observation.ts'
 
 const number = z
   .string()
@@ -26,7 +26,13 @@ const ownership = z.object({
   deployment: deploymentId,
   command: commandId,
   index: number,
-  specHash: z.string().max(128)
+  specHash: z.string().max(128),
+  // a purpose that only a later agent knows makes it a stranger's: nothing here touches it
+  purpose: z.enum(['serving', 'once', 'rehearsal']).default('serving'),
+  restart: z
+    .string()
+    .optional()
+    .transform((text) => readRestart(text ?? ''))
 })
 
 /** Key of the label -> value, as `POST /containers/create` takes them. */
@@ -39,8 +45,21 @@ export const writeOwnLabels = (owner: Ownership): Record<string, string> => ({
   'longshore.deployment': owner.deployment,
   'longshore.command': owner.command,
   'longshore.index': String(owner.index),
-  'longshore.spec-hash': owner.specHash
+  'longshore.spec-hash': owner.specHash,
+  'longshore.purpose': owner.purpose,
+  ...(owner.restart && { 'longshore.restart': writeRestart(owner.restart) })
 })
+
+/** As `restart` in a service file: `on-failure:3`. */
+export const writeRestart = ({ name, maxRetries }: RestartPolicy): string =>
+  name === 'on-failure' && maxRetries > 0 ? `${name}:${maxRetries}` : name
+
+/** @returns null when it is no restart policy */
+const readRestart = (text: string): RestartPolicy | null => {
+  const [, name, retries] = /^(no|always|on-failure|unless-stopped)(?::(\d{1,6}))?$/.exec(text) ?? []
+  if (name === undefined) return null
+  return { name: name as RestartPolicy['name'], maxRetries: Number(retries ?? 0) }
+}
 
 /** @returns null when the labels are not ours or not complete */
 export const readOwnLabels = (labels: Readonly<Record<string, string>>): Ownership | null => {
@@ -54,7 +73,9 @@ export const readOwnLabels = (labels: Readonly<Record<string, string>>): Ownersh
     deployment: labels['longshore.deployment'],
     command: labels['longshore.command'],
     index: labels['longshore.index'],
-    specHash: labels['longshore.spec-hash']
+    specHash: labels['longshore.spec-hash'],
+    purpose: labels['longshore.purpose'],
+    restart: labels['longshore.restart']
   })
   return read.success ? read.data : null
 }

@@ -3,13 +3,13 @@
 import type { Command } from '@longshore/protocol'
 import { ownTag } from './image-match.ts'
 import {
+  helperContainers,
   isUp,
   type Observation,
-  type Ownership,
+  type OwnContainer,
   ownContainers,
   type ReleaseRecord,
-  type RestartPolicy,
-  type SeenContainer
+  type RestartPolicy
 } from './observation.ts'
 import type { Plan, Served, Task } from './plan.ts'
 import { FreeNames, graceOf } from './plan-release.ts'
@@ -19,7 +19,7 @@ import { byId, type ContainerRef, type Step } from './steps.ts'
 type RevertBody = Extract<Command['body'], { kind: 'revert' }>
 type SettleBody = Extract<Command['body'], { kind: 'settle' }>
 type RemoveBody = Extract<Command['body'], { kind: 'remove' }>
-type Own = SeenContainer & { owner: Ownership }
+type Own = OwnContainer
 
 /** What serves again at one index: a container that exists, or one to make. */
 type Comeback = { ref: ContainerRef; restart: RestartPolicy; create: Step[]; isUp: boolean }
@@ -88,7 +88,7 @@ const planComebacks = (
     const candidates = to.filter((one) => one.owner.index === index && one.state !== 'dead')
     const existing = candidates.find(isUp) ?? candidates[0]
     if (existing !== undefined) {
-      const restart = stored?.restart ?? existing.restart
+      const restart = stored?.restart ?? existing.owner.restart ?? existing.restart
       return { ref: byId(existing), restart, create: [], isUp: isUp(existing) }
     }
     // Without a record, what Docker calls dead is all that is left of it.
@@ -99,7 +99,7 @@ const planComebacks = (
 
 const remake = (task: Task, stored: ReleaseRecord['containers'][number], names: FreeNames): Comeback => {
   const { command } = task
-  const { owner, request } = reownRequest(stored.request, command)
+  const { owner, request } = reownRequest(stored, command)
   const name = names.take(`${command.service}-r${owner.release}-${stored.index}`)
   return {
     ref: { by: 'command', command: command.id, release: owner.release, index: stored.index },
@@ -139,8 +139,14 @@ export const planSettle = (task: Task, body: SettleBody, seen: Observation): Pla
   const { command } = task
   const own = ownContainers(seen.containers, command)
   const current = own.filter((one) => one.owner.release === body.release)
-  const serving = current.some(isUp) ? current.filter(isUp) : newestPerIndex(current)
-  const kept = own.filter((one) => !isUp(one) && !serving.includes(one))
+  const serving = [
+    ...current.filter(isUp),
+    ...newestPerIndex(current.filter((one) => !hasUpTwin(one, current)))
+  ]
+  const kept = [
+    ...own.filter((one) => !isUp(one) && !serving.includes(one)),
+    ...helperContainers(seen.containers, command).filter(isLeftOver)
+  ]
   const strays = own.filter((one) => isUp(one) && !serving.includes(one))
   const replaced = findReplaced(seen, body.release)
   const grace = graceOf(seen)
@@ -171,14 +177,30 @@ export const planSettle = (task: Task, body: SettleBody, seen: Observation): Pla
   }
 }
 
+/** Whether another container serves at the same index: this one was replaced by `recreate`. */
+const hasUpTwin = (one: Own, own: readonly Own[]): boolean =>
+  own.some((other) => other.owner.index === one.owner.index && isUp(other))
+
+/** No run of the service is under way beside this one: what still is there, a crash or an engine left behind. */
+const isLeftOver = (one: Own): boolean => one.owner.purpose === 'rehearsal' || !isUp(one)
+
 /** `own` is newest first, so that the first container of an index is the one that served last. */
 const newestPerIndex = (own: readonly Own[]): Own[] =>
   own.filter((one, at) => own.findIndex((other) => other.owner.index === one.owner.index) === at)
 
-/** Removes own containers only; what the removed release had taken over serves again. */
+/**
+ * Removes own containers only; what the removed release had taken over serves again. All of the service are those
+ * of commands and rehearsals as well.
+ */
 export const planRemove = (task: Task, body: RemoveBody, seen: Observation): Plan => {
   const own = ownContainers(seen.containers, task.command)
-  const doomed = own.filter((one) => body.release === null || one.owner.release === body.release)
+  const helpers = body.release === null ? helperContainers(seen.containers, task.command) : []
+  const { containers } = body
+  const doomed = [...own, ...helpers].filter(
+    (one) =>
+      (body.release === null || one.owner.release === body.release) &&
+      (containers === null || containers.some((id) => one.id.startsWith(id)))
+  )
   const rest = own.find((one) => isUp(one) && !doomed.includes(one))
   const up = own.find(isUp)
   const replaced = body.release === null ? undefined : findReplaced(seen, body.release)

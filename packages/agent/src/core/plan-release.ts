@@ -13,12 +13,13 @@ import { networkSteps, type Plan, portGivers, type Served, type Task } from './p
 import { ownershipOf, ownRequest, reownRequest } from './release-record.ts'
 import { byId, type ContainerRef, type MadeRef, type Step } from './steps.ts'
 
-type ReleaseBody = Extract<Command['body'], { kind: 'release' }>
-type StageBody = Extract<Command['body'], { kind: 'stage' }>
-type Body = ReleaseBody | StageBody
+type ReleaseBody = Pick<
+  Extract<Command['body'], { kind: 'release' | 'plan' }>,
+  'release' | 'image' | 'spec' | 'replace'
+>
 
 /** Whether the host runs the pinned image with this very spec, in full number and not known to be unhealthy. */
-export const isRunningExactly = (task: Task, body: Body, seen: Observation): boolean => {
+export const isRunningExactly = (task: Task, body: ReleaseBody, seen: Observation): boolean => {
   const up = ownContainers(seen.containers, task.command).filter(isUp)
   return (
     up.length === body.spec.replicas &&
@@ -50,7 +51,7 @@ export const planUntouched = (task: Task, body: ReleaseBody, seen: Observation):
 }
 
 /** @returns why the spec's fixed container name cannot be taken, or null */
-export const refuseName = (task: Task, body: Body, seen: Observation): string | null => {
+export const refuseName = (task: Task, body: ReleaseBody, seen: Observation): string | null => {
   const name = body.spec.containerName
   if (name === null) return null
   const holder = seen.containers.find((one) => one.name === name)
@@ -124,7 +125,10 @@ export const planRelease = (task: Task, body: ReleaseBody, seen: Observation, fo
 const isServing = (one: SeenContainer): boolean =>
   isUp(one) || (one.state === 'exited' && one.restart.name !== 'no')
 
-const ruleOf = (body: Body): HealthRule => ({ probe: body.spec.probe, timeoutMs: body.spec.healthyTimeoutMs })
+export const ruleOf = (body: Pick<ReleaseBody, 'spec'>): HealthRule => ({
+  probe: body.spec.probe,
+  timeoutMs: body.spec.healthyTimeoutMs
+})
 
 type Made = ReturnType<typeof makeContainer>
 
@@ -133,7 +137,11 @@ const makeContainer = (task: Task, body: ReleaseBody, index: number, names: Free
   const base = task.requests[index]
   if (base === undefined) throw new RangeError(`task without a create request for container ${index}`)
   const name = names.take(`${command.service}-r${body.release}-${index}`)
-  const owner = ownershipOf(command, body.release, index, task.specHash)
+  const owner = ownershipOf(command, body.release, index, {
+    specHash: task.specHash,
+    purpose: 'serving',
+    restart: body.spec.restart
+  })
   const request = ownRequest(base, owner)
   const ref: MadeRef = { by: 'command', command: command.id, release: body.release, index }
   const step: Step = { kind: 'create-container', name, owner, request }
@@ -172,7 +180,7 @@ const wayBack = (task: Task, one: SeenContainer, seen: Observation, names: FreeN
   const stored = record?.containers.find(({ index }) => index === one.owner?.index)
   const rule = record?.rule ?? { probe: null, timeoutMs: null }
   if (stored === undefined) return { one, ref: byId(one), remake: [], rule }
-  const { owner, request } = reownRequest(stored.request, task.command)
+  const { owner, request } = reownRequest(stored, task.command)
   const { command, release, index } = owner
   const ref: ContainerRef = { ...byId(one), remade: { by: 'command', command, release, index } }
   const name = names.take(`${owner.service}-r${release}-${index}`)

@@ -10,7 +10,9 @@ import {
   type ReleaseRecord,
   type SeenContainer
 } from './observation.ts'
+import { type Forecast, planAhead } from './plan-ahead.ts'
 import { planRemove, planRevert, planSettle } from './plan-back.ts'
+import { planRehearse, planRunOnce } from './plan-beside.ts'
 import { isRunningExactly, planRelease, planUntouched, refuseName } from './plan-release.ts'
 import type { Step } from './steps.ts'
 
@@ -22,6 +24,8 @@ export type Task = {
   minFreeBytes: number
   /** For a release: Docker's create request of each replica, still without labels of ours. */
   requests: ContainerRequest[]
+  /** For `plan`: why `stage` would be refused before it became a run. */
+  objections?: { code: RunErrorCode; detail: string }[]
 }
 
 /** Which release answers on the host. */
@@ -40,6 +44,8 @@ export type Plan =
       /** The host runs this already; the steps only judge it. */
       isUntouched: boolean
       warnings: string[]
+      /** For `plan`: what its report will say, without what the steps will find. */
+      forecast?: Forecast
     }
   | { kind: 'refusal'; code: RunErrorCode; detail: string; before: Served }
 
@@ -64,17 +70,18 @@ export const planSteps = (task: Task, seen: Observation, isForced: boolean): Pla
     case 'remove':
       return planRemove(task, body, seen)
     case 'plan':
+      return planAhead(task, body, seen, servedBefore(task, seen, null))
     case 'run-once':
-    case 'rehearse': {
-      const detail = `this agent cannot do ${body.kind} yet`
-      return { kind: 'refusal', code: 'unsupported', detail, before: servedBefore(task, seen, null) }
-    }
+      return planRunOnce(task, body, seen, servedBefore(task, seen, body.release))
+    case 'rehearse':
+      return planRehearse(task, body, seen, servedBefore(task, seen, body.release))
     default:
       return body satisfies never
   }
 }
 
-const planOf = (steps: Step[], before: Served): Plan => ({
+/** A plan after which the same serves as before, and which needs no way back. */
+export const planOf = (steps: Step[], before: Served): Extract<Plan, { kind: 'plan' }> => ({
   kind: 'plan',
   steps,
   undo: [],
@@ -85,9 +92,9 @@ const planOf = (steps: Step[], before: Served): Plan => ({
   warnings: []
 })
 
-type StageBody = Extract<Command['body'], { kind: 'stage' }>
+type StageBody = Pick<Extract<Command['body'], { kind: 'stage' }>, 'release' | 'image' | 'spec' | 'replace'>
 
-const planStage = (task: Task, body: StageBody, seen: Observation): Plan => {
+export const planStage = (task: Task, body: StageBody, seen: Observation): Plan => {
   const { command } = task
   const { spec, image } = body
   const isRunning = isRunningExactly(task, body, seen)

@@ -17,7 +17,14 @@ export const hostPolicy = z.strictObject({
       /** Prefixes of host paths, whole path segments: `/srv/data` allows `/srv/data/x`, not `/srv/data2`. */
       bind_mounts: z.array(z.string().startsWith('/')).max(100).default([]),
       devices: z.array(pattern).max(100).default([]),
-      cap_add: z.array(pattern).max(100).default([])
+      cap_add: z.array(pattern).max(100).default([]),
+      /** Names of containers that Longshore did not make and may take over. */
+      replace: z.array(pattern).max(100).default([]),
+      gpus: z.boolean().default(false),
+      /** Runtimes beside the engine's default. */
+      runtime: z.array(pattern).max(100).default([]),
+      /** Parents of the container's control group beside the engine's default. */
+      cgroup_parent: z.array(pattern).max(100).default([])
     })
     .prefault({}),
   /** Host ports that may be published, single or `from-to`. */
@@ -51,12 +58,36 @@ const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBod
   if (repository !== null && policy.repositories !== undefined)
     if (!policy.repositories.some((one) => matchesRepository(one, repository)))
       return `the policy of this host does not allow the repository ${repository}`
-  if (body.kind !== 'stage' && body.kind !== 'release') return null
-  return refuseRights(policy.allow, body.spec) ?? refusePorts(policy.ports, body.spec)
+  if (!('spec' in body)) return null
+  const replace = 'replace' in body ? body.replace : null
+  return (
+    refuseReplace(policy.allow, replace) ??
+    refuseRights(policy.allow, body.spec) ??
+    refuseMachine(policy.allow, body.spec) ??
+    refusePorts(policy.ports, body.spec)
+  )
+}
+
+const says = (what: string): string => `the policy of this host does not allow ${what}`
+
+/** To take a container over is to stop what somebody else started. */
+const refuseReplace = (allow: HostPolicy['allow'], name: string | null): string | null =>
+  name === null || allow.replace.some((one) => matches(one, name))
+    ? null
+    : says(`taking over the container ${name}`)
+
+/** What gives a container a part of the machine, or another keeper, than the engine gives by itself. */
+const refuseMachine = (allow: HostPolicy['allow'], spec: ServiceSpec): string | null => {
+  const { runtime, cgroupParent } = spec
+  if (spec.gpus !== null && !allow.gpus) return says('gpus')
+  if (runtime !== null && !allow.runtime.some((one) => matches(one, runtime)))
+    return says(`the runtime ${runtime}`)
+  if (cgroupParent === null) return null
+  const isAllowed = !hasWayOut(cgroupParent) && allow.cgroup_parent.some((one) => matches(one, cgroupParent))
+  return isAllowed ? null : says(`the cgroup_parent ${cgroupParent}`)
 }
 
 const refuseRights = (allow: HostPolicy['allow'], spec: ServiceSpec): string | null => {
-  const says = (what: string) => `the policy of this host does not allow ${what}`
   if (spec.isPrivileged && !allow.privileged) return says('privileged containers')
   const networks = [spec.networkMode, ...spec.networks.map(({ name }) => name)]
   if (networks.includes('host') && !allow.host_network) return says("the host's network")
@@ -99,7 +130,7 @@ const refusePorts = (ports: HostPolicy['ports'], spec: ServiceSpec): string | nu
   const refused = spec.ports.find(
     (one) => one.published !== null && !ports.some((r) => isIn(r, one.published))
   )
-  return refused === undefined ? null : `the policy of this host does not allow the port ${refused.published}`
+  return refused === undefined ? null : says(`the port ${refused.published}`)
 }
 
 const matches = (pattern: string, text: string): boolean =>

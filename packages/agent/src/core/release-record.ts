@@ -1,7 +1,7 @@
 // The create requests of a release's containers: made from the spec when a command is taken, and written into
 // the journal, so that a revert can make the containers again.
 import type { Command } from '@longshore/protocol'
-import type { ContainerRequest, Ownership } from './observation.ts'
+import type { ContainerRequest, Ownership, Purpose, ReleaseRecord, RestartPolicy } from './observation.ts'
 import { readOwnLabels, writeOwnLabels } from './own-labels.ts'
 
 /** The labels that a container of this command carries. */
@@ -9,7 +9,7 @@ export const ownershipOf = (
   command: Command,
   release: number,
   index: number,
-  specHash: string
+  of: { specHash: string; purpose: Purpose; restart: RestartPolicy }
 ): Ownership => ({
   installation: command.installation,
   agent: command.agent,
@@ -19,7 +19,7 @@ export const ownershipOf = (
   deployment: command.deployment,
   command: command.id,
   index,
-  specHash
+  ...of
 })
 
 /** Our labels over those of the spec, and no restart policy yet: the start gives it. */
@@ -40,12 +40,18 @@ export const ownRequest = (request: ContainerRequest, owner: Ownership): Contain
  * @throws RangeError when the stored request carries no labels of ours
  */
 export const reownRequest = (
-  request: ContainerRequest,
+  { request, restart }: ReleaseRecord['containers'][number],
   command: Command
 ): { owner: Ownership; request: ContainerRequest } => {
   const former = readOwnLabels(asRecord(request.body['Labels']) as Record<string, string>)
   if (former === null) throw new RangeError('a stored create request carries no labels of ours')
-  const owner = { ...former, agent: command.agent, deployment: command.deployment, command: command.id }
+  const owner = {
+    ...former,
+    agent: command.agent,
+    deployment: command.deployment,
+    command: command.id,
+    restart
+  }
   return { owner, request: ownRequest(request, owner) }
 }
 

@@ -3,10 +3,11 @@
 // before each step begins and after it ended, so that after a crash `resumed` goes on from it. Executing steps
 // and measuring time are left to runs.ts.
 import type { Digest, RunError, RunOutcome, RunResult, StagedImage, StepReceipt } from '@longshore/protocol'
-import { limits } from '@longshore/protocol'
+import { command as commandSchema, limits } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import { planSteps, type Served, type Task } from './plan.ts'
-import { type Finding, movesContainers, type Step } from './steps.ts'
+import type { Forecast } from './plan-ahead.ts'
+import { type CommandExit, type Finding, movesContainers, type Step } from './steps.ts'
 
 export type RunState = {
   task: Task
@@ -25,7 +26,15 @@ export type RunState = {
   /** The first thing that went wrong. */
   failure: RunError | null
   hasUndoFailed: boolean
-  found: { digest: Digest | null; image: StagedImage | null; warnings: string[] }
+  found: {
+    digest: Digest | null
+    image: StagedImage | null
+    warnings: string[]
+    /** Of `run-once`, from when it stands in the journal. */
+    exit: CommandExit | null
+    /** Of `plan`; the looks of its steps add refusals. */
+    forecast: Forecast | null
+  }
   receipts: StepReceipt[]
   stepStartedMs: number
   /** Run time so far, without the time in which the agent was down. */
@@ -73,12 +82,18 @@ export const beginRun = (task: Task): RunState => ({
   stop: null,
   failure: null,
   hasUndoFailed: false,
-  found: { digest: null, image: null, warnings: [] },
+  found: { digest: null, image: null, warnings: [], exit: null, forecast: null },
   receipts: [],
   stepStartedMs: 0,
   elapsedMs: 0,
   outcome: null
 })
+
+/** A state from the journal of an agent that knew fewer fields. */
+export const reviveRun = (stored: RunState): RunState => {
+  const blank = beginRun({ ...stored.task, command: commandSchema.parse(stored.task.command) })
+  return { ...blank, ...stored, task: blank.task, found: { ...blank.found, ...stored.found } }
+}
 
 /** The transition of the machine; an ended run takes no more events. */
 export const stepRun = (before: RunState, event: RunEvent): Turn => {
@@ -122,7 +137,7 @@ const takePlan = (state: RunState, observation: Observation): Turn => {
     position: 0,
     before: plan.before,
     after: plan.after,
-    found: { ...state.found, warnings: plan.warnings }
+    found: { ...state.found, warnings: plan.warnings, forecast: plan.forecast ?? null }
   }
   if (state.stop !== null) return end({ ...planned, failure: stopError(state.stop, null) })
   const turn = goOn(planned)
@@ -145,9 +160,18 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
   const step = state.steps[state.position]
   if (step === undefined) return { state, effects: [] }
   const noted = note(state, step, result)
-  if (result.kind === 'unknown') return end({ ...noted, failure: { ...result.error, step: step.kind } }, true)
-  if (state.stop !== null) return goBack({ ...noted, failure: stopError(state.stop, step.kind) })
-  if (result.kind === 'done') return goOn({ ...noted, position: state.position + 1 })
+  if (result.kind === 'unknown')
+    return afterUnknown({ ...noted, failure: { ...result.error, step: step.kind } })
+  // A command that has ended is reported as it ended, however late somebody wanted it stopped.
+  if (state.stop !== null && noted.found.exit === null) {
+    const log = result.kind === 'failed' ? result.error.log : []
+    return goBack({ ...noted, failure: { ...stopError(state.stop, step.kind), log } })
+  }
+  if (result.kind === 'done') {
+    const failure = noted.found.exit === null ? null : failedCommand(noted.found.exit)
+    return goOn({ ...noted, failure, position: state.position + 1 })
+  }
+  if (noted.found.forecast !== null) return goOn(objectTo(noted, noted.found.forecast, result.error))
   if (isLenient(state, step)) {
     const warnings = [...noted.found.warnings, `${step.kind}: ${result.error.detail}`]
     return goOn({ ...noted, position: state.position + 1, found: { ...noted.found, warnings } })
@@ -159,7 +183,26 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
 /** What cannot be tidied up is left to a later settle: what serves is not at stake. A revert tidies up last. */
 const isLenient = (state: RunState, step: Step): boolean => {
   const { kind } = state.task.command.body
-  return kind === 'settle' || (kind === 'revert' && step.kind === 'remove-container')
+  const isTidying = step.kind === 'remove-container'
+  return kind === 'settle' || (kind === 'revert' && isTidying) || (kind === 'run-once' && isTidying)
+}
+
+/** Of a rehearsal nothing may stay, also when the engine did not answer for a while. */
+const afterUnknown = (state: RunState): Turn =>
+  state.task.command.body.kind === 'rehearse' ? goBack(state) : end(state, true)
+
+const failedCommand = ({ code, log }: CommandExit): RunError | null => {
+  if (code === 0) return null
+  const detail = `the release command ended with exit code ${code}`
+  return { code: 'command-failed', detail, step: 'await-command', log, exitCode: code }
+}
+
+/** A check that a release would fail at is what a plan is asked for. */
+const objectTo = (state: RunState, forecast: Forecast, error: Omit<RunError, 'step'>): RunState => {
+  const { code, detail } = error
+  const refusals = [...forecast.refusals, { code, detail: detail.slice(0, limits.maxReasonChars) }]
+  const found = { ...state.found, forecast: { ...forecast, refusals } }
+  return { ...state, found, position: state.position + 1 }
 }
 
 const observeAgain = (state: RunState): Turn => ({
@@ -173,7 +216,8 @@ const afterUndoStep = (state: RunState, result: StepResult): Turn => {
   if (step === undefined) return { state, effects: [] }
   const noted = note(state, step, result)
   if (result.kind === 'unknown') return end(noted, true)
-  const isBack = result.kind === 'done' || step.kind === 'remove-container'
+  const isCommand = state.task.command.body.kind === 'run-once'
+  const isBack = result.kind === 'done' || (step.kind === 'remove-container' && !isCommand)
   return goOn({ ...noted, position: state.position + 1, hasUndoFailed: state.hasUndoFailed || !isBack })
 }
 
@@ -209,7 +253,7 @@ const askToStop = (state: RunState, reason: 'cancelled' | 'time-limit'): Turn =>
 /** The step under way is executed again: it finds what it had done. A run that was to stop goes back at once. */
 const resume = (state: RunState): Turn => {
   if (state.phase === 'observing') return { state, effects: [{ kind: 'observe' }] }
-  if (state.phase === 'acting' && state.stop !== null) {
+  if (state.phase === 'acting' && state.stop !== null && state.found.exit === null) {
     const step = state.steps[state.position]
     return goBack({ ...state, failure: stopError(state.stop, step?.kind ?? null) })
   }
@@ -248,6 +292,8 @@ const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] =
       return { ...found, image: finding.image }
     case 'warnings':
       return { ...found, warnings: [...found.warnings, ...finding.warnings] }
+    case 'exit':
+      return { ...found, exit: finding.exit }
     default:
       return finding satisfies never
   }
@@ -262,11 +308,26 @@ const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
   const { failure } = state
   if (failure === null) return { status: 'succeeded', result: resultOf(state), ...state.after }
   const error = { ...failure, detail: failure.detail.slice(0, limits.maxReasonChars) }
+  if (isBeside(state))
+    return { status: isUnsureOfCommand(state, isUnknown) ? 'unknown' : 'failed', error, ...state.before }
   // Networks and images alone never change what serves.
   const isAtStake = state.steps.slice(0, state.position + 1).some((step) => movesContainers(step.kind))
   if (isUnknown && (state.phase === 'undoing' || isAtStake))
     return { status: 'unknown', error, serving: 'unknown', release: null }
   return { status: 'failed', error, ...servedAfterFailure(state) }
+}
+
+/** What serves is not touched by it. */
+const isBeside = ({ task }: RunState): boolean => {
+  const { kind } = task.command.body
+  return kind === 'run-once' || kind === 'rehearse'
+}
+
+/** Whether the command may have begun and its end is not known; a container that stays may still run it. */
+const isUnsureOfCommand = (state: RunState, isUnknown: boolean): boolean => {
+  if (state.task.command.body.kind !== 'run-once' || state.found.exit !== null) return false
+  if (state.phase === 'undoing') return isUnknown || state.hasUndoFailed
+  return isUnknown && state.receipts.some((one) => one.step === 'start-command')
 }
 
 /** What serves after a failure: what did before, unless it was stopped and did not come back healthy. */
@@ -304,12 +365,18 @@ const resultOf = (state: RunState): RunResult => {
     case 'rehearse':
       return { kind: body.kind }
     case 'plan':
+      return { kind: 'plan', ...limitForecast(demand(state.found.forecast, 'forecast')) }
     case 'run-once':
-      throw new RangeError(`no run of ${body.kind} succeeds yet`)
+      return { kind: 'run-once', exitCode: 0, log: demand(state.found.exit, 'exit').log }
     default:
       return body satisfies never
   }
 }
+
+const limitForecast = (forecast: Forecast): Forecast => ({
+  ...forecast,
+  refusals: forecast.refusals.slice(0, 50)
+})
 
 const containerNames = (state: RunState): string[] =>
   state.steps

@@ -30,6 +30,14 @@ export type Step =
       platform: string | null
       pullPolicy: ServiceSpec['pullPolicy']
     }
+  /** What `fetch-image` would refuse, as far as it can be seen without fetching. */
+  | {
+      kind: 'look-for-image'
+      repository: string
+      digest: Digest
+      platform: string | null
+      pullPolicy: ServiceSpec['pullPolicy']
+    }
   | { kind: 'verify-image'; repository: string; digest: Digest; platform: string | null }
   | { kind: 'tag-image'; reference: string; repository: string; tag: string }
   | { kind: 'create-container'; name: string; owner: Ownership; request: ContainerRequest }
@@ -47,6 +55,10 @@ export type Step =
   | { kind: 'start-container'; container: ContainerRef; restart: RestartPolicy }
   | { kind: 'await-healthy'; containers: ContainerRef[]; rule: HealthRule }
   | { kind: 'monitor'; containers: ContainerRef[]; rule: HealthRule; forMs: number }
+  /** Starts it once for ever: found started, it is left alone; found gone, nobody knows whether it began. */
+  | { kind: 'start-command'; container: MadeRef }
+  /** Until the container of a command has ended, with its output told meanwhile. */
+  | { kind: 'await-command'; container: MadeRef }
   /** With its anonymous volumes; a container that is gone is done. */
   | { kind: 'remove-container'; container: ContainerRef; graceMs: number }
   | {
@@ -65,6 +77,10 @@ export type Finding =
   | { kind: 'digest'; digest: Digest }
   | { kind: 'image'; image: StagedImage }
   | { kind: 'warnings'; warnings: string[] }
+  | { kind: 'exit'; exit: CommandExit }
+
+/** How the command of a `run-once` ended, with its last lines of output. */
+export type CommandExit = { code: number; log: string[] }
 
 /** Steps after which another container may serve than before, or none; a run that has begun none is harmless. */
 export const movesContainers = (kind: StepKind): boolean => {
@@ -74,8 +90,11 @@ export const movesContainers = (kind: StepKind): boolean => {
     case 'create-network':
     case 'resolve-image':
     case 'fetch-image':
+    case 'look-for-image':
     case 'verify-image':
     case 'tag-image':
+    case 'start-command':
+    case 'await-command':
     case 'await-healthy':
     case 'monitor':
     case 'prune-images':

@@ -44,6 +44,16 @@ export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>):
   return nothing
 }
 
+/** The image may be on its way to the registry still: that it is not here is an objection only if it may not be fetched. */
+export const lookForImage = async ({ engine }: Runtime, step: StepOf<'look-for-image'>): Promise<Finding> => {
+  const reference = pinnedReference(step)
+  const seen = await engine.inspectImage(reference)
+  const isHere = seen !== undefined && hasDigest(seen, step.digest) && isPlatform(seen, step.platform)
+  if (!isHere && step.pullPolicy === 'never')
+    throw new StepError('image-not-found', `${reference} is not on this host and pull_policy is never`)
+  return nothing
+}
+
 export const verifyImage = async ({ engine }: Runtime, step: StepOf<'verify-image'>): Promise<Finding> => {
   const reference = pinnedReference(step)
   const seen = await engine.inspectImage(reference)

@@ -2,7 +2,7 @@
 // container is healthy, which image is the pinned one.
 import type { CommandBody, Digest, Fence, ServiceName } from '@longshore/protocol'
 import t from 'tap'
-import { decideAcceptance } from '../../../../packages/agent/src/core/accept.ts'
+import { decideAcceptance, objectionsTo } from '../../../../packages/agent/src/core/accept.ts'
 import {
   awaitHealth,
   type HealthEvent,
@@ -49,6 +49,21 @@ t.test('a command is taken once, and refused with the reason that counts first',
   const late = { highestFence: fence(9), controllerNowMs: 99_000_000 }
   t.same(decideAcceptance(input({ ...late, known: 'open' })), { kind: 'repeat-accepted' })
   t.same(decideAcceptance(input({ ...late, known: 'ended' })), { kind: 'repeat-report' })
+  const plan = sampleCommand(5, { ...(releaseBody(1, sampleSpec()) as object), kind: 'plan' })
+  const invalid = { kind: 'invalid', detail: 'line 3' } as const
+  t.same(
+    decideAcceptance(input({ command: plan, highestFence: fence(9), policy: invalid })),
+    { kind: 'take' },
+    'a plan is told what a release would be refused for'
+  )
+  t.match(objectionsTo(plan, invalid), [{ code: 'policy', detail: /line 3/ }])
+  t.match(decideAcceptance(input({ ...late, command: plan })), { code: 'expired' })
+  const { recreate: _, ...rest } = {
+    recreate: false,
+    ...(releaseBody(1, sampleSpec({ networkMode: 'host' })) as object)
+  }
+  const onHost = sampleCommand(5, { ...rest, kind: 'rehearse' })
+  t.match(decideAcceptance(input({ command: onHost })), { code: 'unsupported', detail: /same ports/ })
   const startFirst = sampleSpec({ update: { ...sampleSpec().update, order: 'start-first' } })
   const command = sampleCommand(5, releaseBody(1, startFirst))
   t.match(decideAcceptance(input({ command })), { kind: 'refuse', code: 'unsupported' })
@@ -86,7 +101,30 @@ t.test('the policy allows what it lists and refuses the rest by name', async (t)
   t.equal(check(port(8050)), null)
   t.equal(check(port(null)), null)
   t.match(check(port(443)), '443')
+  t.match(check({ gpus: 'all' }), 'gpus')
+  t.match(check({ runtime: 'runsc' }), 'the runtime runsc')
+  t.match(check({ cgroupParent: '/apps' }), 'the cgroup_parent /apps')
   t.not(hostPolicy.safeParse({ alow: {} }).success, true, 'a misspelt key makes the file invalid')
+})
+
+t.test('the policy says what may be taken over and which parts of the machine may be had', async (t) => {
+  const policy = hostPolicy.parse({
+    allow: { replace: ['legacy-*'], gpus: true, runtime: ['runsc'], cgroup_parent: ['/apps/*'] }
+  })
+  const check = (change: Parameters<typeof sampleSpec>[0], replace: string | null = null) =>
+    checkPolicy(
+      { kind: 'active', policy },
+      'web' as ServiceName,
+      releaseBody(1, sampleSpec(change), undefined, { replace }) as CommandBody
+    )
+  t.equal(check({ gpus: 2, runtime: 'runsc', cgroupParent: '/apps/web' }, 'legacy-web'), null)
+  t.match(check({}, 'database'), 'taking over the container database')
+  t.match(check({ runtime: 'nvidia' }), 'nvidia')
+  t.match(check({ cgroupParent: '/system' }), '/system')
+  t.match(check({ cgroupParent: '/apps/../system' }), '/apps/../system')
+  const body = { ...(releaseBody(1, sampleSpec({ gpus: 1 })) as object), kind: 'run-once', command: ['a'] }
+  const none = { kind: 'active', policy: hostPolicy.parse({}) } as const
+  t.match(checkPolicy(none, 'web' as ServiceName, body as unknown as CommandBody), 'gpus')
 })
 
 t.test('no other spelling gets what the policy refuses', async (t) => {
@@ -217,7 +255,16 @@ t.test('an image is the pinned one by its digest, and our labels and tags read b
   t.notOk(isPlatform(image, 'linux/amd64'))
   t.equal(releaseOfTag(ownTag('web', 'production', 12).tag, 'production'), 12)
   t.equal(releaseOfTag('production-r1', 'prod'), null)
-  const owner = ownershipOf(sampleCommand(5, releaseBody(1, sampleSpec())), 1, 0, 'abc')
+  const owner = ownershipOf(sampleCommand(5, releaseBody(1, sampleSpec())), 1, 0, {
+    specHash: 'abc',
+    purpose: 'serving',
+    restart: { name: 'on-failure', maxRetries: 3 }
+  })
   t.same(readOwnLabels(writeOwnLabels(owner)), owner)
+  const labels = writeOwnLabels(owner)
+  t.equal(labels['longshore.restart'], 'on-failure:3')
+  const { 'longshore.purpose': _, 'longshore.restart': _restart, ...older } = labels
+  t.same(readOwnLabels(older), { ...owner, purpose: 'serving', restart: null }, 'of an older agent')
+  t.equal(readOwnLabels({ ...labels, 'longshore.purpose': 'mirror' }), null, "a later agent's")
   t.equal(readOwnLabels({ 'longshore.installation': owner.installation }), null)
 })

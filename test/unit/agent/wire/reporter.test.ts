@@ -53,6 +53,26 @@ t.test('of many words on one run only the latest leaves, at the pace of the prot
   t.same(sent, [progress(a, 3), progress(b, 1)])
 })
 
+t.test('output is gathered until it leaves, and the oldest lines give way', async (t) => {
+  const { reporter, outlet, sent, fire } = await startReporter()
+  reporter.attach(outlet)
+  const command = newCommandId()
+  const lines = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, at) => `line ${from + at}`)
+  reporter.progressed({ ...progress(command, 3), lines: lines(0, 2) })
+  reporter.progressed({ ...progress(command, 3), lines: lines(2, 4) })
+  reporter.progressed(progress(command, 4))
+  fire()
+  t.same(sent.splice(0), [{ ...progress(command, 4), lines: lines(0, 4) }])
+  reporter.progressed({ ...progress(command, 4), lines: lines(0, 40) })
+  reporter.progressed({ ...progress(command, 4), lines: lines(40, 60) })
+  fire()
+  t.same(sent.splice(0), [{ ...progress(command, 4), lines: lines(10, 60) }])
+  reporter.progressed(progress(command, 5))
+  fire()
+  t.same(sent, [progress(command, 5)], 'nothing is told twice')
+})
+
 t.test('progress is dropped when the controller reads too slowly, or is away', async (t) => {
   const { reporter, outlet, sent, fire } = await startReporter()
   const command = newCommandId()

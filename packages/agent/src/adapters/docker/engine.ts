@@ -7,7 +7,7 @@ import { EngineError, isEngineError } from '../../engine-error.ts'
 import type { Engine } from '../../ports.ts'
 import { type DockerClient, findOrUndefined, slowLimitMs } from './client.ts'
 import type { Credentials } from './credentials.ts'
-import { readLogFrames } from './log-frames.ts'
+import { followLogFrames, readLogFrames } from './log-frames.ts'
 import { pullImage } from './pull.ts'
 import { listAnswer, readImage, readInspected, readListed } from './read.ts'
 
@@ -50,6 +50,7 @@ type ContainerCalls = Pick<
   | 'renameContainer'
   | 'setRestartPolicy'
   | 'readLog'
+  | 'followLog'
 >
 
 const containerCalls = (client: DockerClient): ContainerCalls => ({
@@ -106,6 +107,16 @@ const containerCalls = (client: DockerClient): ContainerCalls => ({
       AbortSignal.timeout(logLimitMs)
     )
     return readLogFrames(stream, lines)
+  },
+  followLog: async (id, { isFromStart, signal }, tell) => {
+    const tail = isFromStart ? 'all' : '0'
+    const query = { stdout: 'true', stderr: 'true', follow: 'true', tail }
+    const request = { method: 'GET', path: `/containers/${id}/logs`, query, subject: 'container' } as const
+    try {
+      await followLogFrames(await client.open(request, signal), tell)
+    } catch {
+      // The stream broke off: what was told, was told; the end of the container is found without it.
+    }
   }
 })
 

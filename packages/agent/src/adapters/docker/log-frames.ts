@@ -1,5 +1,7 @@
 // The body of `GET /containers/ID/logs`: without a TTY, frames of an eight-byte header (stream, three zero
 // bytes, length big-endian) and the text; with a TTY, the text alone.
+import { StringDecoder } from 'node:string_decoder'
+
 /** @returns the last lines, oldest first; stops reading at 256 KiB */
 export const readLogFrames = async (stream: NodeJS.ReadableStream, lines: number): Promise<string[]> => {
   const chunks: Buffer[] = []
@@ -11,6 +13,67 @@ export const readLogFrames = async (stream: NodeJS.ReadableStream, lines: number
     if (sizeBytes > maxLogBytes) break
   }
   return splitLog(Buffer.concat(chunks)).slice(-lines)
+}
+
+/** Tells whole lines as they come; the last one also without its end. */
+export const followLogFrames = async (
+  stream: NodeJS.ReadableStream,
+  tell: (lines: string[]) => void
+): Promise<void> => {
+  const lines = new LineReader()
+  for await (const chunk of stream) {
+    const whole = lines.read(Buffer.from(chunk))
+    if (whole.length > 0) tell(whole)
+  }
+  const rest = lines.end()
+  if (rest.length > 0) tell(rest)
+}
+
+/** A line that never ends is told in pieces of this many characters. */
+const maxOpenLineChars = 8 * 1024
+
+/** Turns the bytes of a log into lines, wherever they are cut. */
+export class LineReader {
+  #bytes: Buffer = Buffer.alloc(0)
+  #isFramed: boolean | undefined
+  readonly #texts = new Map<number, { decoder: StringDecoder; open: string }>()
+
+  read(chunk: Buffer): string[] {
+    this.#bytes = Buffer.concat([this.#bytes, chunk])
+    if (this.#isFramed === undefined && this.#bytes.length < headerBytes) return []
+    this.#isFramed ??= isFramed(this.#bytes)
+    if (this.#isFramed) return this.#readFrames()
+    const bytes = this.#bytes
+    this.#bytes = Buffer.alloc(0)
+    return this.#readText(0, bytes)
+  }
+
+  end(): string[] {
+    // Shorter than a header: no frame, so text.
+    const short = this.#isFramed === undefined ? this.#readText(0, this.#bytes) : []
+    return [...short, ...[...this.#texts.values()].map(({ open }) => open).filter((line) => line !== '')]
+  }
+
+  #readFrames(): string[] {
+    const lines: string[] = []
+    for (;;) {
+      if (this.#bytes.length < headerBytes) return lines
+      const end = headerBytes + this.#bytes.readUInt32BE(4)
+      if (this.#bytes.length < end) return lines
+      lines.push(...this.#readText(this.#bytes[0] ?? 0, this.#bytes.subarray(headerBytes, end)))
+      this.#bytes = this.#bytes.subarray(end)
+    }
+  }
+
+  /** Each stream has its own open line: a frame may end in the middle of one. */
+  #readText(stream: number, bytes: Buffer): string[] {
+    const text = this.#texts.get(stream) ?? { decoder: new StringDecoder('utf8'), open: '' }
+    const lines = (text.open + text.decoder.write(bytes)).split(/\r?\n/)
+    const open = lines.pop() ?? ''
+    const isTooLong = open.length > maxOpenLineChars
+    this.#texts.set(stream, { decoder: text.decoder, open: isTooLong ? '' : open })
+    return [...lines, ...(isTooLong ? [open] : [])].filter((line) => line !== '')
+  }
 }
 
 const maxLogBytes = 256 * 1024

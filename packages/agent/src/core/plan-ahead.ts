@@ -1,0 +1,117 @@
+// `plan`: what `stage` and `release` would do here now, in words, and what of it this host would refuse. Plans the
+// very steps that they would plan; carries out none but those that look.
+import type { Command, PlanResult } from '@longshore/protocol'
+import { limits } from '@longshore/protocol'
+import { isUp, type Observation, ownContainers, type SeenContainer } from './observation.ts'
+import { type Plan, planOf, planStage, type Served, type Task } from './plan.ts'
+import { isRunningExactly, planRelease } from './plan-release.ts'
+import type { ContainerRef, Step } from './steps.ts'
+
+type PlanBody = Extract<Command['body'], { kind: 'plan' }>
+export type Forecast = Omit<PlanResult, 'kind'>
+
+/** The steps of `stage` that only look, and what the report will say if none of them objects. */
+export const planAhead = (task: Task, body: PlanBody, seen: Observation, served: Served): Plan => {
+  const objections = task.objections ?? []
+  const isRunning = objections.length === 0 && isRunningExactly(task, body, seen)
+  const base = { isRunning, serves: servesNow(task, body, seen) }
+  // What the spec asks cannot be told to this engine, so that there are no steps to plan.
+  if (task.requests.length < body.spec.replicas)
+    return { ...planOf([], served), forecast: { ...base, steps: [], refusals: objections } }
+  const staged = planStage(task, body, seen)
+  const released = isRunning && !body.recreate ? null : planRelease(task, body, seen, served)
+  const refusals = [staged].flatMap((one) =>
+    one.kind === 'refusal' ? [{ code: one.code, detail: one.detail }] : []
+  )
+  const stageSteps = staged.kind === 'plan' ? staged.steps : []
+  const releaseSteps = released?.kind === 'plan' ? released.steps.filter(isNotStaged) : []
+  const looks = stageSteps.flatMap((step): Step[] => {
+    if (step.kind === 'check-disk' || step.kind === 'check-ports') return [step]
+    return step.kind === 'fetch-image' ? [{ ...step, kind: 'look-for-image' }] : []
+  })
+  const steps = describeSteps([...stageSteps, ...releaseSteps], seen)
+  const forecast = { ...base, steps, refusals: [...objections, ...refusals] }
+  return { ...planOf(looks, served), forecast }
+}
+
+/** What `stage` has done by then. */
+const isNotStaged = (step: Step): boolean => step.kind !== 'check-ports' && step.kind !== 'create-network'
+
+const servesNow = (task: Task, body: PlanBody, seen: Observation): Forecast['serves'] => {
+  const own = ownContainers(seen.containers, task.command).find(isUp)
+  if (own !== undefined) return { release: own.owner.release, image: imageOf(own) }
+  const stranger = seen.containers.find((one) => one.owner === null && one.name === body.replace && isUp(one))
+  return stranger === undefined ? null : { release: null, image: imageOf(stranger) }
+}
+
+const imageOf = ({ image }: SeenContainer): string | null => (image === '' ? null : image.slice(0, 1024))
+
+/** One line for people per step, with the names that containers will have then. */
+export const describeSteps = (steps: readonly Step[], seen: Observation): string[] => {
+  const names = new Map<string, string>()
+  for (const { id, name } of seen.containers) names.set(id, name)
+  const nameOf = (ref: ContainerRef): string => names.get(keyOf(ref)) ?? 'a container'
+  return steps
+    .map((step) => {
+      const words = describe(step, nameOf)
+      if (step.kind === 'create-container') names.set(keyOf(madeBy(step)), step.name)
+      if (step.kind === 'rename-container') names.set(keyOf(step.container), step.name)
+      return words.slice(0, 300)
+    })
+    .slice(0, limits.maxStepsPerRun)
+}
+
+const madeBy = ({ owner }: Extract<Step, { kind: 'create-container' }>): ContainerRef => ({
+  by: 'command',
+  command: owner.command,
+  release: owner.release,
+  index: owner.index
+})
+
+const keyOf = (ref: ContainerRef): string =>
+  ref.by === 'id' ? ref.id : `${ref.command} ${ref.release} ${ref.index}`
+
+const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => {
+  switch (step.kind) {
+    case 'check-disk':
+      return `check that ${step.minFreeBytes} bytes are free`
+    case 'check-ports':
+      return `check that these ports are free: ${portsOf(step.ports) || 'none'}`
+    case 'create-network':
+      return `make the network ${step.name} unless it is there`
+    case 'resolve-image':
+      return `ask which image ${step.image.repository}:${step.image.tag ?? 'latest'} is`
+    case 'fetch-image':
+    case 'look-for-image':
+      return `fetch ${step.repository}@${step.digest} (${step.pullPolicy})`
+    case 'verify-image':
+      return `verify ${step.repository}@${step.digest}`
+    case 'tag-image':
+      return `tag it ${step.repository}:${step.tag}`
+    case 'create-container':
+    case 'remake-container':
+      return `create ${step.name}`
+    case 'retire-container':
+      return `stop ${nameOf(step.container)} and keep it`
+    case 'rename-container':
+      return `rename ${nameOf(step.container)} to ${step.name}`
+    case 'start-container':
+    case 'start-command':
+      return `start ${nameOf(step.container)}`
+    case 'await-healthy':
+      return `wait until healthy: ${step.containers.map(nameOf).join(', ')}`
+    case 'monitor':
+      return `watch for ${step.forMs} ms: ${step.containers.map(nameOf).join(', ')}`
+    case 'await-command':
+      return `wait until ${nameOf(step.container)} ends`
+    case 'remove-container':
+      return `remove ${nameOf(step.container)}`
+    case 'prune-images':
+      return `remove images beyond ${step.keepImages}`
+    default:
+      return step satisfies never
+  }
+}
+
+const portsOf = (ports: Extract<Step, { kind: 'check-ports' }>['ports']): string =>
+  ports.flatMap((port) => (port.published === null ? [] : [`${port.published}/${port.protocol}`])).join(', ')

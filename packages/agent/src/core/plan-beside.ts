@@ -1,0 +1,100 @@
+// The plans that start containers beside what serves and remove them again: `run-once` carries out one command,
+// `rehearse` shows that a release would become healthy. Neither touches a serving container.
+import type { Command, ServiceSpec } from '@longshore/protocol'
+import { helperContainers, type Observation, type Purpose } from './observation.ts'
+import { networkSteps, type Plan, planOf, type Served, type Task } from './plan.ts'
+import { FreeNames, ruleOf } from './plan-release.ts'
+import { ownershipOf, ownRequest } from './release-record.ts'
+import { byId, type MadeRef, type Step } from './steps.ts'
+
+type RunOnceBody = Extract<Command['body'], { kind: 'run-once' }>
+type RehearseBody = Extract<Command['body'], { kind: 'rehearse' }>
+
+const neverRestarted = { name: 'no', maxRetries: 0 } as const
+
+/**
+ * What the spec must not bring along when its containers stand beside those that serve: a proxy that looks at labels,
+ * a network that resolves aliases and a fixed name would send them traffic; a fixed port is taken.
+ */
+const specBeside = (spec: ServiceSpec): ServiceSpec => ({
+  ...spec,
+  labels: {},
+  networks: spec.networks.map(({ name }) => ({ name, aliases: [] })),
+  containerName: null,
+  restart: neverRestarted
+})
+
+/** The container of a command publishes nothing and is not checked: only its end counts. */
+export const specOfCommand = (body: RunOnceBody): ServiceSpec => ({
+  ...specBeside(body.spec),
+  command: body.command,
+  ports: [],
+  expose: [],
+  healthcheck: { test: ['NONE'] },
+  replicas: 1
+})
+
+/** Docker picks the host ports: the fixed ones belong to what serves. */
+export const specOfRehearsal = ({ spec }: RehearseBody): ServiceSpec => ({
+  ...specBeside(spec),
+  ports: spec.ports.map((port) => ({ ...port, published: null }))
+})
+
+/** Creates, starts, waits for the end; the container is removed after its end stands in the journal. */
+export const planRunOnce = (task: Task, body: RunOnceBody, seen: Observation, served: Served): Plan => {
+  const name = new FreeNames(seen).take(`${task.command.service}-r${body.release}-once`)
+  const { ref, create } = makeBeside(task, body.release, 0, { name, purpose: 'once' })
+  const remove: Step = { kind: 'remove-container', container: ref, graceMs: body.spec.stopGracePeriodMs }
+  const steps: Step[] = [
+    ...networkSteps(task, body.spec.networks),
+    create,
+    { kind: 'start-command', container: ref },
+    { kind: 'await-command', container: ref },
+    remove
+  ]
+  return { ...planOf(steps, served), undo: [remove] }
+}
+
+/** Creates all, starts all, judges all, removes all; before that, what an earlier rehearsal left behind. */
+export const planRehearse = (task: Task, body: RehearseBody, seen: Observation, served: Served): Plan => {
+  const names = new FreeNames(seen)
+  const leftOver = helperContainers(seen.containers, task.command).filter(
+    (one) => one.owner.purpose === 'rehearsal' && one.owner.command !== task.command.id
+  )
+  const made = Array.from({ length: body.spec.replicas }, (_, index) => {
+    const name = names.take(`${task.command.service}-r${body.release}-rehearsal-${index}`)
+    return makeBeside(task, body.release, index, { name, purpose: 'rehearsal' })
+  })
+  const refs = made.map(({ ref }) => ref)
+  const removes = refs.map(
+    (container): Step => ({
+      kind: 'remove-container',
+      container,
+      graceMs: body.spec.stopGracePeriodMs
+    })
+  )
+  const steps: Step[] = [
+    ...leftOver.map((one): Step => ({ kind: 'remove-container', container: byId(one), graceMs: 0 })),
+    ...networkSteps(task, body.spec.networks),
+    ...made.map(({ create }) => create),
+    ...refs.map((container): Step => ({ kind: 'start-container', container, restart: neverRestarted })),
+    { kind: 'await-healthy', containers: refs, rule: ruleOf(body) },
+    ...removes
+  ]
+  return { ...planOf(steps, served), undo: removes }
+}
+
+const makeBeside = (
+  { command, requests, specHash }: Task,
+  release: number,
+  index: number,
+  { name, purpose }: { name: string; purpose: Purpose }
+): { ref: MadeRef; create: Step } => {
+  const base = requests[index]
+  if (base === undefined) throw new RangeError(`task without a create request for container ${index}`)
+  const owner = ownershipOf(command, release, index, { specHash, purpose, restart: neverRestarted })
+  return {
+    ref: { by: 'command', command: command.id, release, index },
+    create: { kind: 'create-container', name, owner, request: ownRequest(base, owner) }
+  }
+}
