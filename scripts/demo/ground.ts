@@ -47,10 +47,7 @@ const installMissing = async (say: (line: string) => void): Promise<void> => {
   const missing = missingFrom(programs)
   if (missing.length === 0) return
   say(`Installing from Debian's packages what is missing: ${missing.join(', ')} (docker.io and a few more)`)
-  const { exitCode, stderr } = await collectCommand('bash', [setupScript], {
-    timeoutMs: 600_000,
-    isInterruptible: true
-  })
+  const { exitCode, stderr } = await collectCommand('bash', [setupScript], { timeoutMs: 600_000 })
   if (exitCode !== 0) throw new DemoImpossible(`The installation failed:\n${stderr}`)
 }
 
@@ -98,10 +95,18 @@ const useEngineFound = async (): Promise<Ground> => {
   return { hosts: [host], address: '127.0.0.1', remove: () => removeDemoContainers(socketPath) }
 }
 
-/** @param folder absolute; everything that the demo writes is below it */
-export const prepareGround = async (folder: string, say: (line: string) => void): Promise<Ground> => {
+/**
+ * @param folder absolute; everything that the demo writes is below it
+ * @param isWanted asked after an installation, which is never broken off, because it takes its time
+ */
+export const prepareGround = async (
+  folder: string,
+  say: (line: string) => void,
+  isWanted: () => boolean
+): Promise<Ground> => {
   if (process.getuid?.() !== 0 || !isDebianLike()) return useEngineFound()
   await installMissing(say)
+  if (!isWanted()) throw new DemoImpossible('The demo was interrupted')
   say('Starting two hosts: a network namespace and a private Docker Engine each, below .longshore/')
   return startPrivateHosts(folder)
 }

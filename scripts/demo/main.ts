@@ -113,7 +113,7 @@ const forgetLastRun = ({ hosts }: Ground): void => {
 }
 
 const tell = async (isKept: boolean, interrupted: Promise<void>): Promise<void> => {
-  const preparing = prepareGround(folder, say)
+  const preparing = prepareGround(folder, say, () => !hasEnded)
   // Before it is ready: who is interrupted meanwhile has hosts to remove too.
   endings.push(() =>
     preparing.then(
@@ -141,7 +141,11 @@ const tell = async (isKept: boolean, interrupted: Promise<void>): Promise<void> 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 const interrupted = new Promise<void>((done) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done())
+  // Whoever started the demo was killed.
+  process.on('disconnect', () => done())
 })
+// A terminal that was closed takes no more lines; what was started is ended all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 let hasEnded = false
 mkdirSync(folder, { recursive: true })
 const story = tell(values.keep, interrupted).catch((error: unknown) => {

@@ -16,13 +16,7 @@ export class CommandFailed extends Error {
   }
 }
 
-export type CommandOptions = {
-  env?: NodeJS.ProcessEnv
-  cwd?: string
-  timeoutMs?: number
-  /** Ctrl-C at the terminal reaches the command too. */
-  isInterruptible?: boolean
-}
+export type CommandOptions = { env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number }
 export type CommandResult = { exitCode: number | null; stdout: string; stderr: string }
 
 /**
@@ -38,7 +32,7 @@ export const collectCommand = (
   new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: options.isInterruptible !== true,
+      detached: true,
       timeout: options.timeoutMs ?? 60_000,
       killSignal: 'SIGKILL',
       ...(options.env === undefined ? {} : { env: options.env }),
