@@ -50,8 +50,10 @@ export const newNotificationId = (random: Random): NotificationId =>
   formatId<NotificationId>('msg', random.bytes(13))
 
 const makeRoom = async (tx: Tx, webhook: WebhookRow, atMs: number): Promise<void> => {
+  const counts = await tx.countNotifications()
+  const count = counts.find((one) => one.webhook === webhook.id && one.state === 'waiting')?.count ?? 0
+  if (count < maxWaiting) return
   const waiting = await tx.notifications({ webhook: webhook.id, state: 'waiting', limit: maxWaiting })
-  if (waiting.length < maxWaiting) return
   const [oldest] = waiting.sort((a, b) => a.createdAtMs - b.createdAtMs)
   if (oldest === undefined) return
   const lastError = `${maxWaiting} newer ones were waiting`

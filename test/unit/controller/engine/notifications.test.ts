@@ -14,7 +14,11 @@ import {
   createNotifications,
   type Notifications
 } from '../../../../packages/controller/src/engine/notifications.ts'
-import { oweNotices, watchOwed } from '../../../../packages/controller/src/engine/owe-notices.ts'
+import {
+  newNotificationId,
+  oweNotices,
+  watchOwed
+} from '../../../../packages/controller/src/engine/owe-notices.ts'
 import { createPresences } from '../../../../packages/controller/src/engine/presence.ts'
 import { createHostWatch, type HostWatch } from '../../../../packages/controller/src/engine/watch-hosts.ts'
 import { createWebhooks, type Webhooks } from '../../../../packages/controller/src/engine/webhooks.ts'
@@ -402,15 +406,22 @@ t.test('a receiver that stays away does not fill the disk', async (t) => {
   await scene.make('ops')
   scene.answers = () => busy
   const notice = { type: 'host.lost', timestamp: '', data: { environment: 'staging' } } as unknown as Notice
-  await scene.writer.step((tx) =>
-    oweNotices(
-      tx,
-      scene.random,
-      Array.from({ length: 1_002 }, () => notice),
-      scene.clock.nowMs()
-    )
-  )
-  t.match(await scene.webhooks.list(), [{ waiting: 1_000, givenUp: 2 }])
+  await scene.writer.step(async (tx) => {
+    await oweNotices(tx, scene.random, [notice], scene.clock.nowMs())
+    const [first] = await tx.notifications({})
+    if (first === undefined) throw new Error('nothing is owed')
+    for (let number = 1; number < 1_000; number += 1) {
+      await tx.putNotification({
+        ...first,
+        id: newNotificationId(scene.random),
+        createdAtMs: first.createdAtMs + 1
+      })
+    }
+    await oweNotices(tx, scene.random, [notice], scene.clock.nowMs() + 2)
+    t.match(await tx.notifications({ state: 'given-up' }), [{ id: first.id, lastError: /newer ones/ }])
+  })
+  await scene.settle()
+  t.match(await scene.webhooks.list(), [{ waiting: 1_000, givenUp: 1 }])
   await scene.notifications.stop()
 })
 
