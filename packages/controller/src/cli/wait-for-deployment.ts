@@ -147,7 +147,9 @@ async function waitToEnd(waiting: Waiting, begin: () => Promise<DeploymentView>)
     if (waiting.isDetachWanted) return unknown(waiting, 'stopped waiting on a signal')
     if (waiting.isCancelWanted) repeatCancel(waiting, deployment.id)
     const ended = await followDeployment(waiting.client, deployment.id, remembering(waiting), signal)
-    return { kind: 'ended', deployment: ended }
+    // only the answer to the request says whether it attached
+    const { attached } = deployment
+    return { kind: 'ended', deployment: attached === undefined ? ended : { ...ended, attached } }
   } catch (error) {
     if (signal.aborted) {
       return unknown(
