@@ -17,7 +17,8 @@ export const beginDeployment = async (
   tx: Tx,
   ports: BeginPorts,
   actor: Actor,
-  request: DeployRequest
+  request: DeployRequest,
+  attemptOf: DeploymentId | null
 ): Promise<Begun> => {
   const id = formatId<DeploymentId>('dep', ports.random.bytes(13))
   const nowMs = ports.clock.nowMs()
@@ -30,7 +31,7 @@ export const beginDeployment = async (
   const { environment } = request
   const services = requested.parts.map(({ service }) => service)
   const preempted = await preemptConvergences(tx, ports, { environment, services, by: id })
-  const begun = await ports.driver.begin(tx, rowOf(actor, request, requested), requested, actor)
+  const begun = await ports.driver.begin(tx, rowOf(actor, request, requested, attemptOf), requested, actor)
   return { begun, all: [...preempted, begun] }
 }
 
@@ -58,7 +59,8 @@ const lockService = async (tx: Tx, lock: LockRow): Promise<void> => {
 const rowOf = (
   actor: Actor,
   { what, reason }: DeployRequest,
-  { id, environment, mode, atMs, parts }: Requested
+  { id, environment, mode, atMs, parts }: Requested,
+  attemptOf: DeploymentId | null
 ): Omit<DeploymentRow, 'state'> => {
   const [first] = parts
   if (first === undefined) throw new TypeError('a request names at least one service')
@@ -74,7 +76,7 @@ const rowOf = (
     generation: first.generation,
     requestedBy: actor.name,
     requestReason: reason,
-    attemptOf: null,
+    attemptOf,
     requestedAtMs: atMs,
     endedAtMs: null
   }

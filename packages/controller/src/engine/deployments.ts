@@ -12,6 +12,7 @@ import {
 } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
+import { wishesOf } from '../core/requests/wishes.ts'
 import type {
   Actor,
   AgentLink,
@@ -24,8 +25,9 @@ import type {
   Store,
   Tx
 } from '../ports.ts'
+import { acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
-import { type BeginPorts, beginDeployment } from './begin-deployment.ts'
+import type { BeginPorts } from './begin-deployment.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
@@ -112,11 +114,12 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
 
   return {
     request: async (actor, request) => {
-      const subject = `${request.environment}/${request.service}`
+      const services = wishesOf(request).map(({ service }) => service)
+      const subject = `${request.environment}/${services.join(',')}`
       const note = { actor, action: 'deployment.request', subject, request }
-      const work = (tx: Tx) => beginDeployment(tx, inside, actor, request)
-      const { begun } = await writer.change(note, work, ({ all }) => driver.follow(all))
-      return driver.view(begun.after)
+      const work = (tx: Tx) => acceptRequest(tx, inside, actor, request)
+      const done = await writer.change(note, work, ({ committed }) => driver.follow(committed))
+      return { ...driver.view(done.row), ...(done.isAttached && { attached: true }) }
     },
     converge: async (wish) => {
       const work = (tx: Tx) => beginConvergence(tx, inside, wish)

@@ -1,12 +1,15 @@
 // From a request of the API to the first event of a deployment: does everything named exist, are the services free,
 // which releases are meant, on which hosts. Writes nothing; refuses with ApiError and says what exists.
-import type { AgentId, DeploymentId, ServiceName, ServiceSpec } from '@longshore/protocol'
+import type { AgentId, DeploymentId, EnvironmentName, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { DeployRequest, DeployWhat } from '../api/schemas.ts'
+import type { DeployRequest } from '../api/schemas.ts'
 import type { Requested, RequestedPart } from '../core/deployment/events.ts'
 import type { CurrentRelease, Timing } from '../core/deployment/state.ts'
+import { type Wish, wishesOf } from '../core/requests/wishes.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import type { AgentRow, Reads, ReleaseRow, SpecRow } from '../ports.ts'
+import { type Asked, describeWanted } from './describe-wanted.ts'
+import { requireUnfrozen } from './freezes.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
 export type RequestContext = {
@@ -18,49 +21,68 @@ export type RequestContext = {
   isConnected(agent: AgentId): boolean
 }
 
-/** One service of a request. */
-type Asked = { environment: string; service: ServiceName; what: DeployWhat }
-type Described = { part: RequestedPart; spec: ServiceSpec; targets: Requested['targets'] }
+type Described = { part: RequestedPart; spec: ServiceSpec; warnings: string[]; targets: Requested['targets'] }
 
 export const describeRequest = async (
   request: DeployRequest,
   context: RequestContext
 ): Promise<Requested> => {
   const { tx, id, nowMs } = context
-  await requireEnvironment(tx, request.environment)
-  const described: Described[] = []
-  for (const asked of servicesOf(request)) {
-    await requireUnlocked(tx, asked)
-    described.push(await describePart(request, asked, context))
-  }
+  const environment = await requireEnvironment(tx, request.environment)
+  const described = await describeAll(wishesOf(request), (wish) =>
+    describePart(request, { ...wish, environment: environment.name }, environment.promotesFrom, context)
+  )
   const specs = described.map(({ spec }) => spec)
   return {
     kind: 'requested',
     atMs: nowMs,
     id,
-    environment: request.environment,
+    environment: environment.name,
     mode: request.mode,
     offline: request.offline,
     timing: timingOf(specs, context),
-    warnings: [],
+    warnings: described.flatMap(({ warnings }) => warnings),
     parts: described.map(({ part }) => part),
     targets: described.flatMap(({ targets }) => targets)
   }
 }
 
-const servicesOf = ({ environment, service, what, services }: DeployRequest): Asked[] =>
-  (services ?? [{ service }]).map((one) => ({ environment, service: one.service, what: one.what ?? what }))
+/** All that is wrong with any service is said at once. @throws ApiError of the first, with the `errors` of each */
+const describeAll = async (
+  wishes: readonly Wish[],
+  describe: (wish: Wish) => Promise<Described>
+): Promise<Described[]> => {
+  const described: Described[] = []
+  const refused: { service: Wish['service']; error: ApiError }[] = []
+  for (const wish of wishes) {
+    try {
+      described.push(await describe(wish))
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+      refused.push({ service: wish.service, error })
+    }
+  }
+  const [first] = refused
+  if (first === undefined) return described
+  if (wishes.length === 1) throw first.error
+  const errors = refused.map(({ service, error }) => ({ service, code: error.code, detail: error.message }))
+  const detail = errors.map((one) => one.detail).join('; ')
+  throw new ApiError(first.error.code, detail, { ...first.error.extra, errors })
+}
 
 const describePart = async (
   request: DeployRequest,
   asked: Asked,
+  promotesFrom: EnvironmentName | null,
   context: RequestContext
 ): Promise<Described> => {
   const { tx } = context
   const { environment, service } = asked
+  await requireFree(tx, request.mode, asked)
   const current = await tx.currentRelease(environment, service)
   const counters = await tx.counters(environment, service)
-  const wanted = await describeWanted(tx, asked, current, counters.release + 1)
+  const ground = { promotesFrom, current, nextRelease: counters.release + 1 }
+  const wanted = await describeWanted(tx, asked, ground)
   const row = await requireSpec(tx, asked, wanted.specRevision)
   const agents = chooseTargets(await tx.agents({ environment }), row.spec)
   const part: RequestedPart = {
@@ -76,7 +98,8 @@ const describePart = async (
     knownTags: await listKnownTags(tx, asked),
     ...partOfSpec(row)
   }
-  return { part, spec: row.spec, targets: describeTargets(agents, asked, request.offline, context) }
+  const targets = describeTargets(agents, asked, request.offline, context)
+  return { part, spec: row.spec, warnings: wanted.warnings, targets }
 }
 
 /** What a spec revision says about the course of a deployment; one stored long ago does not know every key. */
@@ -100,6 +123,16 @@ const listKnownTags = async (tx: Reads, { environment, service }: Asked): Promis
   return [...new Set(releases.flatMap(({ tag }) => tag ?? []))].slice(0, maxKnownTags)
 }
 
+/** A plan changes nothing: nobody is in its way but a freeze, of which it has to tell. */
+const requireFree = async (
+  tx: Reads,
+  mode: DeployRequest['mode'],
+  { environment, service }: Asked
+): Promise<void> => {
+  await requireUnfrozen(tx, environment, service)
+  if (mode !== 'plan') await requireUnlocked(tx, { environment, service })
+}
+
 /** @throws ApiError `locked`, with who holds it */
 export const requireUnlocked = async (
   tx: Reads,
@@ -117,62 +150,6 @@ export const requireUnlocked = async (
     `${service} in ${environment} is being deployed by ${who} since ${since} (${deployment})${why}`,
     { lock: { service: lock.service, deployment, holder: who, sinceMs, reason, release } }
   )
-}
-
-type Wanted = Pick<RequestedPart, 'release' | 'tag' | 'digest'> & {
-  /** undefined: what the latest spec says. */
-  repository: string | undefined
-  specRevision: number | undefined
-}
-
-const describeWanted = async (
-  tx: Reads,
-  asked: Asked,
-  current: ReleaseRow | undefined,
-  nextRelease: number
-): Promise<Wanted> => {
-  const { what } = asked
-  const fresh = { release: nextRelease, repository: undefined, specRevision: undefined }
-  switch (what.by) {
-    case 'tag':
-      return { ...fresh, tag: what.tag, digest: null }
-    case 'digest':
-      return { ...fresh, tag: null, digest: what.digest }
-    case 'rollback': {
-      const former = await findFormer(tx, asked, what.release, current)
-      const { number: release, tag, digest, repository, specRevision } = former
-      return { release, tag, digest, repository, specRevision }
-    }
-    case 'promote':
-    case 'current':
-    case 'nothing':
-      throw new ApiError('invalid-request', `a deployment by ${what.by} is not possible`)
-    default:
-      return what satisfies never
-  }
-}
-
-/** The release asked for; or the newest good one below the current one. */
-const findFormer = async (
-  tx: Reads,
-  { environment, service }: Asked,
-  number: number | null,
-  current: ReleaseRow | undefined
-): Promise<ReleaseRow> => {
-  const releases = await tx.releases({ environment, service })
-  const known = releases.map((row) => String(row.number))
-  if (number !== null) {
-    const asked = releases.find((row) => row.number === number)
-    if (asked !== undefined) return asked
-    throw new ApiError('unknown-release', `${service} in ${environment} has no release ${number}`, { known })
-  }
-  const former = releases.find(
-    (row) => row.outcome === 'succeeded' && current !== undefined && row.number < current.number
-  )
-  if (former !== undefined) return former
-  const now =
-    current === undefined ? 'no release has succeeded yet' : `release ${current.number} is the first good one`
-  throw new ApiError('nothing-to-roll-back-to', `${service} in ${environment}: ${now}`, { known })
 }
 
 export const asCurrent = (row: ReleaseRow): CurrentRelease | null =>

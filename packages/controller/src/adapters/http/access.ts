@@ -71,7 +71,13 @@ export const may = (request: FastifyRequest, need: Need): boolean => isAllowed(c
 
 /** @throws ApiError `forbidden`, naming the permission that is missing */
 export const demand = (request: FastifyRequest, need: Need): void => {
-  if (!may(request, need)) throw new ApiError('forbidden', `the token lacks ${formatNeed(need)}`)
+  demandAll(request, [need])
+}
+
+/** @throws ApiError `forbidden`, naming every permission that is missing */
+export const demandAll = (request: FastifyRequest, needs: readonly Need[]): void => {
+  const missing = needs.filter((need) => !may(request, need)).map(formatNeed)
+  if (missing.length > 0) throw new ApiError('forbidden', `the token lacks ${missing.join(', ')}`)
 }
 
 /** Of what exists: what the token may know of. An open route tells nothing. */

@@ -16,8 +16,8 @@ export type KeptKey = {
 export type FormerAttempt = {
   /** null: it has not ended. */
   outcome: Outcome | null
-  /** What it brought, and what is current now; null: nothing. */
-  services: readonly { release: number | null; current: number | null }[]
+  /** What it brought, and what is current now, null for nothing; no list: it left nothing behind, a rehearsal. */
+  services: readonly { release: number | null; current: number | null }[] | null
 }
 export type Attempt =
   | { kind: 'fresh' }
@@ -41,4 +41,6 @@ export const decideAttempt = (
 
 /** It succeeded, and nothing has taken its place since. */
 const isStillTrue = ({ outcome, services }: FormerAttempt): boolean =>
-  outcome === 'succeeded' && services.every(({ release, current }) => release === current)
+  outcome === 'succeeded' &&
+  services !== null &&
+  services.every(({ release, current }) => release === current)

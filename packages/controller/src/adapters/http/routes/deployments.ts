@@ -9,7 +9,8 @@ import {
   releaseView,
   statusView
 } from '../../../api/schemas.ts'
-import { callerOf, demand, may } from '../access.ts'
+import { needsOf } from '../../../core/requests/wishes.ts'
+import { callerOf, demand, demandAll, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 const byId = z.object({ id: deploymentId })
@@ -37,8 +38,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       schema: { body: deployRequest, response: { 202: deploymentView } }
     },
     async (request, reply) => {
-      const { environment, service, what } = request.body
-      demand(request, { verb: what.by === 'rollback' ? 'rollback' : 'deploy', environment, service })
+      demandAll(request, needsOf(request.body))
       reply.code(202)
       return deployments.request(callerOf(request).actor, request.body)
     }
