@@ -2,7 +2,7 @@
 // ends with 0; where no host is to blame, a case of the deployment itself says why. Pure.
 import type { DeploymentView, TargetView } from '../api/schemas.ts'
 import { exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
-import { formatDuration, formatText, formatTime } from './format-values.ts'
+import { formatDuration, formatText } from './format-values.ts'
 import type { Asked } from './render-result.ts'
 
 export type Verdict =
@@ -127,7 +127,7 @@ function caseOfTarget(deployment: DeploymentView, target: TargetView): Case {
     verdict: verdictOf(deployment, target),
     output: steps.map(
       ({ step, startedMs, endedMs, outcome }) =>
-        `${formatTime(startedMs)} ${formatText(step)}: ${outcome}, ${formatDuration(endedMs - startedMs)}`
+        `${formatText(step)}: ${outcome}, ${formatDuration(endedMs - startedMs)}`
     )
   }
 }
