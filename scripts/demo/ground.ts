@@ -70,14 +70,16 @@ const startPrivateHosts = async (folder: string): Promise<Ground> => {
   }
 }
 
-/** Containers that the demo left on the machine's own engine, by Longshore's labels. */
-const removeDemoContainers = async (socketPath: string): Promise<void> => {
+/** Containers and images that the demo left on the machine's own engine, by Longshore's labels and tags. */
+const cleanEngine = async (socketPath: string): Promise<void> => {
   const client = connectEngine(socketPath)
-  const filters = JSON.stringify({ label: ['longshore.environment=demo', 'longshore.service=web'] })
-  const found = await client.get<{ Id: string }[]>(
-    `/containers/json?all=true&filters=${encodeURIComponent(filters)}`
-  )
-  for (const { Id } of found) await client.delete(`/containers/${Id}?force=true&v=true`)
+  const list = (path: string, filters: object): Promise<{ Id: string }[]> =>
+    client.get(`${path}?all=true&filters=${encodeURIComponent(JSON.stringify(filters))}`)
+  const label = ['longshore.environment=demo', 'longshore.service=web']
+  for (const { Id } of await list('/containers/json', { label }))
+    await client.delete(`/containers/${Id}?force=true&v=true`)
+  for (const { Id } of await list('/images/json', { reference: ['longshore/web:demo-r*'] }))
+    await client.delete(`/images/${Id}?force=true`)
 }
 
 const useEngineFound = async (): Promise<Ground> => {
@@ -90,9 +92,9 @@ const useEngineFound = async (): Promise<Ground> => {
       `The demo lacks here: ${missing.join(', ')}. As root on Debian or Ubuntu it installs that by itself; elsewhere install Docker Engine, Distribution's registry as docker-registry, a static busybox as ${busyboxPath} and util-linux (setpriv).`
     )
   }
-  await removeDemoContainers(socketPath)
+  await cleanEngine(socketPath)
   const host = { name: 'host1', dockerHost: `unix://${socketPath}`, enter: [], address: '127.0.0.1' }
-  return { hosts: [host], address: '127.0.0.1', remove: () => removeDemoContainers(socketPath) }
+  return { hosts: [host], address: '127.0.0.1', remove: () => cleanEngine(socketPath) }
 }
 
 /**

@@ -151,11 +151,12 @@ mkdirSync(folder, { recursive: true })
 const story = tell(values.keep, interrupted).catch((error: unknown) => {
   // What was cut short by Ctrl-C fails somewhere: that is no news.
   if (hasEnded) return
+  if (error instanceof DemoImpossible) endings.length = 0
   process.stderr.write(`\n${error instanceof DemoImpossible ? error.message : (error as Error).stack}\n`)
   process.exitCode = 1
 })
 await Promise.race([story, interrupted])
 hasEnded = true
-say('Ending what the demo started')
+if (endings.length > 0) say('Ending what the demo started')
 await endAll()
 process.exit()
