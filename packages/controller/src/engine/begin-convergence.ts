@@ -84,6 +84,7 @@ const describeConvergence = async (
     offline: 'fail',
     timing: timingOf([spec.spec], ports.settings),
     warnings: [],
+    refusals: [],
     parts: [
       {
         ...current,
@@ -94,6 +95,8 @@ const describeConvergence = async (
         tag: row.tag,
         recreate,
         replace: null,
+        releaseCommand: null,
+        removal: null,
         knownTags: []
       }
     ],

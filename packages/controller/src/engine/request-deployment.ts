@@ -42,6 +42,7 @@ export const describeRequest = async (
     offline: request.offline,
     timing: timingOf(specs, context),
     warnings: described.flatMap(({ warnings }) => warnings),
+    refusals: [],
     parts: described.map(({ part }) => part),
     targets: described.flatMap(({ targets }) => targets)
   }
@@ -87,7 +88,7 @@ const describePart = async (
   const agents = chooseTargets(await tx.agents({ environment }), row.spec)
   const part: RequestedPart = {
     service,
-    generation: counters.generation + 1,
+    generation: request.mode === 'plan' ? counters.generation : counters.generation + 1,
     current: current === undefined ? null : asCurrent(current),
     release: wanted.release,
     tag: wanted.tag,
@@ -96,11 +97,17 @@ const describePart = async (
     recreate: request.recreate,
     replace: request.replace,
     knownTags: await listKnownTags(tx, asked),
-    ...partOfSpec(row)
+    ...partOfSpec(row),
+    removal: request.mode === 'remove' ? { containers: null } : null,
+    releaseCommand: isPrepared(request, asked) ? (row.spec.releaseCommand ?? null) : null
   }
   const targets = describeTargets(agents, asked, request.offline, context)
   return { part, spec: row.spec, warnings: wanted.warnings, targets }
 }
+
+/** What ran once for a release is not run again when the release comes back. */
+const isPrepared = ({ mode }: DeployRequest, { what }: Asked): boolean =>
+  mode === 'deploy' && what.by !== 'rollback' && what.by !== 'current'
 
 /** What a spec revision says about the course of a deployment; one stored long ago does not know every key. */
 export const partOfSpec = ({

@@ -7,6 +7,7 @@ import type {
   CommandName,
   DeploymentEvent,
   Effect,
+  Order,
   Requested,
   Step,
   StoredEvent
@@ -14,54 +15,71 @@ import type {
 import {
   type DeploymentState,
   findTarget,
+  isRepair,
   participants,
+  partOf,
   type Target
 } from '../../../../packages/controller/src/core/deployment/state.ts'
 import { begin, replay, step } from '../../../../packages/controller/src/core/deployment/step.ts'
+import { type Mode, modes } from '../../../../packages/controller/src/core/deployment/vocabulary.ts'
 import {
   agentOf,
   current,
   failed,
+  planned,
+  ranOnce,
+  rehearsed,
   released,
   requestOf,
   requestOfServices,
-  rolloutOf,
+  resolved,
   staged,
   wentBack
 } from './deployment-scenes.ts'
 
 const hosts = ['a', 'b', 'c', 'd']
 const services = ['api', 'worker']
-const arbitraryOutcome: fc.Arbitrary<RunOutcome> = fc.oneof(
-  { weight: 6, arbitrary: fc.constant(staged()) },
-  { weight: 6, arbitrary: fc.constant(released) },
-  { weight: 3, arbitrary: fc.constant(wentBack('revert', 'old')) },
-  fc.constant(wentBack('remove', 'none')),
-  fc.constant(staged(true)),
-  fc.constant(failed('old')),
-  fc.constant(failed('old', 'cancelled')),
-  fc.constant(failed('none')),
-  fc.constant(failed('new')),
-  fc.constant(failed('unknown'))
-)
+type Kind = Order['kind']
+/** What a host may truly say to each command; the first is the good one. */
+const truths: Record<Kind, RunOutcome[]> = {
+  resolve: [resolved, failed('old', 'registry-unavailable')],
+  plan: [planned(), planned(['port 80 is taken']), failed('old')],
+  stage: [staged(), staged(true), staged(false, 'b'), staged(false, 'a', null), failed('old')],
+  'run-once': [ranOnce, failed('old', 'command-failed'), failed('old', 'cancelled')],
+  rehearse: [rehearsed, failed('old'), failed('old', 'cancelled')],
+  release: [
+    released,
+    failed('old'),
+    failed('old', 'cancelled'),
+    failed('none'),
+    failed('new'),
+    failed('unknown')
+  ],
+  revert: [wentBack('revert', 'old'), failed('new'), failed('unknown')],
+  remove: [wentBack('remove', 'none'), failed('new'), failed('unknown')],
+  settle: [{ status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }]
+}
 type Happening =
-  | { kind: 'answer'; host: string; service: string; back: number; outcome: RunOutcome }
+  /** @param back 0: the command in flight; more: an older one. `as`: the kind that it answers; null: the true one */
+  | { kind: 'answer'; host: string; service: string; back: number; truth: number; as: Kind | null }
   | { kind: 'refuse'; host: string; service: string }
   | { kind: 'presence'; host: string; isConnected: boolean }
   | { kind: 'cancel' }
+  | { kind: 'resume' }
   | { kind: 'restart' }
   | { kind: 'pass'; ms: number }
 const arbitraryHost = fc.constantFrom(...hosts)
 const arbitraryService = fc.constantFrom(...services)
 const arbitraryHappening: fc.Arbitrary<Happening> = fc.oneof(
   {
-    weight: 20,
+    weight: 60,
     arbitrary: fc.record({
       kind: fc.constant('answer' as const),
       host: arbitraryHost,
       service: arbitraryService,
-      back: fc.constantFrom(0, 0, 0, 0, 1, 2),
-      outcome: arbitraryOutcome
+      back: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1, 2),
+      truth: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5),
+      as: fc.constantFrom<Kind | null>(null, null, null, null, null, null, null, null, 'release', 'stage')
     })
   },
   fc.record({ kind: fc.constant('refuse' as const), host: arbitraryHost, service: arbitraryService }),
@@ -78,30 +96,51 @@ const arbitraryHappening: fc.Arbitrary<Happening> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 90_000 }) })
   },
   fc.record({ kind: fc.constant('restart' as const) }),
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('resume' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const) }) }
 )
 const arbitraryRequest: fc.Arbitrary<Requested> = fc
   .record({
+    mode: fc.constantFrom('deploy', 'deploy', 'deploy', ...modes),
     count: fc.integer({ min: 1, max: 4 }),
-    parallelism: fc.constantFrom(
-      { unit: 'count' as const, value: 0 },
-      { unit: 'count' as const, value: 1 },
-      { unit: 'percent' as const, value: 50 }
-    ),
-    delayMs: fc.constantFrom(0, 5000),
-    maxFailureRatio: fc.constantFrom(0, 0, 0.25, 0.5),
     isFirst: fc.boolean(),
     recreate: fc.boolean(),
     isResolved: fc.boolean(),
-    isSingle: fc.boolean()
+    isSingle: fc.boolean(),
+    hasCommand: fc.boolean(),
+    isSomebodyAway: fc.boolean(),
+    offline: fc.constantFrom('fail' as const, 'skip' as const),
+    rollout: fc.record({
+      canary: fc.constantFrom(null, { unit: 'count' as const, value: 1 }),
+      parallelism: fc.constantFrom(
+        { unit: 'count' as const, value: 0 },
+        { unit: 'count' as const, value: 1 },
+        { unit: 'percent' as const, value: 50 }
+      ),
+      delayMs: fc.constantFrom(0, 5000),
+      maxFailureRatio: fc.constantFrom(0, 0, 0.25, 0.5),
+      failureAction: fc.constantFrom('rollback' as const, 'pause' as const)
+    })
   })
-  .map(({ count, isFirst, recreate, isResolved, isSingle, ...rollout }) => {
-    const change = { rollout: rolloutOf(rollout), recreate, ...(isFirst ? { current: null } : { current }) }
+  .map(({ mode, count, isFirst, recreate, isResolved, isSingle, hasCommand, ...rest }) => {
+    const change = {
+      rollout: rest.rollout,
+      recreate,
+      current: mode === 'converge' ? { ...current, release: 7 } : isFirst ? null : current,
+      releaseCommand: mode === 'deploy' && hasCommand ? { command: ['migrate'], timeoutMs: 60_000 } : null,
+      removal: mode === 'remove' ? { containers: null } : null
+    }
     const request = isSingle
       ? requestOf(hosts.slice(0, count), change)
       : requestOfServices(services, hosts.slice(0, count), change)
-    const parts = request.parts.map((part) => ({ ...part, digest: isResolved ? part.digest : null }))
-    return { ...request, parts }
+    const isKnown = isResolved || mode === 'converge'
+    const parts = request.parts.map((part) => ({ ...part, digest: isKnown ? part.digest : null }))
+    const targets = request.targets.map((target) => ({
+      ...target,
+      isConnected: !rest.isSomebodyAway || target.host !== 'b'
+    }))
+    const { offline } = rest
+    return { ...request, mode, parts, targets, offline }
   })
 
 const aimOf = (state: DeploymentState, host: string, service: string): Target | undefined =>
@@ -112,8 +151,11 @@ const aimOf = (state: DeploymentState, host: string, service: string): Target | 
 const eventOf = (state: DeploymentState, happening: Happening, atMs: number): DeploymentEvent | undefined => {
   switch (happening.kind) {
     case 'answer': {
-      const name = nameOf(aimOf(state, happening.host, happening.service), happening.back)
-      return name && { kind: 'commandReported', atMs, ...name, outcome: happening.outcome }
+      const target = aimOf(state, happening.host, happening.service)
+      const name = nameOf(target, happening.back)
+      const outcomes = truths[happening.as ?? target?.inFlight?.kind ?? 'settle']
+      const outcome = outcomes[happening.truth] ?? outcomes[0]
+      return name && outcome && { kind: 'commandReported', atMs, ...name, outcome }
     }
     case 'refuse': {
       const name = nameOf(aimOf(state, happening.host, happening.service), 0)
@@ -125,6 +167,8 @@ const eventOf = (state: DeploymentState, happening: Happening, atMs: number): De
     }
     case 'cancel':
       return { kind: 'cancelRequested', atMs, by: 'jenkins' }
+    case 'resume':
+      return { kind: 'resumed', atMs, by: 'ops' }
     case 'restart':
       return { kind: 'controllerRestarted', atMs }
     case 'pass':
@@ -139,17 +183,24 @@ const demand = (isTrue: boolean, sentence: string): void => {
   if (!isTrue) throw new Error(sentence)
 }
 
+/** All that a mode may ever send. */
+const allowed: Record<Mode, readonly Kind[]> = {
+  deploy: ['resolve', 'stage', 'run-once', 'release', 'revert', 'remove', 'settle'],
+  converge: ['stage', 'release', 'settle'],
+  rehearse: ['resolve', 'stage', 'rehearse'],
+  plan: ['resolve', 'plan'],
+  remove: ['remove']
+}
+
 /** What must hold after every single step. */
 const checkStep = (before: DeploymentState | undefined, { state, effects }: Step): void => {
   for (const effect of effects) {
+    if (effect.kind === 'pinRelease') demand(state.mode === 'deploy' || state.mode === 'converge', 'pinned')
     if (effect.kind !== 'sendCommand') continue
-    if (effect.order.kind === 'release') {
-      const votes = participants(state)
-      demand(
-        votes.every((target) => target.image !== null),
-        'a release was sent before every host was ready'
-      )
-    }
+    const { kind } = effect.order
+    demand(allowed[state.mode].includes(kind), `${kind} was sent in mode ${state.mode}`)
+    demand(state.phase !== 'paused', `${kind} was sent in a pause`)
+    if (kind === 'release') checkRelease(state)
     const former = before === undefined ? undefined : findTarget(before, effect)
     const abandoned = effects.some(
       (other) =>
@@ -168,6 +219,18 @@ const checkStep = (before: DeploymentState | undefined, { state, effects }: Step
   if (before?.phase !== 'ended') checkOutcome(state)
 }
 
+const checkRelease = (state: DeploymentState): void => {
+  demand(
+    participants(state).every((target) => target.image !== null),
+    'a release was sent before every host was ready'
+  )
+  const isPrepared = state.parts.every(
+    ({ releaseCommand, isUnchanged }) =>
+      releaseCommand === null || isUnchanged || releaseCommand.state === 'succeeded'
+  )
+  demand(isPrepared, 'a release was sent before its release command had succeeded')
+}
+
 const isAnswered = (
   state: DeploymentState,
   effect: Effect & { kind: 'sendCommand' },
@@ -177,10 +240,17 @@ const isAnswered = (
 const checkOutcome = (state: DeploymentState): void => {
   const targets = participants(state)
   if (state.outcome === 'succeeded') {
+    const good = { deploy: 'released', converge: 'released', rehearse: 'rehearsed', plan: 'planned' }
+    const word = state.mode === 'remove' ? 'removed' : good[state.mode]
     demand(
-      targets.every(({ state: is, serving }) => is === 'released' && serving === 'new'),
-      'not all released'
+      targets.every((target) => target.state === word),
+      `succeeded although not all are ${word}`
     )
+    if (word === 'released')
+      demand(
+        targets.every(({ serving }) => serving === 'new'),
+        'succeeded although the old one serves'
+      )
   }
   if (state.outcome === 'refused') {
     demand(
@@ -189,10 +259,13 @@ const checkOutcome = (state: DeploymentState): void => {
     )
   }
   if (state.outcome === 'reverted' || state.outcome === 'cancelled') {
-    const isBack = ({ mayRunNew, isRunning, former, serving }: (typeof targets)[number]) =>
-      !mayRunNew ||
-      (isRunning && state.outcome === 'cancelled') ||
-      serving === (former === null ? 'none' : 'old')
+    const isBack = (target: Target) => {
+      const { mayRunNew, isRunning, former, serving } = target
+      if (!mayRunNew || (isRunning && state.outcome === 'cancelled')) return true
+      if (isRepair(partOf(state, target)))
+        return serving !== 'unknown' && (serving !== 'none' || former === null)
+      return serving === (former === null ? 'none' : 'old')
+    }
     demand(targets.every(isBack), `${state.outcome} although a host is not back`)
   }
   if (state.outcome === 'mixed') {
@@ -204,18 +277,25 @@ const checkOutcome = (state: DeploymentState): void => {
 }
 
 t.test('never throws, always ends, never says anything untrue, and replays to the same state', async (t) => {
-  const outcomes = new Set<string | null>()
+  const ends = new Set<string>()
   fc.assert(
-    fc.property(arbitraryRequest, fc.array(arbitraryHappening, { maxLength: 60 }), (request, happenings) => {
+    fc.property(arbitraryRequest, fc.array(arbitraryHappening, { maxLength: 80 }), (request, happenings) => {
       const events: StoredEvent[] = [request]
       let last = begin(request)
       let atMs = 0
-      checkStep(undefined, last)
+      const runs: string[] = []
+      const take = (before: DeploymentState | undefined): void => {
+        checkStep(before, last)
+        for (const effect of last.effects)
+          if (effect.kind === 'sendCommand' && effect.order.kind === 'run-once') runs.push(effect.service)
+        demand(new Set(runs).size === runs.length, 'a release command was given twice')
+      }
+      take(undefined)
       const happen = (event: DeploymentEvent | undefined): void => {
         if (event === undefined) return
         const before = last.state
         last = step(before, event)
-        checkStep(before, last)
+        take(before)
         if (last.state !== before) events.push(event)
       }
       for (const happening of happenings) {
@@ -229,16 +309,42 @@ t.test('never throws, always ends, never says anything untrue, and replays to th
         atMs = Math.max(atMs, next ?? 0)
         happen({ kind: 'timePassed', atMs })
       }
-      outcomes.add(last.state.outcome)
+      ends.add(`${last.state.mode} ${last.state.outcome}`)
       const stored = JSON.parse(JSON.stringify(events)) as StoredEvent[]
       demand(JSON.stringify(replay(stored)) === JSON.stringify(last.state), 'the replay differs')
       demand(Object.isFrozen(last.state) && Object.isFrozen(last.state.targets), 'the state is not frozen')
     }),
-    { numRuns: 1000 }
+    { numRuns: 2000 }
+  )
+  const reachable = [
+    'converge cancelled',
+    'converge mixed',
+    'converge refused',
+    'converge reverted',
+    'converge succeeded',
+    'deploy cancelled',
+    'deploy mixed',
+    'deploy refused',
+    'deploy reverted',
+    'deploy succeeded',
+    'plan cancelled',
+    'plan refused',
+    'plan succeeded',
+    'rehearse cancelled',
+    'rehearse refused',
+    'rehearse succeeded',
+    'remove mixed',
+    'remove refused',
+    'remove succeeded'
+  ]
+  t.same(
+    [...ends].sort().filter((end) => !reachable.includes(end)),
+    [],
+    'no other end was reached'
   )
   t.same(
-    [...outcomes].sort(),
-    ['cancelled', 'mixed', 'refused', 'reverted', 'succeeded'],
-    'every end was reached'
+    reachable.filter((end) => end.startsWith('deploy ') && !ends.has(end)),
+    [],
+    'every end of a deployment was reached'
   )
 })

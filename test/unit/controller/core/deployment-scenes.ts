@@ -1,5 +1,5 @@
 // A deployment in the making, for tests of the machine: hosts that are told what to answer.
-import type { AgentId, Digest, RunOutcome, ServiceName, Serving } from '@longshore/protocol'
+import type { AgentId, Digest, RunErrorCode, RunOutcome, ServiceName, Serving } from '@longshore/protocol'
 import type {
   Effect,
   Requested,
@@ -48,6 +48,8 @@ export const partOf = (change: Partial<RequestedPart> = {}): RequestedPart => ({
   rollout: rolloutOf(),
   keepImages: 3,
   knownTags: [],
+  releaseCommand: null,
+  removal: null,
   ...change
 })
 
@@ -63,6 +65,7 @@ export const requestOf = (hosts: string[], change: Partial<RequestedPart> = {}):
   offline: 'fail',
   timing,
   warnings: [],
+  refusals: [],
   parts: [partOf(change)],
   targets: targetsOf(hosts)
 })
@@ -95,6 +98,36 @@ export const released: RunOutcome = {
   serving: 'new',
   release: 7
 }
+export const resolved: RunOutcome = {
+  status: 'succeeded',
+  result: { kind: 'resolve', digest: digestOf('7') },
+  serving: 'old',
+  release: 6
+}
+export const planned = (objections: string[] = [], isRunning = false): RunOutcome => ({
+  status: 'succeeded',
+  result: {
+    kind: 'plan',
+    isRunning,
+    serves: { release: 6, image: 'api:v6' },
+    steps: ['fetch api:v7', 'stop api-r6-0', 'start api-r7-0'],
+    refusals: objections.map((detail) => ({ code: 'port-taken', detail }))
+  },
+  serving: isRunning ? 'new' : 'old',
+  release: 6
+})
+export const ranOnce: RunOutcome = {
+  status: 'succeeded',
+  result: { kind: 'run-once', exitCode: 0, log: ['migrated'] },
+  serving: 'old',
+  release: 6
+}
+export const rehearsed: RunOutcome = {
+  status: 'succeeded',
+  result: { kind: 'rehearse' },
+  serving: 'old',
+  release: 6
+}
 export const wentBack = (kind: 'revert' | 'remove', serving: Serving): RunOutcome => ({
   status: 'succeeded',
   result: { kind },
@@ -103,7 +136,7 @@ export const wentBack = (kind: 'revert' | 'remove', serving: Serving): RunOutcom
 })
 export const failed = (
   serving: Serving,
-  code: 'container-exited' | 'cancelled' | 'image-not-found' | 'registry-unavailable' = 'container-exited',
+  code: RunErrorCode = 'container-exited',
   detail = 'the container exited with code 1 before it was healthy'
 ): RunOutcome => ({
   status: 'failed',
@@ -165,6 +198,11 @@ export class Scene {
   cancel(): void {
     this.atMs += 1000
     this.#take(step(this.state, { kind: 'cancelRequested', atMs: this.atMs, by: 'jenkins' }))
+  }
+
+  resume(): void {
+    this.atMs += 1000
+    this.#take(step(this.state, { kind: 'resumed', atMs: this.atMs, by: 'ops' }))
   }
 
   restart(): void {

@@ -64,8 +64,8 @@ t.test(
     const orders = ordersOf(scene).filter((order) => /stage|release/.test(order))
     t.same(orders, [
       'a api stage',
-      'b api stage',
       'a worker stage',
+      'b api stage',
       'b worker stage',
       'a api release',
       'b api release',

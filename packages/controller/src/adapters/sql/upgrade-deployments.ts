@@ -26,7 +26,14 @@ export const upgradeState = (state: Json, stored: StoredDeployment): Json => {
     endedAtMs,
     batch,
     nextBatchAtMs,
-    targets: listOf(targets).map((target) => ({ service: stored.service, ...target })),
+    pausedUntilMs: null,
+    refusals: [],
+    targets: listOf(targets).map((target) => ({
+      service: stored.service,
+      ...target,
+      isForgiven: false,
+      plan: null
+    })),
     warnings
   }
 }
@@ -45,6 +52,7 @@ export const upgradeEvent = (event: Json, stored: StoredDeployment): Json => {
     offline,
     timing: { ...objectOf(timing), pauseLimitMs },
     warnings,
+    refusals: [],
     parts: [partOf(event, stored)],
     targets: listOf(targets).map((target) => ({ service: stored.service, ...target }))
   }
@@ -66,7 +74,9 @@ const partOf = (from: Json, { service, generation }: StoredDeployment): Json => 
     replace,
     rollout: { canary: null, failureAction: 'rollback', ...objectOf(rollout) },
     keepImages,
-    knownTags
+    knownTags,
+    releaseCommand: null,
+    removal: null
   }
 }
 

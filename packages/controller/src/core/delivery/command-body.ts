@@ -7,20 +7,29 @@ export type ReleaseContent = {
   repository: string
   tag: string | null
   digest: Digest | null
-  spec: ServiceSpec
+  /** undefined: it is gone; a service can leave its hosts without it. */
+  spec: ServiceSpec | undefined
   replace: string | null
 }
 
-/** @throws TypeError for an order that needs the digest before it is known: the machine never gives one */
+/** @throws TypeError for an order that needs digest or spec before it is known: the machine never gives one */
 export const commandBody = (order: Order, content: ReleaseContent): CommandBody => {
-  const { release, spec, replace, repository, tag } = content
+  const { release, replace, repository, tag } = content
   switch (order.kind) {
     case 'resolve':
       return { kind: 'resolve', image: { repository, tag, digest: null } }
     case 'stage':
-      return { kind: 'stage', release, image: pinned(content), spec, replace }
+    case 'rehearse':
+      return { kind: order.kind, release, image: pinned(content), spec: specOf(content), replace }
     case 'release':
-      return { kind: 'release', release, image: pinned(content), spec, replace, recreate: order.recreate }
+    case 'plan': {
+      const { kind, recreate } = order
+      return { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+    }
+    case 'run-once': {
+      const { kind, command } = order
+      return { kind, release, image: pinned(content), spec: specOf(content), command }
+    }
     case 'revert':
     case 'remove':
     case 'settle':
@@ -28,6 +37,11 @@ export const commandBody = (order: Order, content: ReleaseContent): CommandBody 
     default:
       return order satisfies never
   }
+}
+
+const specOf = ({ spec }: ReleaseContent): ServiceSpec => {
+  if (spec === undefined) throw new TypeError('a release without its spec is never sent')
+  return spec
 }
 
 const pinned = ({ repository, tag, digest }: ReleaseContent) => {

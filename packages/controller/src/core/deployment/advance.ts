@@ -1,10 +1,16 @@
 // What follows from what is known: the phases, each asking for the next commands or handing over to the next
 // phase. Called after every event until nothing more follows.
 import type { Step } from './events.ts'
+import { advancePaused } from './pause.ts'
+import { advancePlanning } from './plan.ts'
+import { advancePreparing } from './prepare.ts'
+import { advanceRehearsing } from './rehearse.ts'
+import { advanceRemoving } from './remove.ts'
 import { advanceRequested } from './resolve.ts'
 import { advanceReverting } from './revert.ts'
 import { advanceRolling } from './roll.ts'
 import { advanceStaging } from './stage.ts'
+import { isRemoval } from './state.ts'
 
 export const advance = (step: Step, atMs: number): Step => {
   const next = advanceOnce(step, atMs)
@@ -20,13 +26,17 @@ const advanceOnce = (step: Step, atMs: number): Step => {
     case 'staging':
       return advanceStaging(step, atMs)
     case 'rolling':
-      return advanceRolling(step, atMs)
+      return isRemoval(step.state) ? advanceRemoving(step, atMs) : advanceRolling(step, atMs)
     case 'reverting':
       return advanceReverting(step, atMs)
     case 'planning':
+      return advancePlanning(step, atMs)
     case 'preparing':
+      return advancePreparing(step, atMs)
     case 'rehearsing':
+      return advanceRehearsing(step, atMs)
     case 'paused':
+      return advancePaused(step, atMs)
     case 'ended':
       return step
     default:

@@ -8,7 +8,8 @@ import {
   isSameTarget,
   type Part,
   type Target,
-  type TargetKey
+  type TargetKey,
+  type Timing
 } from './state.ts'
 
 export const withState = (step: Step, change: Partial<DeploymentState>): Step => ({
@@ -87,13 +88,18 @@ export const abandonInFlight = (step: Step, target: Target): Step => {
 type Limits = { notAfterMs: number; timeLimitMs: number; deadlineAtMs: number }
 
 const limitsOf = ({ timing }: DeploymentState, order: Order, atMs: number): Limits => {
-  const timeLimitMs = order.kind === 'resolve' ? timing.resolveLimitMs : timing.runLimitMs
+  const timeLimitMs = timeLimitOf(timing, order)
   const mayWait = order.kind === 'revert' || order.kind === 'remove' || order.kind === 'settle'
   return {
     notAfterMs: atMs + (mayWait ? timing.revertWithinMs : timing.startWithinMs),
     timeLimitMs,
     deadlineAtMs: atMs + timing.startWithinMs + timeLimitMs + timing.reportGraceMs
   }
+}
+
+const timeLimitOf = (timing: Timing, order: Order): number => {
+  if (order.kind === 'run-once') return order.timeoutMs
+  return order.kind === 'resolve' || order.kind === 'plan' ? timing.resolveLimitMs : timing.runLimitMs
 }
 
 const nameOf = ({ service, agent }: TargetKey, index: number): CommandName => ({ service, agent, index })

@@ -1,4 +1,5 @@
 // Until when the deployment waits for each host, and for the next batch.
+import { isRunningCommand } from './release-command.ts'
 import type { DeploymentState, Target } from './state.ts'
 
 export type Due = { atMs: number; isLost: boolean }
@@ -15,7 +16,7 @@ export const dueOf = (state: DeploymentState, target: Target): Due | null => {
 export const nextDeadline = (state: DeploymentState): number | null => {
   if (state.phase === 'ended') return null
   const moments = state.targets.flatMap((target) => dueOf(state, target)?.atMs ?? [])
-  if (state.nextBatchAtMs !== null) moments.push(state.nextBatchAtMs)
+  for (const atMs of [state.nextBatchAtMs, state.pausedUntilMs]) if (atMs !== null) moments.push(atMs)
   return moments.length === 0 ? null : Math.min(...moments)
 }
 
@@ -28,6 +29,10 @@ const lostAt = (state: DeploymentState, target: Target): number => {
 
 const neededSince = (state: DeploymentState, target: Target): number | null => {
   if (target.inFlight !== null) return target.inFlight.sentAtMs
-  if (state.phase === 'staging' && target.state === 'ready') return target.absentSinceMs
+  if (target.state === 'ready' && isVoting(state)) return target.absentSinceMs
   return state.phase === 'rolling' && target.state === 'ready' ? target.turnAtMs : null
 }
+
+/** A host that is gone before anything is begun takes its vote back. */
+const isVoting = (state: DeploymentState): boolean =>
+  state.phase === 'staging' || (state.phase === 'preparing' && !isRunningCommand(state))

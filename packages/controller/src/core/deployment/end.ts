@@ -2,9 +2,18 @@
 // (settle, or a revert owed to hosts that are away), which changes the outcome no more.
 import { abandonInFlight, forEachTarget, oweCommand, withState, withTarget } from './change-step.ts'
 import type { Order, Step } from './events.ts'
-import { cancelledText, mixedReason, refusedReason, revertedReason, succeededReason } from './reasons.ts'
+import {
+  cancelledEarlyReason,
+  mixedReason,
+  plannedReason,
+  refusedReason,
+  rehearsedReason,
+  removedReason,
+  revertedReason,
+  succeededReason
+} from './reasons.ts'
 import { type DeploymentState, isRepair, participants, partOf, type Target } from './state.ts'
-import type { Outcome } from './vocabulary.ts'
+import type { Outcome, TargetState } from './vocabulary.ts'
 
 /** The host serves what it served before the deployment; after a repair, whichever release it is that runs. */
 export const isBack = (state: DeploymentState, target: Target): boolean => {
@@ -35,13 +44,27 @@ export const endSucceeded = (step: Step, atMs: number): Step => {
   })
 }
 
+/** Nothing was switched, and the rehearsed containers are gone. */
+export const endRehearsed = (step: Step, atMs: number): Step =>
+  finish(step, 'succeeded', rehearsedReason(step.state), atMs)
+
+/** Nothing was touched. */
+export const endPlanned = (step: Step, atMs: number): Step =>
+  finish(step, 'succeeded', plannedReason(step.state), atMs)
+
+/** A host that did not answer keeps the order: it obeys when it returns. */
+export const endRemoved = (step: Step, atMs: number): Step => {
+  const areGone = participants(step.state).every((target) => target.state === 'removed')
+  return finish(step, areGone ? 'succeeded' : 'mixed', removedReason(step.state), atMs)
+}
+
 /** Nothing was stopped anywhere. @param why what stood in the way; absent: the votes say */
 export const endRefused = (step: Step, atMs: number, why?: string): Step =>
   finish(step, 'refused', refusedReason(step.state, why), atMs)
 
 /** Cancelled before anything was switched. */
 export const endCancelledEarly = (step: Step, atMs: number): Step =>
-  finish(step, 'cancelled', `${cancelledText(step.state)}; no container had been stopped`, atMs)
+  finish(step, 'cancelled', cancelledEarlyReason(step.state), atMs)
 
 /** Every target was let go: either all are back, or the fleet is mixed and each that is not is named. */
 export const endReverted = (step: Step, atMs: number): Step => {
@@ -71,11 +94,21 @@ export const oweBack = (step: Step, target: Target, atMs: number): Step =>
 const finish = (step: Step, outcome: Outcome, reason: string, atMs: number): Step => {
   const released = forEachTarget(step, abandonInFlight)
   const rested = forEachTarget(released, (done, target) =>
-    ['pending', 'staging', 'ready'].includes(target.state) && outcome !== 'refused'
-      ? withTarget(done, target, { state: 'untouched' })
-      : target.state === 'staging'
-        ? withTarget(done, target, { state: 'pending' })
-        : done
+    withTarget(done, target, { state: restOf(target.state, outcome) })
   )
-  return withState(rested, { phase: 'ended', outcome, reason, endedAtMs: atMs, nextBatchAtMs: null })
+  return withState(rested, {
+    phase: 'ended',
+    outcome,
+    reason,
+    endedAtMs: atMs,
+    nextBatchAtMs: null,
+    pausedUntilMs: null
+  })
+}
+
+/** What is not decided when it ends; votes stay beside a refusal, because they are its reason. */
+const restOf = (state: TargetState, outcome: Outcome): TargetState => {
+  if (!['pending', 'planning', 'staging', 'ready'].includes(state)) return state
+  if (outcome !== 'refused') return 'untouched'
+  return state === 'ready' ? 'ready' : 'pending'
 }

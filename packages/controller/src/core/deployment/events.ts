@@ -9,11 +9,13 @@ import type {
   RunOutcome,
   ServiceName
 } from '@longshore/protocol'
-import type { DeploymentState, Part, TargetKey, Timing } from './state.ts'
+import type { DeploymentState, Part, Refusal, ReleaseCommand, TargetKey, Timing } from './state.ts'
 import type { Mode } from './vocabulary.ts'
 
 /** `release` is a new number, or the one to roll back to (then `digest` is known). */
-export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged'>
+export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged' | 'releaseCommand'> & {
+  releaseCommand: Pick<ReleaseCommand, 'command' | 'timeoutMs'> | null
+}
 
 /** Always the first event. */
 export type Requested = {
@@ -25,6 +27,8 @@ export type Requested = {
   offline: 'fail' | 'skip'
   timing: Timing
   warnings: string[]
+  /** Only in mode plan: any other request is refused instead. */
+  refusals: Refusal[]
   parts: RequestedPart[]
   targets: { service: ServiceName; agent: AgentId; host: string; isConnected: boolean }[]
 }
@@ -34,6 +38,8 @@ export type CommandName = TargetKey & { index: number }
 
 export type DeploymentEvent =
   | { kind: 'cancelRequested'; atMs: number; by: string }
+  /** By a person, while it is paused. */
+  | { kind: 'resumed'; atMs: number; by: string }
   | { kind: 'hostConnected'; atMs: number; agent: AgentId }
   | { kind: 'hostDisconnected'; atMs: number; agent: AgentId }
   /** `busy` never comes here: the engine sends the command again. */
@@ -51,6 +57,9 @@ export type Order =
   | { kind: 'release'; recreate: boolean }
   | { kind: 'revert'; from: number; to: number }
   | { kind: 'remove'; release: number | null; containers: string[] | null }
+  | { kind: 'plan'; recreate: boolean }
+  | { kind: 'rehearse' }
+  | { kind: 'run-once'; command: string[]; timeoutMs: number }
   | { kind: 'settle'; release: number; keepImages: number }
 
 export type Effect =

@@ -1,5 +1,6 @@
 // The one sentence that says why a deployment ended as it did, for somebody who was just woken up: which host,
 // what happened there, and what runs now. With several services each is named beside its host or release.
+import { lastingEffects } from './release-command.ts'
 import {
   type DeploymentState,
   isRepair,
@@ -17,11 +18,47 @@ export const succeededReason = (state: DeploymentState): string => {
     : `${hosts} on ${releases(state)}, healthy`
 }
 
+export const cancelledEarlyReason = (state: DeploymentState): string =>
+  `${cancelledText(state)}; no container had been stopped${lastingEffects(state)}`
+
+export const rehearsedReason = (state: DeploymentState): string =>
+  `${releases(state)} became healthy beside what serves on ${countText(state)}, and ${isSingle(state) ? 'was' : 'were'} removed again; nothing was switched`
+
+export const rehearsalReason = (state: DeploymentState): string => {
+  const failed = participants(state).filter((target) => target.state !== 'rehearsed')
+  return `the rehearsal failed: ${failed.map((target) => hostAndReason(state, target)).join('; ')}`
+}
+
+export const plannedReason = (state: DeploymentState): string => {
+  const batches = Math.max(0, ...state.targets.map(({ batch }) => batch ?? 0))
+  if (batches === 0) return `${countText(state)} already on ${releases(state)}; nothing would be restarted`
+  return `${releases(state)} would be brought to ${countText(state)} in ${batches === 1 ? '1 batch' : `${batches} batches`}; nothing was touched`
+}
+
+/** What stands in the way of a planned deployment; null: nothing that can be seen. */
+export const planObjections = (state: DeploymentState): string | null => {
+  const ofHosts = state.targets.flatMap((target) => {
+    if (target.state === 'not-ready') return hostAndReason(state, target)
+    return (target.plan?.refusals ?? []).map(({ detail }) => `${hostText(state, target)}: ${detail}`)
+  })
+  const objections = [...state.refusals.map(({ detail }) => detail), ...ofHosts]
+  return objections.length === 0 ? null : `it would be refused: ${objections.join('; ')}`
+}
+
+export const removedReason = (state: DeploymentState): string => {
+  const services = state.parts.map(({ service }) => service).join(' and ')
+  const left = participants(state).filter((target) => target.state !== 'removed')
+  if (left.length === 0) return `${services} ${isSingle(state) ? 'is' : 'are'} gone from ${countText(state)}`
+  const named = left.map((target) => `${hostAndReason(state, target)} (${leftText(target)})`)
+  return `${services} could not be removed everywhere; ${named.join('; ')}`
+}
+
 export const refusedReason = (state: DeploymentState, why?: string): string => {
-  if (why !== undefined) return `${why}; no container was stopped`
+  const promise = `no container was stopped${lastingEffects(state)}`
+  if (why !== undefined) return `${why}; ${promise}`
   const votes = state.targets.filter((target) => target.state === 'not-ready')
   const named = votes.map((target) => hostAndReason(state, target))
-  return `not ready: ${named.join('; ')}; no container was stopped`
+  return `not ready: ${named.join('; ')}; ${promise}`
 }
 
 export const unresolvedReason = ({ repository, tag, resolve, knownTags }: Part): string => {
@@ -31,7 +68,7 @@ export const unresolvedReason = ({ repository, tag, resolve, knownTags }: Part):
 }
 
 export const revertedReason = (state: DeploymentState): string =>
-  `${causeOf(state)}; ${whatWasTakenBack(state)}`
+  `${causeOf(state)}; ${whatWasTakenBack(state)}${lastingEffects(state)}`
 
 export const mixedReason = (state: DeploymentState): string => {
   const odd = participants(state).filter((target) => ['failed', 'unknown'].includes(target.state))
@@ -60,6 +97,18 @@ const releaseText = (state: DeploymentState, { service, release }: Pick<Part, 's
 
 const releases = (state: DeploymentState): string =>
   state.parts.map((part) => releaseText(state, part)).join(' and ')
+
+const countText = (state: DeploymentState): string => {
+  const count = hostsOf(participants(state)).length
+  return count === 1 ? 'the 1 host' : `all ${count} hosts`
+}
+
+const leftText = ({ serving, state }: Target): string =>
+  state === 'unknown'
+    ? 'what runs there is not known'
+    : serving === 'none'
+      ? 'nothing runs there'
+      : 'it still runs there'
 
 const hostsOf = (targets: Target[]): string[] => [...new Set(targets.map(({ host }) => host))]
 

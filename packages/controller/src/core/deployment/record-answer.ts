@@ -4,7 +4,8 @@ import type { RunError, RunOutcome } from '@longshore/protocol'
 import { withPart, withState, withTarget } from './change-step.ts'
 import { isBack } from './end.ts'
 import type { Step } from './events.ts'
-import { partOf, previousRelease, type Target } from './state.ts'
+import { recordRunOnce, recordRunOnceRefused } from './release-command.ts'
+import { isRemoval, partOf, previousRelease, type Target } from './state.ts'
 
 export type Answer =
   | { kind: 'reported'; outcome: RunOutcome }
@@ -16,7 +17,9 @@ const nothingWrong: Why = { reason: null, code: null, log: [] }
 /** @param index of the command that is answered; answers to commands nobody waits for change nothing */
 export const recordAnswer = (step: Step, target: Target, index: number, answer: Answer): Step => {
   if (index === target.settling) return recordSettled(step, target, answer)
-  if (index === target.owedRevert) return recordWentBack(step, target, answer)
+  if (index === target.owedRevert) {
+    return isRemoval(step.state) ? recordRemoved(step, target, answer) : recordWentBack(step, target, answer)
+  }
   if (target.inFlight?.index !== index) return step
   const { kind } = target.inFlight
   const answered = withTarget(step, target, { inFlight: null })
@@ -27,9 +30,20 @@ export const recordAnswer = (step: Step, target: Target, index: number, answer: 
       return recordVote(answered, target, answer)
     case 'release':
       return recordReleased(answered, target, answer)
-    case 'revert':
     case 'remove':
+      return isRemoval(step.state)
+        ? recordRemoved(answered, target, answer)
+        : recordWentBack(answered, target, answer)
+    case 'revert':
       return recordWentBack(answered, target, answer)
+    case 'plan':
+      return recordPlanned(answered, target, answer)
+    case 'rehearse':
+      return recordRehearsed(answered, target, answer)
+    case 'run-once':
+      return answer.kind === 'refused'
+        ? recordRunOnceRefused(answered, target, answer.detail)
+        : recordRunOnce(answered, target, answer.outcome)
     case 'settle':
       return answered
     default:
@@ -86,6 +100,37 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
 export const voteNo = (step: Step, target: Target, why: Why): Step =>
   withTarget(step, target, { ...why, state: 'not-ready', serving: target.serving })
 
+const recordPlanned = (step: Step, target: Target, answer: Answer): Step => {
+  if (answer.kind === 'refused' || answer.outcome.status !== 'succeeded')
+    return voteNo(step, target, whyNot(answer))
+  const { result, serving } = answer.outcome
+  if (result.kind !== 'plan') return voteNo(step, target, mismatch(result.kind))
+  const { kind: _, ...plan } = result
+  return withTarget(step, target, { state: 'planned', serving, isRunning: plan.isRunning, plan })
+}
+
+/** What serves goes on serving, however the rehearsal ends. */
+const recordRehearsed = (step: Step, target: Target, answer: Answer): Step => {
+  if (answer.kind === 'refused') return withTarget(step, target, { ...whyNot(answer), state: 'failed' })
+  const { status, serving } = answer.outcome
+  if (status !== 'succeeded') return withTarget(step, target, { ...whyNot(answer), state: 'failed', serving })
+  const { kind } = answer.outcome.result
+  return kind === 'rehearse'
+    ? withTarget(step, target, { ...nothingWrong, state: 'rehearsed', serving })
+    : withTarget(step, target, { ...mismatch(kind), state: 'failed', serving })
+}
+
+const recordRemoved = (step: Step, target: Target, answer: Answer): Step => {
+  const done: Partial<Target> = { owedRevert: null }
+  if (answer.kind === 'refused')
+    return withTarget(step, target, { ...done, ...whyNot(answer), state: 'failed' })
+  const { status, serving } = answer.outcome
+  if (status === 'succeeded')
+    return withTarget(step, target, { ...done, ...nothingWrong, state: 'removed', serving })
+  const state = status === 'unknown' ? 'unknown' : 'failed'
+  return withTarget(step, target, { ...done, ...whyNot(answer), state, serving })
+}
+
 const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
   if (answer.kind === 'refused') {
     return withTarget(step, target, { ...whyNot(answer), state: 'failed', mayRunNew: target.isRunning })
@@ -99,7 +144,9 @@ const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
   if (outcome.status === 'unknown' || serving === 'unknown') {
     return withTarget(step, target, { ...whyNot(answer), state: 'unknown', serving: 'unknown' })
   }
-  const isObedient = outcome.error.code === 'cancelled' && isBack(step.state, { ...target, serving })
+  const wasAsked = target.inFlight?.isCancelled === true
+  const isObedient =
+    wasAsked && outcome.error.code === 'cancelled' && isBack(step.state, { ...target, serving })
   return withTarget(step, target, { ...whyNot(answer), state: isObedient ? 'reverted' : 'failed', serving })
 }
 

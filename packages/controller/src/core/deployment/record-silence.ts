@@ -3,7 +3,8 @@
 import { abandonInFlight, withTarget } from './change-step.ts'
 import type { Step } from './events.ts'
 import { recordUnresolved, voteNo, type Why } from './record-answer.ts'
-import type { DeploymentState, Target } from './state.ts'
+import { withReleaseCommand } from './release-command.ts'
+import { type DeploymentState, isRemoval, type Target } from './state.ts'
 
 export const recordSilence = (step: Step, target: Target, isLost: boolean): Step => {
   const { inFlight } = target
@@ -17,8 +18,13 @@ export const recordSilence = (step: Step, target: Target, isLost: boolean): Step
   switch (inFlight.kind) {
     case 'resolve':
       return recordUnresolved(silent, target, why.reason ?? '')
+    case 'plan':
     case 'stage':
       return voteNo(silent, target, why)
+    case 'run-once':
+      return withReleaseCommand(silent, target, { state: 'unknown', reason: why.reason })
+    case 'rehearse':
+      return withTarget(silent, target, { ...why, state: 'failed' })
     case 'release':
       return withTarget(silent, target, { ...why, state: 'unknown', serving: 'unknown' })
     case 'revert':
@@ -47,9 +53,17 @@ const silenceOf = (state: DeploymentState, target: Target, isLost: boolean): Why
   const silence = isLost
     ? `its agent has not been connected for ${seconds} s`
     : `its agent did not report in time on ${target.inFlight?.kind ?? 'anything'}`
-  const promise =
-    target.former === null ? 'the release is removed' : `it goes back to release ${target.former}`
-  const isSwitching = target.mayRunNew && target.inFlight !== null && state.phase !== 'staging'
+  const promise = promiseOf(state, target)
+  const isSwitching = (target.mayRunNew || isRemoval(state)) && target.inFlight !== null && isUnderWay(state)
   const reason = isSwitching && isLost ? `${silence}; ${promise} when it returns` : silence
   return { reason, code: isLost ? 'lost' : 'no-report', log: [] }
+}
+
+const isUnderWay = ({ phase }: DeploymentState): boolean =>
+  phase === 'rolling' || phase === 'paused' || phase === 'reverting'
+
+const promiseOf = (state: DeploymentState, target: Target): string => {
+  const { former } = target
+  if (isRemoval(state)) return 'it obeys'
+  return former === null ? 'the release is removed' : `it goes back to release ${former}`
 }

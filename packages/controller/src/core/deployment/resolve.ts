@@ -2,20 +2,39 @@
 import { giveCommand, withPart } from './change-step.ts'
 import { endCancelledEarly, endRefused } from './end.ts'
 import type { Step } from './events.ts'
+import { planEverywhere } from './plan.ts'
 import { unresolvedReason } from './reasons.ts'
+import { removeEverywhere } from './remove.ts'
 import { stageEverywhere } from './stage.ts'
-import { type DeploymentState, type Part, participants, type Target } from './state.ts'
+import { type DeploymentState, isRemoval, type Part, participants, partOf, type Target } from './state.ts'
 
 export const advanceRequested = (step: Step, atMs: number): Step => {
   const { state } = step
   if (state.cancelledBy !== null) return endCancelledEarly(step, atMs)
-  if (state.targets.some((target) => target.state === 'not-ready')) return endRefused(step, atMs)
+  const isOffline = state.targets.some((target) => target.state === 'not-ready')
+  if (isOffline && state.mode !== 'plan') return endRefused(step, atMs)
+  if (isRemoval(state)) return removeEverywhere(step, atMs)
   const open = state.parts.filter((part) => part.digest === null)
-  if (open.length === 0) return stageEverywhere(state.parts.reduce(pinRelease, step), atMs)
-  const idle = open.filter((part) => participants(state, part).every((target) => target.inFlight === null))
+  if (open.length === 0) return goOn(step, atMs)
+  const idle = open.filter((part) => participants(state, part).every(({ inFlight }) => inFlight === null))
   const stuck = idle.find((part) => nextToAsk(state, part) === undefined)
   if (stuck !== undefined) return endRefused(step, atMs, unresolvedReason(stuck))
   return idle.reduce((done, part) => ask(done, part, atMs), step)
+}
+
+const goOn = (step: Step, atMs: number): Step => {
+  switch (step.state.mode) {
+    case 'plan':
+      return planEverywhere(step.state.parts.reduce(recognise, step), atMs)
+    case 'rehearse':
+      return stageEverywhere(step, atMs)
+    case 'deploy':
+    case 'converge':
+    case 'remove':
+      return stageEverywhere(step.state.parts.reduce(pinRelease, step), atMs)
+    default:
+      return step.state.mode satisfies never
+  }
 }
 
 const nextToAsk = (state: DeploymentState, part: Part): Target | undefined =>
@@ -31,19 +50,20 @@ const ask = (step: Step, part: Part, atMs: number): Step => {
 }
 
 /** The same image and spec as the current release are that release, unless it is to be made anew. */
-const pinRelease = (step: Step, part: Part): Step => {
-  const { current, digest, service } = part
-  if (digest === null) return step
+const recognise = (step: Step, part: Part): Step => {
+  const { current, digest } = part
   const isCurrent =
     current !== null &&
     !part.recreate &&
     current.digest === digest &&
     current.repository === part.repository &&
     current.specRevision === part.specRevision
-  const release = isCurrent ? current.release : part.release
-  const pinned = withPart(step, part, { release })
-  return {
-    state: pinned.state,
-    effects: [...pinned.effects, { kind: 'pinRelease', service, release, digest }]
-  }
+  return isCurrent ? withPart(step, part, { release: current.release }) : step
+}
+
+const pinRelease = (step: Step, part: Part): Step => {
+  const { state, effects } = recognise(step, part)
+  const { service, release, digest } = partOf(state, part)
+  if (digest === null) return { state, effects }
+  return { state, effects: [...effects, { kind: 'pinRelease', service, release, digest }] }
 }

@@ -6,7 +6,7 @@ import { type DeploymentState, isRepair, partOf, type Target } from './state.ts'
 
 /** @param cause what failed; null: cancelled */
 export const beginReverting = (step: Step, cause: string | null): Step => {
-  const reverting = withState(step, { phase: 'reverting', cause, nextBatchAtMs: null })
+  const reverting = withState(step, { phase: 'reverting', cause, nextBatchAtMs: null, pausedUntilMs: null })
   return forEachTarget(reverting, (done, target) =>
     target.state === 'ready'
       ? withTarget(done, target, { state: 'untouched', turnAtMs: null })

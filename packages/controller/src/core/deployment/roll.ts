@@ -1,38 +1,36 @@
 // The switch: the parts one after the other, each in its batches, with a delay between the batches of a part.
-import { formBatches } from '../batches/form-batches.ts'
-import { forEachTarget, giveCommand, withPart, withState, withTarget } from './change-step.ts'
+import { forEachTarget, giveCommand, withState, withTarget } from './change-step.ts'
 import { endMixed, endSucceeded } from './end.ts'
 import type { Step } from './events.ts'
+import { formParts } from './form-parts.ts'
+import { beginPause } from './pause.ts'
 import { hostAndReason } from './reasons.ts'
 import { beginReverting } from './revert.ts'
-import { type DeploymentState, isUnchanged, type Part, participants, partOf, type Target } from './state.ts'
+import {
+  type DeploymentState,
+  hasFailed,
+  isUnchanged,
+  type Part,
+  participants,
+  partOf,
+  type Target
+} from './state.ts'
 
 export const beginRolling = (step: Step, atMs: number): Step => {
-  const formed = step.state.parts.reduce(formPart, { step, batches: 0 })
-  const begun = withState(formed.step, { phase: 'rolling', batch: 1 })
+  const formed = withState(formParts(step), { phase: 'rolling', batch: 1 })
+  const begun = forEachTarget(formed, (done, target) =>
+    target.batch === null && target.state !== 'skipped'
+      ? withTarget(done, target, { state: 'released' })
+      : done
+  )
   return isUnchanged(begun.state) ? endSucceeded(begun, atMs) : begun
-}
-
-/** Hosts that run the release already are left alone, unless it is to be made anew. */
-const formPart = ({ step, batches }: { step: Step; batches: number }, part: Part) => {
-  const targets = participants(step.state, part)
-  const waiting = targets.filter((target) => !target.isRunning || part.recreate)
-  const numbers = formBatches(part.rollout, waiting.length)
-  const placed = targets.reduce((done, target) => {
-    const batch = numbers[waiting.indexOf(target)]
-    return withTarget(done, target, batch === undefined ? { state: 'released' } : { batch: batches + batch })
-  }, step)
-  return {
-    step: withPart(placed, part, { isUnchanged: waiting.length === 0 }),
-    batches: batches + Math.max(0, ...numbers)
-  }
 }
 
 export const advanceRolling = (step: Step, atMs: number): Step => {
   const { state } = step
   if (state.cancelledBy !== null) return beginReverting(step, null)
   const failure = findFailure(state)
-  if (failure !== undefined) return beginReverting(step, hostAndReason(state, failure))
+  if (failure !== undefined) return afterFailure(step, failure, atMs)
   if (state.nextBatchAtMs !== null) {
     return atMs < state.nextBatchAtMs
       ? step
@@ -48,18 +46,24 @@ const isUndecided = (state: Target['state']): boolean => state === 'ready' || st
 const inBatch = (state: DeploymentState, batch: number): Target[] =>
   state.targets.filter((target) => target.batch === batch)
 
-/** The first failure of a part that has more of them than it tolerates. */
+/** The first failure of a part that has more of them than it tolerates, without those that were forgiven. */
 const findFailure = (state: DeploymentState): Target | undefined => {
-  const failed = state.parts.map((part) => ({
+  const counted = state.parts.map((part) => ({
     tolerated: toleratedFailures(part, participants(state, part).length),
-    targets: participants(state, part).filter(hasFailed)
+    failed: participants(state, part).filter((target) => hasFailed(target) && !target.isForgiven)
   }))
-  return failed.find(({ targets, tolerated }) => targets.length > tolerated)?.targets[0]
+  return counted.find(({ failed, tolerated }) => failed.length > tolerated)?.failed[0]
 }
 
 /** 0.29 of 100 hosts are 29, although the product of the two is a little less in floating point. */
 const toleratedFailures = ({ rollout }: Part, count: number): number =>
   Math.floor(rollout.maxFailureRatio * count + 1e-9)
+
+const afterFailure = (step: Step, failure: Target, atMs: number): Step => {
+  const cause = hostAndReason(step.state, failure)
+  const { failureAction } = partOf(step.state, failure).rollout
+  return failureAction === 'pause' ? beginPause(step, cause, atMs) : beginReverting(step, cause)
+}
 
 /** Nothing is sent to a host that is away: as long as nothing was sent, it is known what runs there. */
 const giveTurn = (step: Step, target: Target, atMs: number): Step => {
@@ -84,6 +88,3 @@ const afterBatch = (step: Step, atMs: number): Step => {
   if (!isSamePart || delayMs === 0) return withState(step, { batch: state.batch + 1 })
   return withState(step, { nextBatchAtMs: atMs + delayMs })
 }
-
-/** Its switch failed, whatever became of it since. */
-const hasFailed = (target: Target): boolean => ['failed', 'unknown', 'reverted'].includes(target.state)

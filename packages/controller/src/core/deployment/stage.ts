@@ -2,7 +2,8 @@
 import { forEachTarget, giveCommand, withState } from './change-step.ts'
 import { endCancelledEarly, endRefused } from './end.ts'
 import type { Step } from './events.ts'
-import { beginRolling } from './roll.ts'
+import { beginPreparing } from './prepare.ts'
+import { rehearseEverywhere } from './rehearse.ts'
 import { participants } from './state.ts'
 
 export const stageEverywhere = (step: Step, atMs: number): Step =>
@@ -19,5 +20,5 @@ export const advanceStaging = (step: Step, atMs: number): Step => {
   const targets = participants(state)
   if (targets.some((target) => target.state === 'staging')) return step
   if (targets.some((target) => target.state === 'not-ready')) return endRefused(step, atMs)
-  return beginRolling(step, atMs)
+  return state.mode === 'rehearse' ? rehearseEverywhere(step, atMs) : beginPreparing(step, atMs)
 }

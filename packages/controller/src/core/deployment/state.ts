@@ -6,6 +6,7 @@ import type {
   DeploymentId,
   Digest,
   EnvironmentName,
+  PlanResult,
   ServiceName,
   Serving
 } from '@longshore/protocol'
@@ -41,6 +42,24 @@ export type Rollout = {
   failureAction: 'rollback' | 'pause'
 }
 
+/** Runs once in the deployment, on one ready host, before the first switch. */
+export type ReleaseCommand = {
+  command: string[]
+  timeoutMs: number
+  /** unknown: nobody can say whether it ran to its end. */
+  state: 'pending' | 'running' | 'succeeded' | 'failed' | 'unknown'
+  host: string | null
+  exitCode: number | null
+  reason: string | null
+  log: string[]
+}
+
+/** What a host said that it would do, and why it would not. */
+export type TargetPlan = Omit<PlanResult, 'kind'>
+
+/** Why the controller would refuse the real request, in mode plan. */
+export type Refusal = { code: string; detail: string }
+
 /** What the deployment does with one service. */
 export type Part = {
   service: ServiceName
@@ -59,6 +78,9 @@ export type Part = {
   keepImages: number
   /** Tags of former releases, newest first: named when the one asked for does not exist. */
   knownTags: string[]
+  releaseCommand: ReleaseCommand | null
+  /** It takes the service away: these containers of it, or all; null: it brings a release. */
+  removal: { containers: string[] | null } | null
   resolve: { asked: AgentId[]; failures: string[] }
   /** Every host runs the release already. */
   isUnchanged: boolean
@@ -101,6 +123,9 @@ export type Target = {
   wasToldToGoBack: boolean
   owedRevert: number | null
   settling: number | null
+  /** It had failed when the deployment was resumed: that counts no more. */
+  isForgiven: boolean
+  plan: TargetPlan | null
 }
 export type TargetKey = Pick<Target, 'service' | 'agent'>
 
@@ -111,7 +136,7 @@ export type DeploymentState = {
   phase: Phase
   outcome: Outcome | null
   reason: string | null
-  /** Why it reverts: what failed, or null for a cancellation. */
+  /** Why it is paused or reverts: what failed, or null for a cancellation. */
   cause: string | null
   parts: Part[]
   timing: Timing
@@ -121,6 +146,9 @@ export type DeploymentState = {
   /** Batch that switches now, from 1, through all parts; 0: none yet. `nextBatchAtMs`: the delay before the next one ends. */
   batch: number
   nextBatchAtMs: number | null
+  /** When a pause that nobody decides on ends by itself. */
+  pausedUntilMs: number | null
+  refusals: Refusal[]
   targets: Target[]
   warnings: string[]
 }
@@ -152,3 +180,10 @@ export const participants = (state: DeploymentState, part?: Part): Target[] =>
   )
 
 export const isUnchanged = (state: DeploymentState): boolean => state.parts.every((part) => part.isUnchanged)
+
+/** Services are taken away, not brought. */
+export const isRemoval = (state: DeploymentState): boolean =>
+  state.parts.every(({ removal }) => removal !== null)
+
+/** Its switch failed, whatever became of it since. */
+export const hasFailed = (target: Target): boolean => ['failed', 'unknown', 'reverted'].includes(target.state)

@@ -3,13 +3,14 @@
 import { advance } from './advance.ts'
 import { withState } from './change-step.ts'
 import { dueOf } from './deadlines.ts'
-import type { CommandName, DeploymentEvent, Requested, Step, StoredEvent } from './events.ts'
+import type { CommandName, DeploymentEvent, Requested, RequestedPart, Step, StoredEvent } from './events.ts'
+import { recordResumed } from './pause.ts'
 import { recordAnswer } from './record-answer.ts'
 import { recordSilence } from './record-silence.ts'
-import { type DeploymentState, findTarget, type Target } from './state.ts'
+import { type DeploymentState, findTarget, type Part, type Target } from './state.ts'
 
 export const begin = (request: Requested): Step => {
-  const { atMs, id, environment, mode, timing, warnings, parts, targets } = request
+  const { atMs, id, environment, mode, timing, warnings, refusals, parts, targets } = request
   const state: DeploymentState = {
     id,
     environment,
@@ -18,13 +19,15 @@ export const begin = (request: Requested): Step => {
     outcome: null,
     reason: null,
     cause: null,
-    parts: parts.map((part) => ({ ...part, resolve: { asked: [], failures: [] }, isUnchanged: false })),
+    parts: parts.map(newPart),
     timing,
     cancelledBy: null,
     requestedAtMs: atMs,
     endedAtMs: null,
     batch: 0,
     nextBatchAtMs: null,
+    pausedUntilMs: null,
+    refusals,
     targets: targets.map((target) => newTarget(request, target)),
     warnings
   }
@@ -49,6 +52,17 @@ export const replay = (events: readonly StoredEvent[]): DeploymentState => {
   }, begin(first).state)
 }
 
+const newPart = (part: RequestedPart): Part => {
+  const { releaseCommand } = part
+  const open = { state: 'pending', host: null, exitCode: null, reason: null, log: [] } as const
+  return {
+    ...part,
+    releaseCommand: releaseCommand === null ? null : { ...releaseCommand, ...open, log: [] },
+    resolve: { asked: [], failures: [] },
+    isUnchanged: false
+  }
+}
+
 const newTarget = (request: Requested, target: Requested['targets'][number]): Target => {
   const { service, agent, host, isConnected } = target
   const base: Target = {
@@ -71,7 +85,9 @@ const newTarget = (request: Requested, target: Requested['targets'][number]): Ta
     mayRunNew: false,
     wasToldToGoBack: false,
     owedRevert: null,
-    settling: null
+    settling: null,
+    isForgiven: false,
+    plan: null
   }
   if (isConnected) return base
   const reason = 'its agent is not connected'
@@ -84,6 +100,8 @@ const record = (at: Step, event: DeploymentEvent): Step => {
       return at.state.phase === 'ended' || at.state.cancelledBy !== null
         ? at
         : withState(at, { cancelledBy: event.by })
+    case 'resumed':
+      return recordResumed(at)
     case 'hostConnected':
       return recordPresence(at, event.agent, null)
     case 'hostDisconnected':
@@ -124,7 +142,9 @@ const recordRestart = (at: Step, atMs: number): Step => {
   if (at.state.phase === 'ended') return at
   const { lostAfterMs, reportGraceMs } = at.state.timing
   const deadlineAtMs = atMs + lostAfterMs + reportGraceMs
+  const { pausedUntilMs } = at.state
   return withState(at, {
+    pausedUntilMs: pausedUntilMs === null ? null : Math.max(pausedUntilMs, deadlineAtMs),
     targets: at.state.targets.map((target) => ({
       ...target,
       absentSinceMs: atMs,
