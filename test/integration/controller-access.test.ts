@@ -71,6 +71,28 @@ const cases: Case[] = [
     needs: ['tokens:staging/api'],
     gives: 204
   },
+  { route: 'GET /v1/webhooks', path: '/v1/webhooks', needs: [], gives: 200 },
+  {
+    route: 'POST /v1/webhooks',
+    path: '/v1/webhooks',
+    body: { name: 'more', url: 'http://10.0.0.1/', environments: ['staging'] },
+    needs: ['webhooks:staging/*'],
+    gives: 'invalid-request'
+  },
+  {
+    route: 'POST /v1/webhooks/{id}/test',
+    path: '/v1/webhooks/ops/test',
+    needs: ['webhooks:staging/*'],
+    gives: 'webhook-failed',
+    hidden: 'unknown-webhook'
+  },
+  {
+    route: 'DELETE /v1/webhooks/{id}',
+    path: '/v1/webhooks/ops',
+    needs: ['webhooks:staging/*'],
+    gives: 204,
+    hidden: 'unknown-webhook'
+  },
   { route: 'GET /v1/agents', path: '/v1/agents?environment=staging', needs: ['read:staging/*'], gives: 200 },
   {
     route: 'GET /v1/agents/{agent}',
@@ -164,6 +186,9 @@ const openRoutes = [
 ]
 
 await ask('PUT', at, { body: { spec } })
+// nothing listens there
+const receiver = { name: 'ops', url: 'http://127.0.0.1:1/', environments: ['staging'] }
+await ask('POST', '/v1/webhooks', { body: receiver })
 const machineToken = await joinToken()
 await enrol(controller.url, await newMachine('web1'), machineToken.token)
 const asked = { service: 'api', environment: 'staging', what: tag }
@@ -190,9 +215,17 @@ t.test('every route of the API is in the table of this test', async (t) => {
 })
 
 t.test('a route does its work with the narrowest permission and nothing without it', async (t) => {
-  const others = ['read', 'deploy', 'rollback', 'cancel', 'apply', 'agents', 'environments', 'tokens'].map(
-    (verb) => `${verb}:production/*`
-  )
+  const others = [
+    'read',
+    'deploy',
+    'rollback',
+    'cancel',
+    'apply',
+    'agents',
+    'environments',
+    'tokens',
+    'webhooks'
+  ].map((verb) => `${verb}:production/*`)
   const elsewhere = await tokenFor(...others)
   const made = async () => ({
     JOIN: (await joinToken()).id,
@@ -298,6 +331,10 @@ t.test('each change and each refusal of one is a row of the audit, with its code
     ['api-token.revoke', 'ok'],
     ['spec.apply', 'ok'],
     ['environment.remove', 'in-use'],
+    ['POST /v1/webhooks', 'forbidden'],
+    ['webhook.create', 'ok'],
+    ['POST /v1/webhooks/:id/test', 'webhook-failed'],
+    ['webhook.remove', 'ok'],
     ['agent.enrol', 'new'],
     ['agent.enrol', 'revoked'],
     ['agent.approve', 'wrong-state'],

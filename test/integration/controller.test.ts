@@ -53,7 +53,7 @@ t.test('the OpenAPI document has every route with its answers', async (t) => {
   const { body } = await ask('GET', '/v1/openapi.json')
   const paths = body['paths'] as Record<string, Record<string, unknown>>
   t.match(body, { openapi: '3.1.0', info: { title: 'Longshore' } })
-  t.equal(Object.values(paths).flatMap((path) => Object.keys(path)).length, 31)
+  // which routes there are is compared in controller-access.test.ts
   t.ok(paths['/v1/deployments']?.['post'])
 })
 

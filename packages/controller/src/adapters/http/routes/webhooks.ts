@@ -7,7 +7,7 @@ import { callerOf, demand, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 /** A webhook's id or its name. */
-const byName = z.object({ webhook: z.string().min(1).max(100) })
+const byId = z.object({ id: z.string().min(1).max(100) })
 
 /** Without environments it tells of all of them. */
 const needsOf = ({ environments }: { environments: readonly EnvironmentName[] }) =>
@@ -41,18 +41,18 @@ export const addWebhookRoutes = ({ app, services: { webhooks } }: RouteScope): v
     }
   )
   app.post(
-    '/v1/webhooks/:webhook/test',
-    { config: demands, schema: { params: byName, response: { 200: testedWebhook } } },
+    '/v1/webhooks/:id/test',
+    { config: demands, schema: { params: byId, response: { 200: testedWebhook } } },
     async (request) => {
-      const { id } = await webhooks.find(request.params.webhook, mayManage(request))
+      const { id } = await webhooks.find(request.params.id, mayManage(request))
       return webhooks.test(callerOf(request).actor, id)
     }
   )
   app.delete(
-    '/v1/webhooks/:webhook',
-    { config: demands, schema: { params: byName, response: { 204: z.null() } } },
+    '/v1/webhooks/:id',
+    { config: demands, schema: { params: byId, response: { 204: z.null() } } },
     async (request, reply) => {
-      const { id } = await webhooks.find(request.params.webhook, mayManage(request))
+      const { id } = await webhooks.find(request.params.id, mayManage(request))
       await webhooks.remove(callerOf(request).actor, id)
       return reply.code(204).send(null)
     }
