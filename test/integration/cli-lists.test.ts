@@ -116,6 +116,8 @@ t.test('status shows each host and what differs', async (t) => {
     tag: '1.0',
     digest: `sha256:${'a'.repeat(64)}`,
     deployment: null,
+    lock: null,
+    freeze: null,
     hosts: [
       { host: 'web-1', state: 'running', release: 3 },
       { host: 'web-2', state: 'missing', release: null, drift: 'no container' }
@@ -184,19 +186,20 @@ t.test('releases are listed newest first, the current one marked', async (t) => 
     deployment: 'dep_00000000000000000001',
     outcome: 'succeeded',
     isCurrent: true,
+    isKept: true,
     createdAtMs: Date.parse('2026-01-02T03:04:05Z'),
     createdBy: 'ci'
   }
-  const failed = { ...release, release: 3, tag: '1.2', outcome: 'reverted', isCurrent: false }
+  const failed = { ...release, release: 3, tag: '1.2', outcome: 'reverted', isCurrent: false, isKept: false }
   standIn.on('GET /v1/releases?environment=wip&service=web&limit=20', (response) =>
     json(response, 200, [failed, release])
   )
   t.equal(
     (await run(['releases', 'web', '--env', 'wip'])).out,
     [
-      'RELEASE      OUTCOME    TAG  DIGEST               SPEC  CREATED               BY',
-      '3            reverted   1.2  sha256:bbbbbbbbbbbb  1     2026-01-02T03:04:05Z  ci',
-      '2 (current)  succeeded  1.1  sha256:bbbbbbbbbbbb  1     2026-01-02T03:04:05Z  ci',
+      'RELEASE      OUTCOME    TAG  DIGEST               SPEC  KEPT  CREATED               BY',
+      '3            reverted   1.2  sha256:bbbbbbbbbbbb  1     no    2026-01-02T03:04:05Z  ci',
+      '2 (current)  succeeded  1.1  sha256:bbbbbbbbbbbb  1     yes   2026-01-02T03:04:05Z  ci',
       ''
     ].join('\n')
   )
@@ -248,7 +251,10 @@ t.test('a reader that goes away ends the command quietly', async (t) => {
   const many = Array.from({ length: 20_000 }, (_, number) => ({
     name: `e${String(number)}`,
     createdAtMs: 0,
-    agents: 0
+    agents: 0,
+    heal: false,
+    promotesFrom: null,
+    freeze: null
   }))
   standIn.on('GET /v1/environments', (response) => json(response, 200, many))
   const env = { PATH: process.env['PATH'], LONGSHORE_URL: standIn.url, LONGSHORE_TOKEN: 'secret' }

@@ -16,16 +16,29 @@ function describe(error: unknown): string[] {
 }
 
 function describeProblem({ problem }: ProblemError): string[] {
-  const { detail, title, code, known, lock } = problem
+  const { detail, title, code, known, lock, freeze, errors = [] } = problem
   return [
     `${formatText(detail === '' ? title : detail)} (${formatText(code)})`,
     ...(lock === undefined
       ? []
       : [
-          `held by deployment ${lock.deployment} of release ${String(lock.release)}, requested by ${formatText(lock.holder)} at ${formatTime(lock.sinceMs)}`
+          `${formatText(lock.service)} is held by deployment ${lock.deployment} of release ${String(lock.release)}, requested by ${formatText(lock.holder)} at ${formatTime(lock.sinceMs)}${reasonOf(lock)}`,
+          'to wait for it, add: --wait-for-lock 10m'
         ]),
+    ...(freeze === undefined
+      ? []
+      : [
+          `locked by ${formatText(freeze.holder)} at ${formatTime(freeze.sinceMs)}${reasonOf(freeze)}`,
+          `to unlock: longshore unlock ${[freeze.environment, ...(freeze.service === null ? [] : [freeze.service])].join(' ')}`
+        ]),
+    ...(errors.length < 2
+      ? []
+      : errors.map((one) => formatText(`${one.service}: ${one.detail} (${one.code})`))),
     ...(known === undefined
       ? []
       : [known.length === 0 ? 'there are none yet' : `there are: ${formatText(known.join(', '))}`])
   ]
 }
+
+const reasonOf = ({ reason }: { reason: string | null }): string =>
+  reason === null ? '' : `: ${formatText(reason)}`

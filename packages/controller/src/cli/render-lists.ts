@@ -6,6 +6,7 @@ import type {
   EnvironmentView,
   JoinTokenView,
   ReleaseView,
+  ServicePart,
   StatusView
 } from '../api/schemas.ts'
 import { formatAge, formatDigest, formatDuration, formatTime } from './format-values.ts'
@@ -110,18 +111,40 @@ export function renderDeployments(deployments: readonly DeploymentView[], colors
   if (deployments.length === 0) return 'no deployments\n'
   const rows = deployments.map((deployment) => [
     deployment.id,
+    deployment.mode,
     deployment.environment,
-    deployment.service,
-    String(deployment.release),
-    deployment.tag ?? formatDigest(deployment.digest),
+    ofEach(deployment, ({ service }) => service),
+    ofEach(deployment, ({ release }) => String(release)),
+    ofEach(deployment, ({ tag, digest }) => tag ?? formatDigest(digest)),
     deployment.outcome ?? deployment.phase,
     formatTime(deployment.requestedAtMs),
     deployment.endedAtMs === null ? '-' : formatDuration(deployment.endedAtMs - deployment.requestedAtMs),
-    deployment.requestedBy
+    deployment.requestedBy,
+    noteOf(deployment)
   ])
-  const head = ['ID', 'ENVIRONMENT', 'SERVICE', 'RELEASE', 'IMAGE', 'OUTCOME', 'REQUESTED', 'TOOK', 'BY']
-  return renderTable(head, rows, paintColumn(colors, 5))
+  const head = [
+    'ID',
+    'MODE',
+    'ENVIRONMENT',
+    'SERVICE',
+    'RELEASE',
+    'IMAGE',
+    'OUTCOME',
+    'REQUESTED',
+    'TOOK',
+    'BY',
+    'WHY'
+  ]
+  return renderTable(head, rows, paintColumn(colors, 6))
 }
+
+const ofEach = ({ services }: DeploymentView, tell: (part: ServicePart) => string): string =>
+  services.map(tell).join(', ')
+
+const noteOf = ({ requestReason, attemptOf }: DeploymentView): string =>
+  [requestReason, attemptOf === null ? null : `again after ${attemptOf}`]
+    .filter((part) => part !== null)
+    .join('; ')
 
 export function renderReleases(releases: readonly ReleaseView[], colors: Colors): string {
   if (releases.length === 0) return 'no releases\n'
@@ -131,10 +154,11 @@ export function renderReleases(releases: readonly ReleaseView[], colors: Colors)
     release.tag ?? '-',
     formatDigest(release.digest),
     String(release.specRevision),
+    release.isKept ? 'yes' : 'no',
     formatTime(release.createdAtMs),
     release.createdBy
   ])
-  const head = ['RELEASE', 'OUTCOME', 'TAG', 'DIGEST', 'SPEC', 'CREATED', 'BY']
+  const head = ['RELEASE', 'OUTCOME', 'TAG', 'DIGEST', 'SPEC', 'KEPT', 'CREATED', 'BY']
   return renderTable(head, rows, paintColumn(colors, 1))
 }
 

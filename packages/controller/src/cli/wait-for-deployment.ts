@@ -96,7 +96,12 @@ export async function waitForDeployment(
     }
   }
   try {
-    return await waitToEnd(waiting, () => begin(attempt))
+    return await waitToEnd(waiting, async () => {
+      const deployment = await begin(attempt)
+      // asking may have taken its time; from here on it is the deployment's
+      limit.start()
+      return deployment
+    })
   } finally {
     limit.stop()
     stopListening()

@@ -55,8 +55,8 @@ type Lock = NonNullable<Problem['lock']>
 const lockIn = (error: unknown): Lock | null =>
   error instanceof ProblemError && error.problem.code === 'locked' ? (error.problem.lock ?? null) : null
 
-const describeHolder = ({ deployment, holder, sinceMs }: Lock): string =>
-  `locked by deployment ${deployment} of ${holder} since ${formatTime(sinceMs)}`
+const describeHolder = ({ deployment, holder, sinceMs, reason }: Lock): string =>
+  `locked by deployment ${deployment} of ${holder} since ${formatTime(sinceMs)}${reason === null ? '' : ` (${reason})`}`
 
 function stopped(attempt: Attempt, refusal: unknown, limitMs: number): unknown {
   attempt.notice(
