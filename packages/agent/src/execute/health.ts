@@ -23,7 +23,14 @@ const doubtMs = 400
 const engineWaitMs = 120_000
 const logLines = 20
 
-type Watch = { id: string; name: string; state: HealthState; probedAtMs: number; probe: ProbeResult | null }
+type Watch = {
+  id: string
+  name: string
+  state: HealthState
+  isHealthy: boolean
+  probedAtMs: number
+  probe: ProbeResult | null
+}
 type ProbeResult = { isOk: boolean; detail: string }
 
 export const awaitHealthy = (runtime: Runtime, step: StepOf<'await-healthy'>): Promise<Finding> =>
@@ -55,19 +62,19 @@ const watchAll = async (
   const watches: Watch[] = []
   for (const ref of refs) {
     const look = await ensureStarted(runtime, await demandContainer(runtime.engine, ref))
-    watches.push({ id: look.id, name: look.name, state: begin(look), probedAtMs: 0, probe: null })
+    const { id, name } = look
+    watches.push({ id, name, state: begin(look), isHealthy: false, probedAtMs: 0, probe: null })
   }
-  const healthy = new Set<string>()
   const beganAtMs = runtime.clock.monotonicMs()
   for (;;) {
     for (const watch of watches) {
-      if (healthy.has(watch.id)) continue
-      const verdict = await lookOnce(runtime, watch, rule)
-      if (verdict.kind === 'healthy') healthy.add(watch.id)
+      if (watch.isHealthy) continue
+      const verdict = await lookOrRecover(runtime, watches, watch, rule)
+      if (verdict.kind === 'healthy') watch.isHealthy = true
       if (verdict.kind === 'failed') await failWith(runtime, watch, verdict)
       if (verdict.kind === 'undecided') runtime.progress(`${watch.name}: ${verdict.detail}`)
     }
-    if (healthy.size === watches.length) return nothing
+    if (watches.every(({ isHealthy }) => isHealthy)) return nothing
     throwIfStopped(runtime)
     await pause(runtime, nextLookMs(runtime.clock.monotonicMs() - beganAtMs))
   }
@@ -88,15 +95,29 @@ const ensureStarted = async (runtime: Runtime, look: ContainerLook): Promise<Con
   return (await runtime.engine.inspectContainer(look.id)) ?? look
 }
 
-const lookOnce = async (runtime: Runtime, watch: Watch, rule: HealthRule): Promise<Verdict> => {
-  let look: ContainerLook | undefined
+/** An engine that went away stopped all of them: each is judged anew, also one that was healthy before. */
+const lookOrRecover = async (
+  runtime: Runtime,
+  watches: readonly Watch[],
+  watch: Watch,
+  rule: HealthRule
+): Promise<Verdict> => {
   try {
-    look = await lookTwiceWhenDown(runtime, watch.id)
+    return await lookOnce(runtime, watch, rule)
   } catch (error) {
     if (!isEngineError(error, 'unreachable', 'timed-out')) throw error
-    await recoverEngine(runtime, watch.id, error)
-    return judge(watch, { kind: 'engine-returned', atMs: runtime.clock.monotonicMs() })
+    await recoverEngine(runtime, watches, error)
+    const atMs = runtime.clock.monotonicMs()
+    for (const one of watches) {
+      one.isHealthy = false
+      judge(one, { kind: 'engine-returned', atMs })
+    }
+    return { kind: 'undecided', detail: 'the engine was restarted; looking again' }
   }
+}
+
+const lookOnce = async (runtime: Runtime, watch: Watch, rule: HealthRule): Promise<Verdict> => {
+  const look = await lookTwiceWhenDown(runtime, watch.id)
   if (look === undefined)
     return { kind: 'failed', code: 'container-exited', detail: 'the container was removed by something else' }
   return judge(watch, {
@@ -120,14 +141,17 @@ const lookTwiceWhenDown = async (runtime: Runtime, id: string): Promise<Containe
   return runtime.engine.inspectContainer(id)
 }
 
-/** Waits for the engine and starts the container if it stayed down: it should serve. */
-const recoverEngine = async (runtime: Runtime, id: string, cause: unknown): Promise<void> => {
+/** Waits for the engine and starts the containers that stayed down: they should serve. */
+const recoverEngine = async (runtime: Runtime, watches: readonly Watch[], cause: unknown): Promise<void> => {
   const deadlineMs = runtime.clock.monotonicMs() + engineWaitMs
   for (;;) {
     try {
       await runtime.engine.ping()
-      const look = await runtime.engine.inspectContainer(id)
-      if (look !== undefined && !look.isRunning && !look.isRestarting) await runtime.engine.startContainer(id)
+      for (const { id } of watches) {
+        const look = await runtime.engine.inspectContainer(id)
+        if (look !== undefined && !look.isRunning && !look.isRestarting)
+          await runtime.engine.startContainer(id)
+      }
       return
     } catch (error) {
       if (!isEngineError(error, 'unreachable', 'timed-out')) throw error
