@@ -1,101 +1,184 @@
-// What must hold in every run of the simulation, whatever dies when.
-import type { Command } from '@longshore/protocol'
-import type { DeploymentView } from '../../packages/controller/src/api/schemas.ts'
+// What must hold in every run of the simulation, whatever dies when: what is watched while it runs. What must hold
+// once everything has calmed down stands in calm.ts.
+import { type Command, compareFences, type Fence, isLook } from '@longshore/protocol'
 import {
   type DeploymentState,
   isRepair,
   partOf
 } from '../../packages/controller/src/core/deployment/state.ts'
-import type { SimulatedContainer } from './simulated-engine.ts'
-import type { Member } from './world.ts'
+import type { DeploymentRow } from '../../packages/controller/src/ports.ts'
+import type { Member } from './fleet.ts'
+import { purposeOf, type SimulatedContainer } from './simulated-engine.ts'
 
 export class Violation extends Error {
   override readonly name = 'Violation'
 }
 
-const demand = (isTrue: boolean, what: string): void => {
+export const demand = (isTrue: boolean, what: string): void => {
   if (!isTrue) throw new Violation(what)
 }
 
-/** Nothing is stopped anywhere before every target of the deployment was ready. */
-export const checkStop = (run: Command | undefined, states: ReadonlyMap<string, DeploymentState>): void => {
-  const state = run === undefined ? undefined : states.get(run.deployment)
-  demand(state !== undefined, 'a container was stopped without a run in the journal')
-  demand(
-    state?.phase !== 'requested' && state?.phase !== 'staging',
-    `${run?.body.kind} stopped a container while its deployment was ${state?.phase}`
-  )
-}
+/** Phases in which not every target is known to be ready. */
+const early = ['requested', 'planning', 'staging', 'preparing', 'rehearsing']
+/** Modes that hold the service for themselves. */
+const exclusive = ['deploy', 'rehearse', 'remove']
 
-/** At the moment in which a deployment ends, its outcome is true of every target. */
-export const checkEnd = (members: readonly Member[], state: DeploymentState): void => {
-  for (const target of state.targets) {
-    if (target.state === 'skipped') continue
-    const part = partOf(state, target)
-    const serving = shouldServe(members.find(({ agent }) => agent.id === target.agent))
-    const runsNew = serving.some(({ owner }) => owner?.release === part.release)
-    const said = `${state.outcome} with release ${part.release}, but ${target.host}`
-    switch (state.outcome) {
-      case 'succeeded':
-        demand(target.state === 'released', `${said} is ${target.state}`)
-        demand(serving.length === 1 && runsNew, `${said} serves ${words(serving)}`)
-        break
-      case 'reverted':
-      case 'cancelled':
-      case 'refused':
-        demand(!runsNew || target.isRunning || isRepair(part), `${said} serves ${words(serving)}`)
-        break
-      case 'mixed':
-      case null:
-        break
-      default:
-        state.outcome satisfies never
+export class Watch {
+  /** As committed last, in the order of their beginning. */
+  readonly states = new Map<string, DeploymentState>()
+  readonly rows = new Map<string, DeploymentRow>()
+  /** Service -> number of the release that is current; null: removed. */
+  readonly current = new Map<string, number | null>()
+  readonly #members: readonly Member[]
+  readonly #taken = new Set<string>()
+  readonly #fences = new Map<string, Fence>()
+  readonly #runOnce = new Map<string, string>()
+  readonly #startedOnce = new Map<string, number>()
+
+  constructor(members: readonly Member[]) {
+    this.#members = members
+  }
+
+  /** An agent has written a command into its journal: it will be carried out. */
+  took({ name, agent, hasClone }: Member, command: Command): void {
+    const { id, service, deployment, body, fence } = command
+    const machine = `${name} ${agent.id}`
+    demand(!this.#taken.has(`${machine} ${id}`), `${name} took the command ${id} twice`)
+    this.#taken.add(`${machine} ${id}`)
+    const mode = this.states.get(deployment)?.mode
+    if (mode === 'plan') demand(isLook(body.kind), `a plan made ${name} do ${body.kind}`)
+    if (isLook(body.kind)) return
+    const highest = this.#fences.get(`${machine} ${service}`)
+    demand(
+      highest === undefined || compareFences(fence, highest) > 0,
+      `${name} took ${body.kind} with fence ${words(fence)} after ${highest && words(highest)}`
+    )
+    this.#fences.set(`${machine} ${service}`, fence)
+    if (body.kind !== 'run-once' || hasClone) return
+    const first = this.#runOnce.get(`${deployment} ${service}`)
+    demand(first === undefined, `the release command was given to ${first} and to ${name}`)
+    this.#runOnce.set(`${deployment} ${service}`, name)
+  }
+
+  /** An engine is asked to start one of our containers. */
+  starting({ name, hasClone }: Member, container: SimulatedContainer): void {
+    const { owner } = container
+    if (owner === null || purposeOf(container) !== 'once' || hasClone) return
+    const key = `${owner.deployment} ${owner.service}`
+    const starts = (this.#startedOnce.get(key) ?? 0) + 1
+    this.#startedOnce.set(key, starts)
+    demand(starts === 1, `the release command of ${key} was started ${starts} times, last on ${name}`)
+  }
+
+  /** An engine is asked to stop one of our containers, which runs. */
+  stopping({ name, agent }: Member, container: SimulatedContainer): void {
+    const { owner } = container
+    if (owner === null || purposeOf(container) !== 'serving') return
+    const run = agent.journal
+      .openRuns()
+      .map(({ task }) => task.command)
+      .find(({ service, body }) => service === owner.service && !isLook(body.kind))
+    const state = run === undefined ? undefined : this.states.get(run.deployment)
+    const what = `${container.name} on ${name}`
+    demand(state !== undefined, `${what} was stopped without a run in the journal`)
+    if (run === undefined || state === undefined) return
+    const { mode, phase } = state
+    demand(mode !== 'plan' && mode !== 'rehearse', `a ${mode} stopped ${what}`)
+    demand(!early.includes(phase), `${run.body.kind} stopped ${what} while its deployment was ${phase}`)
+    const isCurrent = this.current.get(owner.service) === owner.release && owner.command !== run.id
+    demand(
+      mode !== 'converge' || !isCurrent || container.behaviour !== 'serves',
+      `convergence stopped ${what}, which is the current release and well`
+    )
+  }
+
+  committed(row: DeploymentRow): void {
+    const state = row.state as DeploymentState
+    const former = this.states.get(row.id)
+    this.states.set(row.id, state)
+    this.rows.set(row.id, row)
+    if (former === undefined) this.#checkAlone(state)
+    if (former?.phase === 'ended')
+      demand(
+        former.outcome === state.outcome && state.phase === 'ended',
+        `${row.id} had ended ${former.outcome} and is ${state.phase} ${state.outcome} now`
+      )
+    if (state.phase !== 'ended' || former?.phase === 'ended') return
+    this.#noteCurrent(state)
+    this.#checkEnd(state)
+  }
+
+  /** All that have not ended, without plans. */
+  open(): DeploymentState[] {
+    return [...this.states.values()].filter(({ phase, mode }) => phase !== 'ended' && mode !== 'plan')
+  }
+
+  #checkAlone(state: DeploymentState): void {
+    if (!exclusive.includes(state.mode)) return
+    for (const other of this.open()) {
+      if (other.id === state.id || !exclusive.includes(other.mode)) continue
+      const shared = state.parts.find(({ service }) => other.parts.some((part) => part.service === service))
+      demand(shared === undefined, `${other.id} and ${state.id} both work on ${shared?.service}`)
+    }
+  }
+
+  #noteCurrent({ mode, outcome, parts }: DeploymentState): void {
+    if (outcome !== 'succeeded') return
+    for (const { service, release } of parts) {
+      if (mode === 'deploy') this.current.set(service, release)
+      if (mode === 'remove') this.current.set(service, null)
+    }
+  }
+
+  /** At the moment in which a deployment ends, its outcome is true of every target. */
+  #checkEnd(state: DeploymentState): void {
+    if (state.mode === 'plan') return
+    for (const target of state.targets) {
+      const member = this.#members.find(({ agent }) => agent.id === target.agent)
+      // who was set up again since, or is in two places, is not what the deployment knew
+      if (target.state === 'skipped' || member === undefined || member.hasClone) continue
+      const part = partOf(state, target)
+      const serving = shouldServe(member, target.service)
+      const runsNew = serving.some(({ owner }) => owner?.release === part.release)
+      const said = `${state.mode} ${state.outcome} with ${target.service} release ${part.release}, but ${target.host}`
+      if (state.mode === 'remove') {
+        demand(state.outcome !== 'succeeded' || serving.length === 0, `${said} serves ${wordsOf(serving)}`)
+        continue
+      }
+      switch (state.outcome) {
+        case 'succeeded':
+          if (state.mode === 'rehearse') break
+          demand(target.state === 'released', `${said} is ${target.state}`)
+          demand(
+            runsNew && serving.every(({ owner }) => owner?.release === part.release),
+            `${said} serves ${wordsOf(serving)}`
+          )
+          break
+        case 'reverted':
+        case 'cancelled':
+        case 'refused':
+          demand(!runsNew || target.isRunning || isRepair(part), `${said} serves ${wordsOf(serving)}`)
+          break
+        case 'mixed':
+        case null:
+          break
+        default:
+          state.outcome satisfies never
+      }
     }
   }
 }
 
-/** When everything has come back and calmed down. */
-export const checkLast = (members: readonly Member[], view: DeploymentView, current: number | null): void => {
-  for (const { agent, name } of members) {
-    for (const [key, count] of agent.host.record.created)
-      demand(count === 1, `${name}: command ${key} made its container ${count} times`)
-    const running = [...agent.host.containers.values()].filter(({ state }) => state === 'running')
-    demand(running.length <= 1, `${name} runs ${words(running)} at once`)
-  }
-  // A refused deployment changed nothing: what its view says of a host is what the host said then.
-  if (view.outcome === 'refused') return
-  for (const target of view.targets) {
-    if (target.state === 'skipped' || target.state === 'unknown') continue
-    const serving = shouldServe(members.find(({ agent }) => agent.id === target.agent))
-    const said = `${view.outcome}: ${target.host} is said to be ${target.state}, serving ${target.serving}`
-    switch (target.serving) {
-      case 'new':
-        demand(serving[0]?.owner?.release === view.release, `${said}, but serves ${words(serving)}`)
-        break
-      case 'old':
-        demand(
-          serving.length === 1 && serving[0]?.owner?.release !== undefined,
-          `${said}, but serves ${words(serving)}`
-        )
-        if (view.outcome === 'reverted' && current !== null && target.state === 'reverted')
-          demand(serving[0]?.owner?.release === current, `${said}, but serves ${words(serving)}`)
-        break
-      case 'none':
-        demand(serving.length === 0, `${said}, but serves ${words(serving)}`)
-        break
-      case 'unknown':
-        break
-      default:
-        target.serving satisfies never
-    }
-  }
-}
-
-/** Runs now, or will as soon as the engine is back. */
-const shouldServe = (member: Member | undefined): SimulatedContainer[] =>
-  [...(member?.agent.host.containers.values() ?? [])].filter(
-    ({ state, restart }) => state === 'running' || (restart.name !== 'no' && state === 'exited')
+/** Of one service: runs now, or will as soon as the engine is back. */
+export const shouldServe = ({ host }: Member, service: string): SimulatedContainer[] =>
+  [...host.containers.values()].filter(
+    (one) =>
+      one.owner?.service === service &&
+      purposeOf(one) === 'serving' &&
+      (one.state === 'running' || (one.restart.name !== 'no' && one.state === 'exited'))
   )
 
-const words = (containers: readonly SimulatedContainer[]): string =>
+export const wordsOf = (containers: readonly SimulatedContainer[]): string =>
   containers.map(({ name, state }) => `${name} (${state})`).join(' and ') || 'nothing'
+
+const words = ({ generation, epoch, index }: Fence): string => `${generation}.${epoch}.${index}`

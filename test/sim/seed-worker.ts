@@ -1,4 +1,5 @@
 // One process of `npm run sim`: runs the seeds that it is sent, one after the other, and says how each one went.
+import { Violation } from './invariants.ts'
 import { runSeed } from './world.ts'
 
 export type Assignment = { from: number; count: number }
@@ -6,12 +7,17 @@ export type SeedReport =
   | { seed: number; isHeld: true; outcomes: string[]; faults: number; virtualMs: number }
   | { seed: number; isHeld: false; violation: string }
 
+/** A broken promise is said by its sentence; any other error is a fault of the code and needs its place. */
+const describeFailure = (error: unknown): string => {
+  if (error instanceof Violation) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
 const run = async (seed: number): Promise<SeedReport> => {
   try {
     return { seed, isHeld: true, ...(await runSeed(seed)) }
   } catch (error) {
-    const violation = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { seed, isHeld: false, violation }
+    return { seed, isHeld: false, violation: describeFailure(error) }
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type AgentId,
   type Command,
   type CommandId,
+  type ContainerRole,
   command as commandSchema,
   type EnvironmentName,
   type Inventory,
@@ -14,8 +15,7 @@ import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
 import type { Journal, Runs } from '../../packages/agent/src/ports.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
 import { behindBoundary } from './process-boundary.ts'
-import type { SeededRandom } from './seeded-random.ts'
-import type { SimulatedHost } from './simulated-engine.ts'
+import { purposeOf, type SimulatedContainer, type SimulatedHost } from './simulated-engine.ts'
 import type { Down, SimulatedSession, Up } from './simulated-network.ts'
 import type { ProcessClock, VirtualTime } from './virtual-time.ts'
 
@@ -33,18 +33,18 @@ export type SimulatedAgent = {
 
 type Ports = {
   time: VirtualTime
-  random: SeededRandom
   host: SimulatedHost
-  /** Chance that the process dies right after a write to its journal. */
-  crashChance: () => number
-  died: () => void
+  /** How far the host's wall clock is off; nothing that matters may rest on it. */
+  skewMs: () => number
+  /** Called right after each write to the journal: the process may be killed there. */
+  wrote: () => void
+  /** Called with each command that is taken into the journal. */
+  took: (command: Command) => void
 }
 
 export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): SimulatedAgent => {
-  const { time, random, host } = ports
+  const { time, host } = ports
   const journal = openJournal(':memory:')
-  /** The host's wall clock may be wrong; nothing that matters may rest on it. */
-  const skewMs = random.chance(0.3) ? random.integer(-3_600_000, 3_600_000) : 0
   let life = 0
   let isAlive = false
   let runs: Runs | undefined
@@ -69,16 +69,13 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
           return (...args: unknown[]): unknown => {
             if (!lives()) return undefined
             const answer: unknown = Reflect.apply(value, object, args)
-            const isWrite = member === 'begin' || member === 'saveRun' || member === 'endRun'
-            if (isWrite && random.chance(ports.crashChance())) {
-              kill()
-              ports.died()
-            }
+            if (member === 'begin') ports.took(args[0] as Command)
+            if (member === 'begin' || member === 'saveRun' || member === 'endRun') ports.wrote()
             return answer
           }
         }
       })
-    const clock = time.clockFor(lives, skewMs)
+    const clock = time.clockFor(lives, ports.skewMs)
     const progress = pacedProgress(clock, (message) => session?.up.send(message))
     runs = createRuns(
       {
@@ -93,7 +90,10 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
       },
       {
         minFreeBytes: 1,
-        buildRequest: ({ image, labels }) => ({ body: { Image: image, Labels: labels }, joins: [] })
+        buildRequest: ({ spec, image, labels }) => ({
+          body: { Image: image, Labels: labels, Cmd: spec.command },
+          joins: []
+        })
       },
       {
         progressed: (message) => {
@@ -186,9 +186,9 @@ export const inventoryOf = (host: SimulatedHost): Inventory => ({
             startedAtMs: one.startedAtMs,
             exitCode: one.exitCode,
             image: one.digest,
-            isKept: one.state === 'exited' && one.restart.name === 'no',
+            isKept: isKept(one),
             specHash: one.owner.specHash,
-            role: one.state === 'exited' && one.restart.name === 'no' ? 'kept' : 'serving',
+            role: roleOf(one),
             changes: []
           }
         ]
@@ -198,6 +198,11 @@ export const inventoryOf = (host: SimulatedHost): Inventory => ({
   load: null,
   memoryFreeBytes: null
 })
+
+const isKept = (one: SimulatedContainer): boolean =>
+  purposeOf(one) === 'serving' && one.state === 'exited' && one.restart.name === 'no'
+
+const roleOf = (one: SimulatedContainer): ContainerRole => (isKept(one) ? 'kept' : purposeOf(one))
 
 const roomyHost = {
   freeBytes: async () => 1e12,

@@ -15,7 +15,8 @@ export type SimulatedController = {
   deployments(): Deployments
   kill(): void
   start(): Promise<void>
-  admit(agent: AgentId, session: SimulatedSession): void
+  /** false: another session of the same key is alive, this one is refused. */
+  admit(agent: AgentId, session: SimulatedSession): boolean
   hear(agent: AgentId, session: SimulatedSession, message: Up): void
   /** The silence limit has passed for this session. */
   lose(agent: AgentId, session: SimulatedSession): void
@@ -25,8 +26,10 @@ type Ports = {
   time: VirtualTime
   random: SeededRandom
   store: Store
-  crashChance: () => number
-  died: () => void
+  /** How far the controller's wall clock is off at the moment. */
+  skewMs: () => number
+  /** Called right after each commit: the process may be killed there. */
+  wrote: () => void
   /** Every state of a deployment that was committed. */
   committed: (row: DeploymentRow, state: DeploymentState) => void
 }
@@ -51,13 +54,12 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
     isAlive = true
     const ownLife = life
     const lives = () => isAlive && life === ownLife
-    const crashingStore = crashAfterCommit(watchCommits(ports.store, ports.committed), () => {
-      if (!lives() || !random.chance(ports.crashChance())) return
-      kill()
-      ports.died()
+    const watched = watchCommits(ports.store, ports.committed)
+    const crashing = callAfterCommit(watched, () => {
+      if (lives()) ports.wrote()
     })
-    const store = behindBoundary(crashingStore, lives)
-    const clock = time.clockFor(lives)
+    const store = behindBoundary(crashing, lives)
+    const clock = time.clockFor(lives, ports.skewMs)
     current = createDeployments({
       store,
       writer: createWriter({ store, clock }),
@@ -75,7 +77,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       },
       signer: { sign: async (command) => JSON.stringify(command) },
       publisher: { publish: () => {} },
-      settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },
+      settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 600_000 },
       log: silentLog
     })
     await current.start()
@@ -122,9 +124,9 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
     kill,
     start,
     admit: (agent, session) => {
-      const former = sessions.get(agent)
-      if (former !== undefined) lose(agent, former)
+      if (sessions.get(agent)?.isCut() === false) return false
       sessions.set(agent, session)
+      return true
     },
     hear: (agent, session, message) => {
       if (isAlive && sessions.get(agent) === session) inLine(agent, () => take(agent, session, message))
@@ -138,11 +140,11 @@ const asDown = (message: DownMessage): Down => {
   throw new Error(`the engine sent ${message.type}`)
 }
 
-const crashAfterCommit = (store: Store, mayCrash: () => void): Store => ({
+const callAfterCommit = (store: Store, call: () => void): Store => ({
   ...store,
   transaction: async (work) => {
     const answer = await store.transaction(work)
-    mayCrash()
+    call()
     return answer
   }
 })

@@ -3,7 +3,12 @@
 // comes back), and writes down what the invariants ask about.
 import type { Digest } from '@longshore/protocol'
 import type { SeenImage } from '../../packages/agent/src/core/image-match.ts'
-import type { ContainerRequest, Ownership, RestartPolicy } from '../../packages/agent/src/core/observation.ts'
+import type {
+  ContainerRequest,
+  Ownership,
+  Purpose,
+  RestartPolicy
+} from '../../packages/agent/src/core/observation.ts'
 import { readOwnLabels } from '../../packages/agent/src/core/own-labels.ts'
 import { EngineError } from '../../packages/agent/src/engine-error.ts'
 import type { ContainerLook, Engine } from '../../packages/agent/src/ports.ts'
@@ -12,9 +17,14 @@ import type { ProcessClock } from './virtual-time.ts'
 
 /** What the program in an image does. */
 export type Behaviour = 'serves' | 'exits' | 'never-healthy' | 'dies-later'
-export type SimulatedImage = { digest: Digest; behaviour: Behaviour }
-/** Tag -> image; the registry of the simulated world, shared by all hosts. */
-export type SimulatedRegistry = { tags: Map<string, SimulatedImage>; isDown: boolean }
+/** What a release command does: the first word of the command. */
+export type CommandBehaviour = 'succeed' | 'fail' | 'hang'
+/** The registry of the simulated world, shared by all hosts: `repository:tag` -> digest, and what is in each image. */
+export type SimulatedRegistry = {
+  tags: Map<string, Digest>
+  behaviours: Map<string, Behaviour>
+  isDown: boolean
+}
 
 export type SimulatedContainer = {
   id: string
@@ -22,6 +32,7 @@ export type SimulatedContainer = {
   request: ContainerRequest
   owner: Ownership | null
   digest: string
+  behaviour: Behaviour
   restart: RestartPolicy
   state: 'created' | 'running' | 'exited'
   exitCode: number
@@ -31,11 +42,15 @@ export type SimulatedContainer = {
   starts: number
 }
 
+export const purposeOf = ({ owner }: SimulatedContainer): Purpose => owner?.purpose ?? 'serving'
+
 export type EngineRecord = {
   /** Containers made, by command, release and index. */
   created: Map<string, number>
   /** Called when a running container of ours is about to be stopped by a call. */
   stopping: (container: SimulatedContainer) => void
+  /** Called when a container of ours is started by a call. */
+  starting: (container: SimulatedContainer) => void
 }
 
 export type SimulatedHost = {
@@ -47,16 +62,27 @@ export type SimulatedHost = {
   restart(downMs: number): void
   /** What `docker container prune` in a cron job does. */
   prune(): void
+  /** A new disk: nothing of what was there is left. */
+  forget(): void
 }
 
-type Ports = { clock: ProcessClock; random: SeededRandom; registry: SimulatedRegistry }
+type Ports = {
+  clock: ProcessClock
+  random: SeededRandom
+  registry: SimulatedRegistry
+  stopping: EngineRecord['stopping']
+  starting: EngineRecord['starting']
+  /** Called when a call has taken effect and before it is answered: the agent may be killed there. */
+  acted: () => void
+}
 
-export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stopping']): SimulatedHost => {
-  const { clock, random, registry } = ports
+export const createSimulatedHost = (ports: Ports): SimulatedHost => {
+  const { clock, random, registry, stopping, starting, acted } = ports
   const containers = new Map<string, SimulatedContainer>()
-  const images = new Set<string>()
+  /** Digest -> repositories from which it was pulled. */
+  const images = new Map<string, Set<string>>()
   const tags = new Map<string, string>()
-  const record: EngineRecord = { created: new Map(), stopping }
+  const record: EngineRecord = { created: new Map(), stopping, starting }
   let isEngineUp = true
   let number = 0
 
@@ -66,6 +92,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     await wait(random.integer(1, 8))
     if (!isEngineUp) throw new EngineError('unreachable', 'the engine does not answer')
     const answer = act()
+    acted()
     await wait(random.integer(1, 8))
     if (!isEngineUp) throw new EngineError('unreachable', 'the connection to the engine broke')
     return answer
@@ -77,16 +104,15 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     if (found === undefined) throw new EngineError('not-found', `no container ${id}`)
     return found
   }
-  const behaviourOf = (digest: string): Behaviour =>
-    [...registry.tags.values()].find((image) => image.digest === digest)?.behaviour ?? 'serves'
+  const behaviourOf = (digest: string): Behaviour => registry.behaviours.get(digest) ?? 'serves'
 
   /** The program ends by itself: the restart policy decides. */
-  const exitLater = (container: SimulatedContainer, afterMs: number): void => {
+  const exitLater = (container: SimulatedContainer, afterMs: number, exitCode = 1): void => {
     const { starts } = container
     clock.after(afterMs, () => {
       if (container.starts !== starts || container.state !== 'running') return
       container.state = 'exited'
-      container.exitCode = 1
+      container.exitCode = exitCode
       if (!isEngineUp || container.restart.name === 'no') return
       container.restartCount += 1
       start(container)
@@ -96,9 +122,18 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     container.starts += 1
     container.state = 'running'
     container.startedAtMs = clock.nowMs()
-    const behaviour = behaviourOf(container.digest)
+    if (purposeOf(container) === 'once') {
+      runCommand(container)
+      return
+    }
+    const { behaviour } = container
     if (behaviour === 'exits') exitLater(container, random.integer(50, 900))
     if (behaviour === 'dies-later') exitLater(container, random.integer(5_200, 5_900))
+  }
+  const runCommand = (container: SimulatedContainer): void => {
+    const [command] = (container.request.body['Cmd'] ?? []) as CommandBehaviour[]
+    if (command === 'succeed') exitLater(container, random.integer(50, 4_000), 0)
+    if (command === 'fail') exitLater(container, random.integer(50, 4_000), 1)
   }
   const stop = (container: SimulatedContainer, exitCode: number): void => {
     if (container.state !== 'running') return
@@ -106,7 +141,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     container.exitCode = exitCode
   }
   const look = (one: SimulatedContainer): ContainerLook => {
-    const isChecked = behaviourOf(one.digest) === 'never-healthy'
+    const isChecked = one.behaviour === 'never-healthy'
     return {
       id: one.id,
       name: one.name,
@@ -131,7 +166,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
   const seenImage = (digest: string): SeenImage => ({
     id: digest,
     repoTags: [],
-    repoDigests: [`registry/web@${digest}`],
+    repoDigests: [...(images.get(digest) ?? [])].map((repository) => `${repository}@${digest}`),
     os: 'linux',
     architecture: 'amd64',
     variant: '',
@@ -152,6 +187,7 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
       request,
       owner,
       digest,
+      behaviour: behaviourOf(digest),
       restart: { name: 'no', maxRetries: 0 },
       state: 'created',
       exitCode: 0,
@@ -177,7 +213,9 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
     startContainer: (id) =>
       call(() => {
         const container = demand(id)
-        if (container.state !== 'running') start(container)
+        if (container.state === 'running') return
+        if (container.owner !== null) record.starting(container)
+        start(container)
       }),
     stopContainer: (id) =>
       call(() => {
@@ -212,11 +250,11 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
           .filter((one) => one.startsWith(`${repository}:`))
           .map((one) => one.slice(repository.length + 1))
       ),
-    pullImage: async ({ digest }) => {
+    pullImage: async ({ repository, digest }) => {
       await wait(random.integer(10, 2_000))
       await call(() => {
         if (registry.isDown) throw new EngineError('registry-unavailable', 'the registry is down')
-        images.add(digest)
+        images.set(digest, (images.get(digest) ?? new Set()).add(repository))
       })
     },
     tagImage: (reference, repository, tag) =>
@@ -227,12 +265,12 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
       call(() => {
         tags.delete(reference)
       }),
-    resolveDigest: ({ tag }) =>
+    resolveDigest: ({ repository, tag }) =>
       call(() => {
         if (registry.isDown) throw new EngineError('registry-unavailable', 'the registry is down')
-        const image = registry.tags.get(tag ?? '')
-        if (image === undefined) throw new EngineError('image-missing', `no tag ${tag}`)
-        return image.digest
+        const digest = registry.tags.get(`${repository}:${tag}`)
+        if (digest === undefined) throw new EngineError('image-missing', `no tag ${tag}`)
+        return digest
       }),
     hasNetwork: () => call(() => true),
     createNetwork: () => call(() => undefined),
@@ -248,6 +286,12 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
       if (!isEngineUp) return
       for (const { id, state } of [...containers.values()]) if (state !== 'running') containers.delete(id)
     },
+    forget: () => {
+      for (const container of containers.values()) stop(container, 137)
+      containers.clear()
+      images.clear()
+      tags.clear()
+    },
     restart: (downMs) => {
       isEngineUp = false
       const ran = [...containers.values()].filter(({ state }) => state === 'running')
@@ -255,7 +299,8 @@ export const createSimulatedHost = (ports: Ports, stopping: EngineRecord['stoppi
       clock.after(downMs, () => {
         isEngineUp = true
         for (const container of ran)
-          if (container.restart.name !== 'no' && container.state === 'exited') start(container)
+          if (containers.has(container.id) && container.restart.name !== 'no' && container.state === 'exited')
+            start(container)
       })
     }
   }

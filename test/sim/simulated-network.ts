@@ -26,28 +26,40 @@ export type Down = { type: 'command'; jws: string } | CancelMessage | AckMessage
 export type Direction<M> = { send(message: M): void }
 export type SimulatedSession = { up: Direction<Up>; down: Direction<Down>; cut(): void; isCut(): boolean }
 
-type Ends = { onUp(message: Up): void; onDown(message: Down): void }
+/** What becomes of a message that is being sent. */
+export type Fate = 'arrives' | 'arrives-twice' | 'is-lost'
+type Ends = {
+  onUp(message: Up): void
+  onDown(message: Down): void
+  fateOf(direction: 'up' | 'down', type: string): Fate
+}
 
 export const openSession = (ends: Ends, clock: ProcessClock, random: SeededRandom): SimulatedSession => {
   let isCut = false
-  const direction = <M extends { type: string }>(arrive: (message: M) => void): Direction<M> => {
+  const direction = <M extends { type: string }>(
+    name: 'up' | 'down',
+    arrive: (message: M) => void
+  ): Direction<M> => {
     let lastArrivalMs = 0
+    const deliver = (message: M): void => {
+      lastArrivalMs = Math.max(lastArrivalMs, clock.nowMs() + random.integer(1, 40))
+      clock.at(lastArrivalMs, () => {
+        if (!isCut) arrive(message)
+      })
+    }
     return {
       send: (message) => {
         if (isCut) return
-        const copies = message.type === 'command' && random.chance(0.05) ? 2 : 1
-        for (let copy = 0; copy < copies; copy += 1) {
-          lastArrivalMs = Math.max(lastArrivalMs, clock.nowMs() + random.integer(1, 40))
-          clock.at(lastArrivalMs, () => {
-            if (!isCut) arrive(message)
-          })
-        }
+        const fate = ends.fateOf(name, message.type)
+        if (fate === 'is-lost') return
+        deliver(message)
+        if (fate === 'arrives-twice') deliver(message)
       }
     }
   }
   return {
-    up: direction(ends.onUp),
-    down: direction(ends.onDown),
+    up: direction('up', ends.onUp),
+    down: direction('down', ends.onDown),
     cut: () => {
       isCut = true
     },

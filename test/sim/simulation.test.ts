@@ -25,10 +25,10 @@ t.test(`holds its promises in ${seeds} simulated fleets`, async (t) => {
 
 /**
  * Seeds that once showed a fault of the code, with what they showed.
- * 17: a host that ran a release of a mixed deployment was said to run none, and would have lost it in a revert.
- * 153: a host was said to run none because its inventory was older than its report.
+ * 453, 1327: of two replicas that were waited for, the engine's restart was forgiven to one only, so that the host
+ * was said to have failed and to serve nothing.
  */
-for (const seed of [17, 153]) {
+for (const seed of [453, 1327]) {
   t.test(`keeps its promises with seed ${seed}`, async (t) => {
     await t.resolves(runSeed(seed))
   })

@@ -12,8 +12,11 @@ export type ProcessClock = {
 
 export type VirtualTime = {
   nowMs(): number
-  /** A clock for one process; `isAlive` is asked before each call-back. `skewMs` is how far its wall clock is off. */
-  clockFor(isAlive: () => boolean, skewMs?: number): ProcessClock
+  /**
+   * A clock for one process; `isAlive` is asked before each call-back. `skewMs` is how far its wall clock is off
+   * at the moment: it may jump.
+   */
+  clockFor(isAlive: () => boolean, skewMs?: () => number): ProcessClock
   /** Runs the next call-back that is due, moving time to it; false when nothing waits. */
   passToNext(): boolean
   nextAtMs(): number | undefined
@@ -39,16 +42,22 @@ export const createVirtualTime = (startMs: number): VirtualTime => {
 
   return {
     nowMs: () => nowMs,
-    clockFor: (isAlive, skewMs = 0) => {
-      const guarded = (wake: () => void) => () => {
-        if (isAlive()) wake()
+    clockFor: (isAlive, skewMs = () => 0) => {
+      const wallMs = () => nowMs + skewMs()
+      const after = (delayMs: number, wake: () => void) =>
+        schedule(nowMs + delayMs, () => {
+          if (isAlive()) wake()
+        })
+      /** As the controller's clock does it: a timer that sleeps, looks at the wall clock, and may sleep again. */
+      const at = (atMs: number, wake: () => void): (() => void) => {
+        const look = (): void => {
+          if (wallMs() >= atMs) wake()
+          else cancel = after(atMs - wallMs(), look)
+        }
+        let cancel = after(Math.max(0, atMs - wallMs()), look)
+        return () => cancel()
       }
-      return {
-        nowMs: () => nowMs + skewMs,
-        monotonicMs: () => nowMs - startMs,
-        at: (atMs, wake) => schedule(atMs - skewMs, guarded(wake)),
-        after: (delayMs, wake) => schedule(nowMs + delayMs, guarded(wake))
-      }
+      return { nowMs: wallMs, monotonicMs: () => nowMs - startMs, at, after }
     },
     passToNext: () => {
       dropCancelled()
