@@ -301,3 +301,60 @@ t.test('keeps settings, freezes and idempotency keys, and forgets them with thei
   t.equal(await store.idempotencyKey(staging, 'build-1'), undefined)
   await store.close()
 })
+
+t.test('lists what a token may read, however much that is newer it may not', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  const web = 'web' as ServiceName
+  const production = 'production' as EnvironmentName
+  const rows: [number, EnvironmentName, ServiceName[]][] = [
+    [1, staging, [api]],
+    [2, staging, [api, web]],
+    [3, staging, [web]],
+    [4, production, [api]]
+  ]
+  await store.transaction(async (tx) => {
+    for (const [number, environment, services] of rows) {
+      const row = { ...deploymentRow(number, number, 'succeeded'), environment, requestedAtMs: number }
+      await tx.putDeployment(row)
+      for (const service of services) {
+        const named = { deployment: row.id, environment, service, release: number, generation: number }
+        await tx.putDeploymentService(named)
+        await tx.putRelease({ ...releaseRow(number), environment, service, createdAtMs: number })
+      }
+    }
+  })
+  const scopes: [(string | null)[][], number[], number[]][] = [
+    [[[null, null]], [4, 3, 2, 1], [4, 3, 2, 2, 1]],
+    [[['staging', 'api']], [1], [2, 1]],
+    [[['staging', null]], [3, 2, 1], [3, 2, 2, 1]],
+    [[[null, 'api']], [4, 1], [4, 2, 1]],
+    [
+      [
+        ['staging', 'api'],
+        ['staging', 'web']
+      ],
+      [3, 2, 1],
+      [3, 2, 2, 1]
+    ],
+    [[], [], []]
+  ]
+  for (const [allowed, deployments, releases] of scopes) {
+    const readable = allowed.map(([environment = null, service = null]) => ({ environment, service }))
+    const text = JSON.stringify(allowed)
+    const found = await store.deployments({ readable })
+    t.same(
+      found.map((row) => row.generation),
+      deployments,
+      text
+    )
+    t.same(
+      (await store.releases({ readable })).map((row) => row.number),
+      releases,
+      text
+    )
+  }
+  t.match(await store.deployments({ readable: [{ environment: null, service: 'api' }], limit: 1 }), [
+    { environment: 'production' }
+  ])
+  await store.close()
+})

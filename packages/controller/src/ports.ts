@@ -32,6 +32,7 @@ import type {
   StreamEvent,
   WebhookFormat
 } from './api/schemas.ts'
+import type { RowScope } from './core/access/readable-rows.ts'
 import type { Attempts } from './core/convergence/decide.ts'
 
 export type Clock = {
@@ -296,18 +297,25 @@ export type Reads = {
   /** Latest revision of every service, or one revision. */
   specs(filter?: { environment?: string; service?: string }): Promise<SpecRow[]>
   spec(environment: string, service: string, revision?: number): Promise<SpecRow | undefined>
-  releases(filter: { environment?: string; service?: string; limit?: number }): Promise<ReleaseRow[]>
+  /** Newest first. `readable`: see core/access/readable-rows.ts. */
+  releases(filter: {
+    environment?: string
+    service?: string
+    limit?: number
+    readable?: readonly RowScope[]
+  }): Promise<ReleaseRow[]>
   release(environment: string, service: string, number: number): Promise<ReleaseRow | undefined>
   /** The last succeeded one; undefined also for a service that was removed. */
   currentRelease(environment: string, service: string): Promise<ReleaseRow | undefined>
   /** What each service is to run; none for those that never ran. */
   currentReleases(filter?: { environment?: string; service?: string }): Promise<CurrentReleaseRow[]>
-  /** `service`: among others too. Plans are left out unless asked for. */
+  /** `service`: among others too; `readable`: all of them. Plans are left out unless asked for. */
   deployments(filter: {
     environment?: string
     service?: string
     isEnded?: boolean
     limit?: number
+    readable?: readonly RowScope[]
     withPlans?: boolean
   }): Promise<DeploymentRow[]>
   deployment(id: string): Promise<DeploymentRow | undefined>

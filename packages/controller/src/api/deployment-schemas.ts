@@ -218,6 +218,8 @@ export const releaseView = z.object({
   deployment: deploymentId,
   outcome: outcome.nullable(),
   isCurrent: z.boolean(),
+  /** As far as `keep_images` goes, hosts that ran it still have its image: going back to it needs no registry. */
+  isKept: z.boolean(),
   createdAtMs: atMs,
   createdBy: z.string()
 })

@@ -12,6 +12,7 @@ import {
 } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
+import type { RowScope } from '../core/access/readable-rows.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
 import type {
   Actor,
@@ -31,7 +32,8 @@ import type { BeginPorts } from './begin-deployment.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
-import { listReleases, listStatus } from './list-status.ts'
+import { listReleases } from './list-releases.ts'
+import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
@@ -67,6 +69,7 @@ export type DeploymentsPorts = {
 }
 
 export type ServiceFilter = { environment?: string; service?: string }
+export type ListFilter = ServiceFilter & { limit?: number; readable?: readonly RowScope[] }
 
 export type Deployments = {
   /** Resolves once the deployment is stored and locked; it then goes on by itself. Throws ApiError. */
@@ -83,8 +86,9 @@ export type Deployments = {
    * @throws ApiError `unknown-deployment`
    */
   view(id: string, isVisible?: (view: DeploymentView) => boolean): Promise<DeploymentView>
-  list(filter: ServiceFilter & { isEnded?: boolean; limit?: number }): Promise<DeploymentView[]>
-  releases(filter: ServiceFilter & { limit?: number }): Promise<ReleaseView[]>
+  /** `readable`: see core/access/readable-rows.ts. */
+  list(filter: ListFilter & { isEnded?: boolean }): Promise<DeploymentView[]>
+  releases(filter: ListFilter): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */
   agentConnected(agent: AgentId, hello: HelloMessage): Promise<void>

@@ -1,6 +1,6 @@
 // What runs where: per service of an environment the current release, who holds it, and each host with how it differs
 // and what is done about that. Containers of services that the environment does not know are listed too.
-import type { ReleaseView, StatusView } from '../api/schemas.ts'
+import type { StatusView } from '../api/schemas.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
 import type { AgentRow, FreezeRow, LockRow, Reads } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
@@ -95,16 +95,3 @@ const lockOf = ({ deployment, holder, sinceMs, reason }: LockRow): StatusView['l
   sinceMs,
   reason
 })
-
-export const listReleases = async (
-  store: Reads,
-  filter: Filter & { limit?: number }
-): Promise<ReleaseView[]> => {
-  const views: ReleaseView[] = []
-  for (const row of await store.releases(filter)) {
-    const current = await store.currentRelease(row.environment, row.service)
-    const { number, ...rest } = row
-    views.push({ ...rest, release: number, isCurrent: current?.number === number })
-  }
-  return views
-}

@@ -1,6 +1,7 @@
 // Every question that the controller asks its store, over one connection or one transaction.
 import type { InstallationId } from '@longshore/protocol'
-import type { Kysely } from 'kysely'
+import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'kysely'
+import type { RowScope } from '../../core/access/readable-rows.ts'
 import type { NotificationRow, Reads } from '../../ports.ts'
 import {
   agentCodec,
@@ -51,6 +52,18 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...installationReads(db),
   ...webhookReads(db)
 })
+
+/** The row's own place is in one of the scopes. */
+const fits = (scopes: readonly RowScope[]): Expression<SqlBool> => {
+  const { eb, and, or } = expressionBuilder<Tables, 'releases'>()
+  const conditions = scopes.map(({ environment, service }) =>
+    and([
+      ...(environment === null ? [] : [eb('environment', '=', environment)]),
+      ...(service === null ? [] : [eb('service', '=', service)])
+    ])
+  )
+  return or(conditions)
+}
 
 const fleetReads = (db: Kysely<Tables>) =>
   ({
@@ -106,10 +119,13 @@ const serviceReads = (db: Kysely<Tables>) =>
         .orderBy('revision', 'desc')
       return one(specCodec, revision === undefined ? query : query.where('revision', '=', revision))
     },
-    releases: ({ environment, service, limit }) => {
+    releases: ({ environment, service, limit, readable }) => {
       let query = db.selectFrom('releases').selectAll()
       if (environment !== undefined) query = query.where('environment', '=', environment)
       if (service !== undefined) query = query.where('service', '=', service)
+      if (readable !== undefined) query = query.where(fits(readable))
+      // numbers are of one service; between services only time tells
+      if (service === undefined || environment === undefined) query = query.orderBy('createdAtMs', 'desc')
       return many(releaseCodec, query.orderBy('number', 'desc').limit(limit ?? defaultLimit))
     },
     release: (environment, service, number) =>
@@ -147,13 +163,22 @@ const serviceReads = (db: Kysely<Tables>) =>
 
 const deploymentReads = (db: Kysely<Tables>) =>
   ({
-    deployments: ({ environment, service, isEnded, limit, withPlans = false }) => {
+    deployments: ({ environment, service, isEnded, limit, readable, withPlans = false }) => {
       let query = db.selectFrom('deployments').selectAll()
       if (!withPlans) query = query.where('mode', '!=', 'plan')
       if (environment !== undefined) query = query.where('environment', '=', environment)
       if (service !== undefined) {
         const having = db.selectFrom('deployment_services').select('deployment')
         query = query.where('id', 'in', having.where('service', '=', service))
+      }
+      if (readable !== undefined) {
+        query = query.where(({ not, exists, selectFrom }) => {
+          const ofOthers = selectFrom('deployment_services')
+            .select('deployment')
+            .whereRef('deployment_services.deployment', '=', 'deployments.id')
+            .where(not(fits(readable)))
+          return not(exists(ofOthers))
+        })
       }
       if (isEnded !== undefined) query = query.where('endedAtMs', isEnded ? 'is not' : 'is', null)
       const newestFirst = query.orderBy('requestedAtMs', 'desc').orderBy('generation', 'desc').orderBy('id')

@@ -9,8 +9,10 @@ import {
   releaseView,
   statusView
 } from '../../../api/schemas.ts'
+import { isReadableBy } from '../../../core/access/permissions.ts'
+import { readableRows } from '../../../core/access/readable-rows.ts'
 import { needsOf } from '../../../core/requests/wishes.ts'
-import { callerOf, demand, demandAll, may } from '../access.ts'
+import { callerOf, demandAll, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 const byId = z.object({ id: deploymentId })
@@ -19,7 +21,7 @@ const limit = z.coerce.number().int().min(1).max(1000).default(50)
 const isActive = z.stringbool().optional()
 
 type Named = { environment: string; service: string }
-export const mayRead = (request: FastifyRequest, { environment, service }: Named): boolean =>
+const mayRead = (request: FastifyRequest, { environment, service }: Named): boolean =>
   may(request, { verb: 'read', environment, service })
 
 export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: RouteScope): void => {
@@ -28,7 +30,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     return { ...(environment && { environment }), ...(service && { service }) }
   }
   const find = (request: FastifyRequest, id: string): Promise<DeploymentView> =>
-    deployments.view(id, (one) => mayRead(request, one))
+    deployments.view(id, (one) => isReadableBy(callerOf(request).allow, one))
   const filters = { access: { kind: 'filters' as const, verb: 'read' as const } }
 
   app.post(
@@ -55,8 +57,8 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     async (request) => {
       const { limit: most, active } = request.query
       const isEnded = active === undefined ? {} : { isEnded: !active }
-      const found = await deployments.list({ ...(await filterOf(request.query)), ...isEnded, limit: 1000 })
-      return found.filter((one) => mayRead(request, one)).slice(0, most)
+      const readable = readableRows(callerOf(request).allow)
+      return deployments.list({ ...(await filterOf(request.query)), ...isEnded, limit: most, readable })
     }
   )
   app.get(
@@ -74,8 +76,11 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       schema: { params: byId, response: { 202: deploymentView } }
     },
     async (request, reply) => {
-      const { environment, service, id } = await find(request, request.params.id)
-      demand(request, { verb: 'cancel', environment, service })
+      const { environment, services, id } = await find(request, request.params.id)
+      demandAll(
+        request,
+        services.map(({ service }) => ({ verb: 'cancel', environment, service }))
+      )
       reply.code(202)
       return deployments.cancel(callerOf(request).actor, id)
     }
@@ -87,8 +92,9 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       schema: { querystring: ofService.extend({ limit }), response: { 200: z.array(releaseView) } }
     },
     async (request) => {
-      const found = await deployments.releases({ ...(await filterOf(request.query)), limit: 1000 })
-      return found.filter((one) => mayRead(request, one)).slice(0, request.query.limit)
+      const readable = readableRows(callerOf(request).allow)
+      const { limit: most } = request.query
+      return deployments.releases({ ...(await filterOf(request.query)), limit: most, readable })
     }
   )
   app.get(
