@@ -2,7 +2,7 @@
 // lock and gives way to every deployment of the service. When one is due is left to the caller.
 import { type AgentId, type DeploymentId, formatId } from '@longshore/protocol'
 import type { Requested } from '../core/deployment/events.ts'
-import type { Actor, Clock, DeploymentRow, Random, Tx } from '../ports.ts'
+import type { Actor, Clock, DeploymentRow, Random, ReleaseRow, Tx } from '../ports.ts'
 import type { Driver } from './drive-deployments.ts'
 import type { Committed } from './persist-step.ts'
 import { asCurrent, partOfSpec, timingOf } from './request-deployment.ts'
@@ -15,11 +15,13 @@ export type ConvergencePorts = {
   settings: { lostAfterMs: number; pauseLimitMs: number }
   isConnected(agent: AgentId): boolean
 }
-/** Which host is to be brought to what its environment runs. */
+/** Which host is to be brought to what its environment runs, or to be freed of what it should not run. */
 export type Convergence = Pick<DeploymentRow, 'environment' | 'service'> & {
   agent: AgentId
   /** Make the containers anew although the release runs: they were changed by hand. */
   recreate: boolean
+  /** Instead: these containers of the service are taken away, by Docker's ids. */
+  removed?: string[]
 }
 
 /** Whom lists and audit name as the requester. */
@@ -49,7 +51,7 @@ export const beginConvergence = async (
     mode: 'converge',
     service,
     environment,
-    what: { by: 'current' },
+    what: { by: wish.removed === undefined ? 'current' : 'nothing' },
     phase: 'requested',
     outcome: null,
     release,
@@ -66,12 +68,13 @@ export const beginConvergence = async (
 const describeConvergence = async (
   tx: Tx,
   ports: ConvergencePorts,
-  { environment, service, agent, recreate }: Convergence
+  { environment, service, agent, recreate, removed }: Convergence
 ): Promise<Requested | undefined> => {
-  const row = await tx.currentRelease(environment, service)
-  const current = row === undefined ? null : asCurrent(row)
+  const current = await tx.currentRelease(environment, service)
+  const row = current ?? (removed === undefined ? undefined : await lastRelease(tx, environment, service))
+  const content = row === undefined ? null : asCurrent(row)
   const host = await tx.agent(agent)
-  if (row === undefined || current === null || host === undefined) return undefined
+  if (row === undefined || content === null || host === undefined) return undefined
   const spec = await tx.spec(environment, service, row.specRevision)
   if (spec === undefined) return undefined
   const { generation } = await tx.counters(environment, service)
@@ -87,21 +90,27 @@ const describeConvergence = async (
     refusals: [],
     parts: [
       {
-        ...current,
+        ...content,
         ...partOfSpec(spec),
         service,
         generation: generation + 1,
-        current,
+        current: current === undefined ? null : content,
         tag: row.tag,
         recreate,
         replace: null,
         releaseCommand: null,
-        removal: null,
+        removal: removed === undefined ? null : { containers: removed },
         knownTags: []
       }
     ],
     targets: [{ service, agent, host: host.hostName, isConnected: ports.isConnected(agent) }]
   }
+}
+
+/** Names what is taken away after the service was removed: it has no current release then. */
+const lastRelease = async (tx: Tx, environment: string, service: string): Promise<ReleaseRow | undefined> => {
+  const rows = await tx.releases({ environment, service })
+  return rows.find(({ outcome }) => outcome === 'succeeded')
 }
 
 /** A deployment of a service goes before convergence of it: what runs is cancelled and undoes itself. */

@@ -1,8 +1,9 @@
 // What runs where: per service of an environment the current release, who holds it, and each host with how it differs
 // and what is done about that. Containers of services that the environment does not know are listed too.
-import type { StatusView } from '../api/schemas.ts'
+import type { ConvergenceView, StatusView } from '../api/schemas.ts'
+import { isGivenUp } from '../core/convergence/decide.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
-import type { AgentRow, FreezeRow, LockRow, Reads } from '../ports.ts'
+import type { AgentRow, ConvergenceRow, FreezeRow, LockRow, Reads } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
 import { type JudgedHost, judgeService } from './judge-service.ts'
 
@@ -59,6 +60,7 @@ const statusOf = async (
 ): Promise<StatusView> => {
   const { current, hosts } = await judgeService(store, knowledge, agents, { environment, service })
   const lock = await store.lock(environment, service)
+  const attempts = await store.convergences({ environment, service })
   return {
     environment,
     service,
@@ -68,16 +70,26 @@ const statusOf = async (
     deployment: lock?.deployment ?? null,
     lock: lock === undefined ? null : lockOf(lock),
     freeze: freezeOf(freezes, environment, service),
-    hosts: hosts.filter(isShown).map(viewHost)
+    hosts: hosts.filter(isShown).map((host) => viewHost(host, attempts))
   }
 }
 
 /** Where the service belongs, and where it is although it does not. */
 const isShown = ({ isPlaced, judgement }: JudgedHost): boolean => isPlaced || judgement.unwanted.length > 0
 
-const viewHost = ({ host, judgement }: JudgedHost): StatusView['hosts'][number] => {
+const viewHost = (
+  { agent, host, judgement }: JudgedHost,
+  attempts: readonly ConvergenceRow[]
+): StatusView['hosts'][number] => {
   const { unwanted: _, ...shown } = judgement
-  return { host, ...shown }
+  const own = attempts.find((one) => one.agent === agent)
+  const isShown = own !== undefined && (own.deployment !== null || judgement.driftKind !== undefined)
+  return { host, ...shown, ...(isShown ? { convergence: viewAttempts(own) } : {}) }
+}
+
+const viewAttempts = (attempts: ConvergenceRow): ConvergenceView => {
+  const { tries, nextAtMs, reason } = attempts
+  return { tries, nextAtMs, reason, isGivenUp: isGivenUp(attempts) }
 }
 
 const freezeOf = (

@@ -53,19 +53,20 @@ export const forgetAfterMs = 600_000
 
 export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDecision => {
   const { nowMs, isLocked, isBusy, trustedFromMs, judgement } = question
-  const { state } = judgement
-  if (isLocked || isBusy || state === 'silent' || judgement.driftKind === 'unknown') return nothing
+  if (isLocked || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
   if (question.attempts?.deployment != null) return nothing
-  if (nowMs < trustedFromMs) return { kind: 'wait', untilMs: trustedFromMs }
   const action = actionFor(question)
   if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
   const attempts = attemptsThatCount(question)
-  if (attempts === undefined) return { kind: 'start', action, tries: 1 }
-  if (attempts.tries >= maxTries) return { kind: 'give-up', reason: attempts.reason ?? yetDiffers(judgement) }
-  if (attempts.nextAtMs !== null && nowMs < attempts.nextAtMs)
-    return { kind: 'wait', untilMs: attempts.nextAtMs }
-  return { kind: 'start', action, tries: attempts.tries + 1 }
+  if (attempts !== undefined && attempts.tries >= maxTries)
+    return { kind: 'give-up', reason: attempts.reason ?? yetDiffers(judgement) }
+  const fromMs = Math.max(trustedFromMs, attempts?.nextAtMs ?? 0, isBusy ? nowMs + busyAgainMs : 0)
+  if (nowMs < fromMs) return { kind: 'wait', untilMs: fromMs }
+  return { kind: 'start', action, tries: (attempts?.tries ?? 0) + 1 }
 }
+
+/** The end of a run is told; this is for one that ends unheard. */
+const busyAgainMs = 30_000
 
 const nothing: ConvergenceDecision = { kind: 'nothing', isAtRest: false }
 

@@ -1,0 +1,153 @@
+// What is to be done in one environment so that its hosts run what was decided: which hosts begin now, whose attempts
+// are over, and when to look again. Reads only; engine/converge.ts does it.
+import type { AgentId, ServiceSpec } from '@longshore/protocol'
+import {
+  type Action,
+  type ConvergenceDecision,
+  type Desired,
+  decideConvergence,
+  isWorthKeeping
+} from '../core/convergence/decide.ts'
+import { admit } from '../core/convergence/pace.ts'
+import type { ConvergenceRow, EnvironmentRow, Reads } from '../ports.ts'
+import type { HostMemory } from './host-knowledge.ts'
+import { type JudgedHost, type JudgedService, judgeService } from './judge-service.ts'
+
+type Key = Pick<ConvergenceRow, 'environment' | 'service' | 'agent'>
+export type Change =
+  | { kind: 'start'; at: Key; desired: Desired; action: Action; tries: number; host: string; drift: string }
+  | { kind: 'give-up'; row: ConvergenceRow; host: string; reason: string }
+  | { kind: 'forget'; at: Key }
+export type ConvergencePlan = {
+  changes: Change[]
+  /** null: not before something happens. */
+  wakeAtMs: number | null
+}
+
+/** @param nowMs by the controller's clock */
+export const planConvergence = async (
+  reads: Reads,
+  hosts: HostMemory,
+  environment: EnvironmentRow,
+  nowMs: number
+): Promise<ConvergencePlan> => {
+  const { name } = environment
+  const free: ConvergenceRow['service'][] = []
+  for (const { service } of await reads.specs({ environment: name }))
+    if ((await reads.lock(name, service)) === undefined) free.push(service)
+  if (free.length === 0) return { changes: [], wakeAtMs: null }
+  const agents = await reads.agents({ environment: name })
+  const rows = await reads.convergences({ environment: name })
+  const busy = await listBusy(reads)
+  const plans: ConvergencePlan[] = []
+  for (const service of free) {
+    const judged = await judgeService(reads, hosts, agents, { environment: name, service })
+    const own = rows.filter((row) => row.service === service)
+    plans.push(planService({ environment, service, judged, rows: own, busy, hosts, nowMs }))
+  }
+  const moments = plans.flatMap(({ wakeAtMs }) => wakeAtMs ?? [])
+  return {
+    changes: plans.flatMap(({ changes }) => changes),
+    wakeAtMs: moments.length === 0 ? null : Math.min(...moments)
+  }
+}
+
+/** `agent service` of every run that is not known to have ended. */
+const listBusy = async (reads: Reads): Promise<ReadonlySet<string>> => {
+  const open = await reads.outbox({ isEnded: false })
+  return new Set(
+    open
+      .filter(({ kind }) => kind !== 'resolve' && kind !== 'plan')
+      .map(({ agent, service }) => busyKey(agent, service))
+  )
+}
+const busyKey = (agent: string, service: string): string => `${agent} ${service}`
+
+type ServiceScene = {
+  environment: EnvironmentRow
+  service: ConvergenceRow['service']
+  judged: JudgedService
+  rows: ConvergenceRow[]
+  busy: ReadonlySet<string>
+  hosts: HostMemory
+  nowMs: number
+}
+type Decided = JudgedHost & {
+  row: ConvergenceRow | undefined
+  desired: Desired
+  decision: ConvergenceDecision
+  /** Nothing is lost there whatever is tried. */
+  servesNothing: boolean
+}
+
+const planService = (scene: ServiceScene): ConvergencePlan => {
+  const { environment, service, judged, rows, nowMs } = scene
+  const decided = judged.hosts.map((host) => decideFor(scene, host))
+  const at = (agent: AgentId): Key => ({ environment: environment.name, service, agent })
+  const starting = decided.filter(({ decision }) => decision.kind === 'start')
+  const running = decided.filter(({ row }) => row?.deployment != null)
+  const pace = paceOf(judged.spec, decided.filter(({ isPlaced }) => isPlaced).length)
+  const changes: Change[] = admit(running, starting, pace).flatMap((one) => startOf(one, at(one.agent)))
+  for (const { agent, host, row, decision } of decided) {
+    if (row === undefined) continue
+    if (decision.kind === 'give-up' && row.reason !== decision.reason)
+      changes.push({ kind: 'give-up', row, host, reason: decision.reason })
+    if (decision.kind === 'nothing' && decision.isAtRest && !isWorthKeeping(row, nowMs))
+      changes.push({ kind: 'forget', at: at(agent) })
+  }
+  const known = new Set(judged.hosts.map(({ agent }) => agent))
+  for (const row of rows)
+    if (!known.has(row.agent) && row.deployment === null) changes.push({ kind: 'forget', at: at(row.agent) })
+  const waits = decided.flatMap(({ decision }) => (decision.kind === 'wait' ? decision.untilMs : []))
+  return { changes, wakeAtMs: waits.length === 0 ? null : Math.min(...waits) }
+}
+
+const paceOf = (spec: ServiceSpec | undefined, hosts: number) => ({
+  parallelism: spec?.update.parallelism ?? ({ unit: 'count', value: 1 } as const),
+  hosts
+})
+
+const startOf = ({ decision, desired, host, judgement }: Decided, at: Key): Change[] =>
+  decision.kind !== 'start'
+    ? []
+    : [
+        {
+          kind: 'start',
+          at,
+          desired,
+          host,
+          action: decision.action,
+          tries: decision.tries,
+          drift: judgement.drift ?? ''
+        }
+      ]
+
+const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
+  const { environment, service, judged, rows, busy, hosts, nowMs } = scene
+  const row = rows.find(({ agent }) => agent === host.agent)
+  const { release = null, generation = 0 } = judged.decided ?? {}
+  const desired = { release: host.isPlaced ? release : null, generation }
+  const decision = decideConvergence({
+    nowMs,
+    desired,
+    judgement: host.judgement,
+    attempts: row,
+    isLocked: false,
+    isHealing: environment.heal,
+    isBusy: busy.has(busyKey(host.agent, service)),
+    trustedFromMs: hosts.trustedFromMs(host.agent),
+    mayLeave: mayLeave(judged)
+  })
+  return { ...host, row, desired, decision, servesNothing: host.judgement.release === null }
+}
+
+/** The last healthy one is never taken away: where the service belongs it must run, unless it was removed. */
+const mayLeave = ({ decided, hosts }: JudgedService): boolean => {
+  if (decided === undefined) return false
+  if (decided.release === null) return true
+  const heard = hosts.filter(({ isPlaced, judgement }) => isPlaced && judgement.state !== 'silent')
+  return (
+    heard.length > 0 &&
+    heard.every(({ judgement }) => judgement.state === 'running' && judgement.driftKind === undefined)
+  )
+}
