@@ -25,13 +25,18 @@ export const beginDeployment = async (
   const { lostAfterMs, pauseLimitMs } = ports.settings
   const { isConnected } = ports
   const requested = await describeRequest(request, { tx, id, nowMs, lostAfterMs, pauseLimitMs, isConnected })
+  const row = rowOf(actor, request, requested, attemptOf)
+  if (requested.mode === 'plan') {
+    const begun = await ports.driver.begin(tx, row, requested, actor)
+    return { begun, all: [begun] }
+  }
   const { owner, leaseMs } = ports.lease
   const held = { holder: actor.name, reason: request.reason, owner, leaseUntilMs: nowMs + leaseMs }
   await holdServices(tx, requested, held)
   const { environment } = request
   const services = requested.parts.map(({ service }) => service)
   const preempted = await preemptConvergences(tx, ports, { environment, services, by: id })
-  const begun = await ports.driver.begin(tx, rowOf(actor, request, requested, attemptOf), requested, actor)
+  const begun = await ports.driver.begin(tx, row, requested, actor)
   return { begun, all: [...preempted, begun] }
 }
 

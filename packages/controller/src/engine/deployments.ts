@@ -10,25 +10,14 @@ import {
   type RefusedMessage,
   type RunReport
 } from '@longshore/protocol'
-import { ApiError } from '../api/errors.ts'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
 import type { RowScope } from '../core/access/readable-rows.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
-import type {
-  Actor,
-  AgentLink,
-  Clock,
-  CommandSigner,
-  DeploymentRow,
-  Log,
-  Publisher,
-  Random,
-  Store,
-  Tx
-} from '../ports.ts'
+import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, Store, Tx } from '../ports.ts'
 import { acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
+import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
@@ -37,6 +26,7 @@ import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
+import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import type { Writer } from './writer.ts'
 
 /** Times that the operator of the controller may choose. Milliseconds. */
@@ -81,6 +71,8 @@ export type Deployments = {
   converge(wish: Convergence): Promise<DeploymentView | undefined>
   /** Resolves once the wish is stored. Throws ApiError `unknown-deployment`, `already-ended`. */
   cancel(actor: Actor, id: string): Promise<DeploymentView>
+  /** Resolves once the wish is stored. Throws ApiError `unknown-deployment`, `already-ended`, `not-paused`. */
+  resume(actor: Actor, id: string): Promise<DeploymentView>
   /**
    * @param isVisible who asks may see it; what is not visible is refused like what does not exist
    * @throws ApiError `unknown-deployment`
@@ -101,6 +93,8 @@ export type Deployments = {
   progress(agent: AgentId, message: ProgressMessage): void
   /** Resolves when the report and what follows from it are durable: then it may be acknowledged. */
   reported(agent: AgentId, report: RunReport): Promise<void>
+  /** Its settings are others than before. */
+  environmentChanged(environment: string): void
   /** Takes up every deployment that has not ended. Call it before the first agent is let in. */
   start(): Promise<void>
   /** No timer and no change of this object is left when it resolves; the deployments stay in the store. */
@@ -110,11 +104,25 @@ export type Deployments = {
 export const createDeployments = (ports: DeploymentsPorts): Deployments => {
   const { store, writer, clock, random, link, log } = ports
   const outbox = createOutbox(ports)
-  const driver = createDriver({ ...ports, outbox })
+  const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ clock, link })
   const lease = { owner: formatId('ctl', random.bytes(13)), leaseMs }
   const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver, lease }
+
+  const converger = createConverger({ ...inside, store, writer, hosts, log })
+
+  const steer = async (
+    actor: Actor,
+    verb: 'cancel' | 'resume',
+    id: string,
+    change: typeof cancelDeployment
+  ): Promise<DeploymentView> => {
+    const note = { actor, action: `deployment.${verb}`, subject: id, request: {} }
+    const work = (tx: Tx) => change(tx, inside, actor, id)
+    const { row } = await writer.change(note, work, ({ committed }) => driver.follow([committed]))
+    return driver.view(row)
+  }
 
   return {
     request: async (actor, request) => {
@@ -130,14 +138,8 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
       const begun = await writer.step(work, (committed) => driver.follow([committed]))
       return begun && driver.view(begun.after)
     },
-    cancel: async (actor, id) => {
-      const note = { actor, action: 'deployment.cancel', subject: id, request: {} }
-      const work = (tx: Tx) => cancelIn(tx, inside, actor, id)
-      const done = await writer.change(note, work, (result) => {
-        if ('after' in result) driver.follow([result])
-      })
-      return driver.view('after' in done ? done.after : done)
-    },
+    cancel: (actor, id) => steer(actor, 'cancel', id, cancelDeployment),
+    resume: (actor, id) => steer(actor, 'resume', id, resumeDeployment),
     view: async (id, isVisible = () => true) => {
       const view = driver.view(await requireDeployment(store, id))
       return isVisible(view) ? view : refuseDeployment(store, id)
@@ -145,13 +147,14 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
-    agentConnected: (agent, hello) => {
+    agentConnected: async (agent, hello) => {
       hosts.observed(agent, hello.inventory)
-      return hearing.connected(agent, hello)
+      await hearing.connected(agent, hello)
+      converger.hostReturned(agent)
     },
     agentDisconnected: hearing.disconnected,
     observed: (agent, inventory) => {
-      hosts.observed(agent, inventory)
+      if (hosts.observed(agent, inventory)) converger.hostChanged(agent)
     },
     accepted: hearing.accepted,
     refused: hearing.refused,
@@ -160,34 +163,29 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
         log.warn({ agent, err: error }, 'progress could not be shown')
       )
     },
-    reported: hearing.reported,
+    reported: async (agent, report) => {
+      hosts.reported(agent)
+      await hearing.reported(agent, report)
+      converger.hostChanged(agent)
+    },
+    environmentChanged: converger.environmentChanged,
     start: async () => {
+      await converger.start()
       await writer.step((tx) => restartIn(tx, inside), driver.follow)
     },
     stop: async () => {
       driver.stop()
       hearing.stop()
+      await converger.stop()
       await outbox.stop()
       await writer.idle()
     }
   }
 }
 
-const cancelIn = async (
-  tx: Tx,
-  { clock, driver }: BeginPorts,
-  actor: Actor,
-  id: string
-): Promise<Committed | DeploymentRow> => {
-  const row = await requireDeployment(tx, id)
-  if (row.phase === 'ended') throw new ApiError('already-ended', `${id} has ended: ${row.outcome}`)
-  const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
-  return (await driver.step(tx, id, event)) ?? row
-}
-
 const restartIn = async (tx: Tx, { clock, driver }: BeginPorts): Promise<(Committed | undefined)[]> => {
   const committed: (Committed | undefined)[] = []
-  for (const { id } of await tx.deployments({ isEnded: false })) {
+  for (const { id } of await tx.deployments({ isEnded: false, withPlans: true })) {
     committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
   }
   return committed

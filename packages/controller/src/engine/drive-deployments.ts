@@ -32,6 +32,8 @@ type DriverPorts = PersistPorts & {
   clock: Clock
   outbox: Outbox
   publisher: Publisher
+  /** After the commit of a deployment's end; must not throw. */
+  ended(row: DeploymentRow): void
   log: Log
 }
 
@@ -88,6 +90,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
     if (after.phase === 'ended' && before?.phase !== 'ended') {
       const { outcome, reason } = stateOf(after)
       log.info({ deployment: after.id, outcome }, `deployment ended: ${reason}`)
+      ports.ended(after)
     }
   }
   const follow = (committed: (Committed | undefined)[]): void => {
@@ -106,7 +109,8 @@ export const createDriver = (ports: DriverPorts): Driver => {
     follow,
     watch,
     view,
-    progressed: (deployment, { service, agent, fence }, { step: name, position, total, detail, bytes }) => {
+    progressed: (deployment, { service, agent, fence }, message) => {
+      const { step: name, position, total, detail, bytes, lines = [] } = message
       const { id } = deployment
       const target = findTarget(stateOf(deployment), { service, agent })
       if (target?.inFlight?.index !== fence.index || isStopped) return
@@ -119,7 +123,9 @@ export const createDriver = (ports: DriverPorts): Driver => {
       }
       progress.set(progressKey(id, target), latest)
       const at = new Date(clock.nowMs()).toISOString()
-      publisher.publish({ at, type: 'progress', id, service, host: target.host, progress: latest })
+      const { host } = target
+      publisher.publish({ at, type: 'progress', id, service, host, progress: latest })
+      if (lines.length > 0) publisher.publish({ at, type: 'log', id, service, host, lines })
     },
     stop: () => {
       isStopped = true

@@ -11,6 +11,7 @@ import type {
 import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
 import type { CommandName, DeploymentEvent } from '../core/deployment/events.ts'
 import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
+import { comparePlan } from './compare-plan.ts'
 import { type Driver, retryMs } from './drive-deployments.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, findCommand } from './persist-step.ts'
@@ -35,7 +36,7 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
   /** Tells every deployment in progress that has the host among its targets. */
   const tellActive = async (tx: Tx, agent: AgentId, event: DeploymentEvent): Promise<Committed[]> => {
     const committed: Committed[] = []
-    for (const row of await tx.deployments({ isEnded: false })) {
+    for (const row of await tx.deployments({ isEnded: false, withPlans: true })) {
       if (!stateOf(row).targets.some((target) => target.agent === agent)) continue
       const one = await driver.step(tx, row.id, event)
       if (one !== undefined) committed.push(one)
@@ -119,7 +120,9 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
     const atMs = clock.nowMs()
     if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs)
     const { outcome } = report
-    return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, ...nameOf(row), outcome })
+    const changes = await comparePlan(tx, row, report)
+    const event = { kind: 'commandReported', atMs, ...nameOf(row), outcome } as const
+    return driver.step(tx, row.deployment, changes.length === 0 ? event : { ...event, changes })
   }
 }
 
@@ -164,7 +167,7 @@ const cancelsOwed = async (tx: Tx, agent: AgentId, hello: HelloMessage): Promise
     const row = await ownCommand(tx, agent, command)
     if (row?.state === 'ended') cancelled.push(command)
   }
-  for (const deployment of await tx.deployments({ isEnded: false })) {
+  for (const deployment of await tx.deployments({ isEnded: false, withPlans: true })) {
     for (const target of stateOf(deployment).targets) {
       if (target.agent !== agent || target.inFlight?.isCancelled !== true) continue
       const { service, inFlight } = target

@@ -48,7 +48,7 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
     if (isStopped || !link.isConnected(agent)) return
     line.cancelTimer()
     const rows = await store.outbox({ agent, isEnded: false })
-    const active = new Set((await store.deployments({ isEnded: false })).map(({ id }) => id))
+    const active = new Set((await store.deployments({ isEnded: false, withPlans: true })).map(({ id }) => id))
     const owed = rows.map((row) => ({ ...row, isActive: active.has(row.deployment) }))
     const plan = planDelivery(owed, line.sentAtMs, clock.nowMs(), settings.commandResendMs)
     for (const row of plan.send) {

@@ -132,7 +132,7 @@ const persistCommand = async (
     fence: { generation: part.generation, epoch, index },
     notAfterMs,
     timeLimitMs,
-    body: commandBody(order, { ...part, spec: await requireSpec(tx, environment, part) })
+    body: commandBody(order, { ...part, spec: await findSpec(tx, environment, part) })
   }
   const { id, fence } = command
   await tx.putCommand({
@@ -195,18 +195,23 @@ const persistOutcome = async (
   { mode, outcome, endedAtMs }: DeploymentState,
   { service, release, generation }: Part
 ): Promise<void> => {
+  const setCurrent = (number: number | null) =>
+    tx.putCurrentRelease({
+      environment,
+      service,
+      release: number,
+      generation,
+      deployment: id,
+      sinceMs: endedAtMs ?? 0
+    })
+  if (mode === 'remove' && (outcome === 'succeeded' || outcome === 'mixed')) {
+    await setCurrent(null)
+    return
+  }
   if (mode !== 'deploy') return
   const row = await tx.release(environment, service, release)
   if (row !== undefined && row.outcome !== 'succeeded') await tx.putRelease({ ...row, outcome })
-  if (outcome !== 'succeeded' || endedAtMs === null) return
-  await tx.putCurrentRelease({
-    environment,
-    service,
-    release,
-    generation,
-    deployment: id,
-    sinceMs: endedAtMs
-  })
+  if (outcome === 'succeeded') await setCurrent(release)
 }
 
 const requireInstallation = async (tx: Tx): Promise<InstallationId> => {
@@ -215,12 +220,8 @@ const requireInstallation = async (tx: Tx): Promise<InstallationId> => {
   return installation
 }
 
-const requireSpec = async (
+const findSpec = async (
   tx: Tx,
   environment: string,
   { service, specRevision }: Part
-): Promise<ServiceSpec> => {
-  const row = await tx.spec(environment, service, specRevision)
-  if (row === undefined) throw new TypeError(`spec revision ${specRevision} of ${service} is gone`)
-  return row.spec
-}
+): Promise<ServiceSpec | undefined> => (await tx.spec(environment, service, specRevision))?.spec

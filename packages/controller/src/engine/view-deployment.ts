@@ -47,6 +47,8 @@ export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): Depl
     attemptOf: row.attemptOf,
     requestedAtMs: row.requestedAtMs,
     endedAtMs: row.endedAtMs,
+    ...viewPause(state),
+    ...(state.mode === 'plan' && { refusals: state.refusals.map((refusal) => ({ ...refusal })) }),
     targets: state.targets.map((target) => viewTarget(target, progressOf)),
     warnings: [...state.warnings]
   }
@@ -63,7 +65,19 @@ const viewBrought = (part: Part) => ({
   unchanged: part.isUnchanged
 })
 
-const viewPart = (part: Part): ServicePart => ({ ...viewBrought(part), rollout: { ...part.rollout } })
+const viewPart = (part: Part): ServicePart => {
+  const { rollout, releaseCommand } = part
+  const brought = { ...viewBrought(part), rollout: { ...rollout } }
+  if (releaseCommand === null) return brought
+  const { state, host, exitCode, log } = releaseCommand
+  return { ...brought, releaseCommand: { state, host, exitCode, log: [...log] } }
+}
+
+/** Only where it has something to say. */
+const viewPause = ({ phase, cause, pausedUntilMs }: DeploymentState): Pick<DeploymentView, 'pause'> =>
+  phase === 'paused' && cause !== null && pausedUntilMs !== null
+    ? { pause: { reason: cause, untilMs: pausedUntilMs } }
+    : {}
 
 const viewTarget = (target: Target, progressOf: ProgressOf): TargetView => {
   const progress = target.inFlight === null ? undefined : progressOf(target)
@@ -77,17 +91,23 @@ const viewTarget = (target: Target, progressOf: ProgressOf): TargetView => {
     ...(target.reason === null ? {} : { reason: target.reason }),
     ...(target.code === null ? {} : { code: target.code }),
     ...(target.log.length === 0 ? {} : { log: [...target.log] }),
-    ...(progress === undefined ? {} : { progress })
+    ...(progress === undefined ? {} : { progress }),
+    ...(target.plan === null ? {} : { plan: structuredClone(target.plan) })
   }
 }
 
-/** Which batch switches, and of which service. */
+/** Which batch switches, or whose release command runs. */
 export type Turn = { batch: number; service: DeploymentView['service'] | undefined }
 
-export const turnOf = (state: DeploymentState): Turn => ({
-  batch: state.batch,
-  service: state.targets.find(({ batch }) => batch === state.batch)?.service
-})
+export const turnOf = (state: DeploymentState): Turn => {
+  const { batch, parts, targets, phase } = state
+  if (phase === 'preparing')
+    return {
+      batch,
+      service: parts.find(({ releaseCommand }) => releaseCommand?.state === 'running')?.service
+    }
+  return { batch, service: targets.find((target) => target.batch === batch)?.service }
+}
 
 /** What changed between two views, in the order in which people want to read it. @param at RFC 3339 */
 export const announcements = (
@@ -101,11 +121,9 @@ export const announcements = (
   }
   const { id, phase } = after
   const events: DeploymentEvent[] = []
-  if (phase !== before.view.phase || before.turn.batch !== turn.batch) {
-    const { batch, service } = turn
-    const ofBatch = phase === 'rolling' && service !== undefined ? { batch, service } : { batch: null }
-    events.push({ at, type: 'phase', id, phase, ...ofBatch })
-  }
+  const isOtherTurn = before.turn.batch !== turn.batch || before.turn.service !== turn.service
+  if (phase !== before.view.phase || (isOtherTurn && phase !== 'ended'))
+    events.push({ at, type: 'phase', id, phase, ...shownTurn(phase, turn) })
   for (const target of after.targets) {
     const former = before.view.targets.find(
       ({ agent, service }) => agent === target.agent && service === target.service
@@ -117,6 +135,11 @@ export const announcements = (
   if (phase === 'ended' && before.view.phase !== 'ended')
     events.push({ at, type: 'ended', deployment: after })
   return events
+}
+
+const shownTurn = (phase: DeploymentView['phase'], { batch, service }: Turn) => {
+  const isShown = service !== undefined && (phase === 'rolling' || phase === 'preparing')
+  return { batch: phase === 'rolling' ? batch : null, ...(isShown && { service }) }
 }
 
 const isChanged = (before: TargetView | undefined, after: TargetView): boolean =>

@@ -9,6 +9,7 @@ import type {
   RunOutcome,
   ServiceName
 } from '@longshore/protocol'
+import type { SpecChange } from '../../api/schemas.ts'
 import type { DeploymentState, Part, Refusal, ReleaseCommand, TargetKey, Timing } from './state.ts'
 import type { Mode } from './vocabulary.ts'
 
@@ -44,7 +45,13 @@ export type DeploymentEvent =
   | { kind: 'hostDisconnected'; atMs: number; agent: AgentId }
   /** `busy` never comes here: the engine sends the command again. */
   | ({ kind: 'commandRefused'; atMs: number; code: RefusalCode; detail: string } & CommandName)
-  | ({ kind: 'commandReported'; atMs: number; outcome: RunOutcome } & CommandName)
+  /** `changes`: of a plan, from the spec of what serves there. */
+  | ({
+      kind: 'commandReported'
+      atMs: number
+      outcome: RunOutcome
+      changes?: SpecChange[]
+    } & CommandName)
   /** The controller was away and nobody is connected yet: every wait begins anew. */
   | { kind: 'controllerRestarted'; atMs: number }
   | { kind: 'timePassed'; atMs: number }

@@ -1,6 +1,7 @@
 // What a target is known to be after its agent answered a command (a report, or a refusal to execute it). Only the
 // target and its part change here; what follows is decided by the phases. Silence: record-silence.ts.
 import type { RunError, RunOutcome } from '@longshore/protocol'
+import type { SpecChange } from '../../api/schemas.ts'
 import { withPart, withState, withTarget } from './change-step.ts'
 import { isBack } from './end.ts'
 import type { Step } from './events.ts'
@@ -8,7 +9,7 @@ import { recordRunOnce, recordRunOnceRefused } from './release-command.ts'
 import { isRemoval, partOf, previousRelease, type Target } from './state.ts'
 
 export type Answer =
-  | { kind: 'reported'; outcome: RunOutcome }
+  | { kind: 'reported'; outcome: RunOutcome; changes: SpecChange[] }
   | { kind: 'refused'; code: string; detail: string }
 export type Why = Pick<Target, 'reason' | 'code' | 'log'>
 
@@ -105,7 +106,8 @@ const recordPlanned = (step: Step, target: Target, answer: Answer): Step => {
     return voteNo(step, target, whyNot(answer))
   const { result, serving } = answer.outcome
   if (result.kind !== 'plan') return voteNo(step, target, mismatch(result.kind))
-  const { kind: _, ...plan } = result
+  const { kind: _, ...found } = result
+  const plan = { ...found, changes: answer.changes }
   return withTarget(step, target, { state: 'planned', serving, isRunning: plan.isRunning, plan })
 }
 

@@ -10,6 +10,7 @@ import type {
   ServiceName,
   Serving
 } from '@longshore/protocol'
+import type { SpecChange } from '../../api/schemas.ts'
 import type { Order } from './events.ts'
 import type { Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
 
@@ -55,7 +56,7 @@ export type ReleaseCommand = {
 }
 
 /** What a host said that it would do, and why it would not. */
-export type TargetPlan = Omit<PlanResult, 'kind'>
+export type TargetPlan = Omit<PlanResult, 'kind'> & { changes: SpecChange[] }
 
 /** Why the controller would refuse the real request, in mode plan. */
 export type Refusal = { code: string; detail: string }

@@ -110,8 +110,10 @@ const record = (at: Step, event: DeploymentEvent): Step => {
       const { code, detail } = event
       return answered(at, event, { kind: 'refused', code, detail })
     }
-    case 'commandReported':
-      return answered(at, event, { kind: 'reported', outcome: event.outcome })
+    case 'commandReported': {
+      const { outcome, changes = [] } = event
+      return answered(at, event, { kind: 'reported', outcome, changes })
+    }
     case 'controllerRestarted':
       return recordRestart(at, event.atMs)
     case 'timePassed':

@@ -1,0 +1,43 @@
+// What people may still say to a deployment in progress: end it, or go on after a failure.
+import { ApiError } from '../api/errors.ts'
+import type { Actor, Clock, DeploymentRow, Tx } from '../ports.ts'
+import type { Driver } from './drive-deployments.ts'
+import type { Committed } from './persist-step.ts'
+import { requireDeployment } from './require-named.ts'
+
+type Ports = { clock: Clock; driver: Driver }
+/** `committed` is undefined when the wish was known already. */
+export type Steered = { row: DeploymentRow; committed: Committed | undefined }
+
+/** @throws ApiError `unknown-deployment`, `already-ended` */
+export const cancelDeployment = async (
+  tx: Tx,
+  { clock, driver }: Ports,
+  actor: Actor,
+  id: string
+): Promise<Steered> => {
+  const row = await requireGoing(tx, id)
+  const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
+  const committed = await driver.step(tx, id, event)
+  return { row: committed?.after ?? row, committed }
+}
+
+/** @throws ApiError `unknown-deployment`, `already-ended`, `not-paused` */
+export const resumeDeployment = async (
+  tx: Tx,
+  { clock, driver }: Ports,
+  actor: Actor,
+  id: string
+): Promise<Steered> => {
+  const row = await requireGoing(tx, id)
+  if (row.phase !== 'paused') throw new ApiError('not-paused', `${id} is ${row.phase}, not paused`)
+  const event = { kind: 'resumed', atMs: clock.nowMs(), by: actor.name } as const
+  const committed = await driver.step(tx, id, event)
+  return { row: committed?.after ?? row, committed }
+}
+
+const requireGoing = async (tx: Tx, id: string): Promise<DeploymentRow> => {
+  const row = await requireDeployment(tx, id)
+  if (row.phase === 'ended') throw new ApiError('already-ended', `${id} has ended: ${row.outcome}`)
+  return row
+}
