@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { tokenId } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../packages/controller/src/adapters/sql/open-store.ts'
+import { verbs } from '../../packages/controller/src/api/schemas.ts'
 import { enrol, newMachine } from '../support/agent-client.ts'
 import { type Answer, type Json, specOf, startRealController, textOf } from '../support/real-controller.ts'
 
@@ -42,6 +43,39 @@ const cases: Case[] = [
     path: '/v1/environments/staging',
     needs: ['environments:staging/*'],
     gives: 'in-use'
+  },
+  {
+    route: 'PATCH /v1/environments/{environment}',
+    path: '/v1/environments/staging',
+    body: { heal: true },
+    needs: ['environments:staging/*'],
+    gives: 200
+  },
+  {
+    route: 'PUT /v1/environments/{environment}/freeze',
+    path: '/v1/environments/staging/freeze',
+    body: { reason: 'database move' },
+    needs: ['lock:staging/*'],
+    gives: 200
+  },
+  {
+    route: 'DELETE /v1/environments/{environment}/freeze',
+    path: '/v1/environments/staging/freeze',
+    needs: ['lock:staging/*'],
+    gives: 204
+  },
+  {
+    route: 'PUT /v1/environments/{environment}/freeze',
+    path: '/v1/environments/staging/freeze',
+    body: { service: 'none', reason: 'database move' },
+    needs: ['lock:staging/none'],
+    gives: 'unknown-service'
+  },
+  {
+    route: 'DELETE /v1/environments/{environment}/freeze',
+    path: '/v1/environments/staging/freeze?service=api',
+    needs: ['lock:staging/api'],
+    gives: 'wrong-state'
   },
   { route: 'GET /v1/join-tokens', path: '/v1/join-tokens', needs: [], gives: 200 },
   {
@@ -150,6 +184,32 @@ const cases: Case[] = [
     needs: ['rollback:staging/api'],
     gives: 'nothing-to-roll-back-to'
   },
+  {
+    route: 'POST /v1/deployments',
+    path: '/v1/deployments',
+    body: { service: 'api', environment: 'staging', what: { by: 'promote', from: 'production' } },
+    needs: ['deploy:staging/api', 'read:production/api'],
+    gives: 'not-promotable'
+  },
+  {
+    route: 'POST /v1/deployments',
+    path: '/v1/deployments',
+    body: { service: 'none', environment: 'staging', mode: 'remove', what: { by: 'nothing' } },
+    needs: ['remove:staging/none'],
+    gives: 'unknown-service'
+  },
+  {
+    route: 'POST /v1/deployments',
+    path: '/v1/deployments',
+    body: {
+      service: 'none',
+      environment: 'staging',
+      what: tag,
+      services: [{ service: 'none' }, { service: 'other', what: rollback }]
+    },
+    needs: ['deploy:staging/none', 'rollback:staging/other'],
+    gives: 'unknown-service'
+  },
   { route: 'GET /v1/deployments', path: '/v1/deployments', needs: [], gives: 200 },
   {
     route: 'GET /v1/deployments/{id}',
@@ -215,17 +275,7 @@ t.test('every route of the API is in the table of this test', async (t) => {
 })
 
 t.test('a route does its work with the narrowest permission and nothing without it', async (t) => {
-  const others = [
-    'read',
-    'deploy',
-    'rollback',
-    'cancel',
-    'apply',
-    'agents',
-    'environments',
-    'tokens',
-    'webhooks'
-  ].map((verb) => `${verb}:production/*`)
+  const others = verbs.map((verb) => `${verb}:production/*`)
   const elsewhere = await tokenFor(...others)
   const made = async () => ({
     JOIN: (await joinToken()).id,

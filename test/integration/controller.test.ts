@@ -54,7 +54,11 @@ t.test('the OpenAPI document has every route with its answers', async (t) => {
   const paths = body['paths'] as Record<string, Record<string, unknown>>
   t.match(body, { openapi: '3.1.0', info: { title: 'Longshore' } })
   // which routes there are is compared in controller-access.test.ts
-  t.ok(paths['/v1/deployments']?.['post'])
+  for (const [path, methods] of Object.entries(paths))
+    t.match(Object.values(methods), [{ responses: {} }], path)
+  const text = JSON.stringify(paths['/v1/deployments']?.['post'])
+  for (const word of ['idempotencyKey', 'services', 'promote', 'rehearse', 'attemptOf', 'releaseCommand'])
+    t.match(text, `"${word}"`)
 })
 
 t.test('a token does only what it is allowed to, and sees only that', async (t) => {

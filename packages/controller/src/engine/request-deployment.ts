@@ -79,6 +79,7 @@ const describePart = async (
 ): Promise<Described> => {
   const { tx } = context
   const { environment, service } = asked
+  await requireSpec(tx, asked)
   await requireFree(tx, request.mode, asked)
   const current = await tx.currentRelease(environment, service)
   const counters = await tx.counters(environment, service)
