@@ -31,7 +31,10 @@ export const rehearsalReason = (state: DeploymentState): string => {
 
 export const plannedReason = (state: DeploymentState): string => {
   const batches = Math.max(0, ...state.targets.map(({ batch }) => batch ?? 0))
-  if (batches === 0) return `${countText(state)} already on ${releases(state)}; nothing would be restarted`
+  if (batches === 0) {
+    const hosts = allOf(hostsOf(participants(state)).length)
+    return `${hosts} already on ${releases(state)}; nothing would be restarted`
+  }
   return `${releases(state)} would be brought to ${countText(state)} in ${batches === 1 ? '1 batch' : `${batches} batches`}; nothing was touched`
 }
 
