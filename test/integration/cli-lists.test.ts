@@ -120,7 +120,7 @@ t.test('status shows each host and what differs', async (t) => {
     freeze: null,
     hosts: [
       { host: 'web-1', state: 'running', release: 3 },
-      { host: 'web-2', state: 'missing', release: null, drift: 'no container' }
+      { host: 'web-2', state: 'missing', release: null, drift: 'runs nothing', driftKind: 'missing' }
     ]
   }
   standIn.on('GET /v1/status?service=web', (response) => json(response, 200, [status]))
@@ -130,10 +130,29 @@ t.test('status shows each host and what differs', async (t) => {
       'web in wip: release 3 (1.0 sha256:aaaaaaaaaaaa)',
       '  HOST   STATE    RELEASE  DRIFT',
       '  web-1  running  3',
-      '  web-2  missing  -        no container',
+      '  web-2  missing  -        missing: runs nothing',
       ''
     ].join('\n')
   )
+})
+
+t.test('environments are set and shown', async (t) => {
+  const wip = { name: 'wip', createdAtMs: 0, agents: 2, heal: true, promotesFrom: 'staging', freeze: null }
+  const bodies: unknown[] = []
+  standIn.on('PATCH /v1/environments/wip', (response, { body }) => {
+    bodies.push(body)
+    json(response, 200, wip)
+  })
+  const set = await run(['environments', 'set', 'wip', '--heal', 'on', '--promotes-from', 'staging'])
+  t.match(set, {
+    code: 0,
+    out: /^ENVIRONMENT +AGENTS +HEAL +PROMOTES FROM +CREATED\nwip +2 +on +staging +1970-/
+  })
+  await run(['environments', 'set', 'wip', '--promotes-from', 'none'])
+  t.same(bodies, [{ heal: true, promotesFrom: 'staging' }, { promotesFrom: null }])
+  t.match(await run(['environments', 'set', 'wip']), { code: 2, err: /nothing to set/ })
+  t.match(await run(['environments', 'set', 'wip', '--heal', 'maybe']), { code: 2, err: /on, off/ })
+  t.equal(bodies.length, 2)
 })
 
 t.test('agents are approved, revoked and removed by name, in an environment if asked', async (t) => {
@@ -262,7 +281,7 @@ t.test('a reader that goes away ends the command quietly', async (t) => {
   const ended = await new Promise<{ out: string; err: string }>((resolve) => {
     execFile('sh', ['-c', command], { env }, (_error, out, err) => resolve({ out, err }))
   })
-  t.same(ended, { out: 'ENVIRONMENT  AGENTS  CREATED\n', err: '' })
+  t.same(ended, { out: 'ENVIRONMENT  AGENTS  HEAL  PROMOTES FROM  CREATED\n', err: '' })
 })
 
 t.test('no command but its own loads the server or the schemas at the start', async (t) => {

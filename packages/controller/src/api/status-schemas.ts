@@ -17,7 +17,9 @@ export type DriftKind = z.infer<typeof driftKind>
 
 /** What the controller does by itself about a host that differs. */
 export const convergenceView = z.object({
+  /** Begun so far, of as many as there are before it is given up. */
   tries: z.int().min(0),
+  triesMax: z.int().min(1),
   /** null: not before something changes. */
   nextAtMs: z.int().nullable(),
   /** Why the last try failed. */

@@ -76,6 +76,11 @@ export function createClient(settings: Settings) {
       remove(at`/v1/environments/${environment}/freeze` + queryOf(query)),
     createEnvironment: (name: string) =>
       post('/v1/environments', { name }, ({ environmentView }) => environmentView),
+    setEnvironment: (name: string, body: { heal?: boolean; promotesFrom?: string | null }) =>
+      ask(
+        { method: 'PATCH', path: at`/v1/environments/${name}`, body },
+        ({ environmentView }) => environmentView
+      ),
     removeEnvironment: (name: string) => remove(at`/v1/environments/${name}`),
 
     joinTokens: () => get('/v1/join-tokens', ({ joinTokenView }) => joinTokenView.array()),

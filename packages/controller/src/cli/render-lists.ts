@@ -6,8 +6,7 @@ import type {
   EnvironmentView,
   JoinTokenView,
   ReleaseView,
-  ServicePart,
-  StatusView
+  ServicePart
 } from '../api/schemas.ts'
 import { formatAge, formatDigest, formatDuration, formatTime } from './format-values.ts'
 import { type Paint, renderTable } from './render-table.ts'
@@ -18,13 +17,20 @@ const paintColumn =
   (padded, column, cell) =>
     column === painted ? colorState(colors, cell, padded) : padded
 
-export const renderEnvironments = (environments: readonly EnvironmentView[]): string =>
-  environments.length === 0
-    ? 'no environments; make one with: longshore environments create NAME\n'
-    : renderTable(
-        ['ENVIRONMENT', 'AGENTS', 'CREATED'],
-        environments.map(({ name, agents, createdAtMs }) => [name, String(agents), formatTime(createdAtMs)])
-      )
+export function renderEnvironments(environments: readonly EnvironmentView[]): string {
+  if (environments.length === 0) return 'no environments; make one with: longshore environments create NAME\n'
+  const isFrozen = environments.some(({ freeze }) => freeze !== null)
+  const rows = environments.map(({ name, agents, heal, promotesFrom, createdAtMs, freeze }) => [
+    name,
+    String(agents),
+    heal ? 'on' : 'off',
+    promotesFrom ?? '-',
+    formatTime(createdAtMs),
+    ...(isFrozen ? [freeze === null ? '' : `by ${freeze.holder}: ${freeze.reason}`] : [])
+  ])
+  const head = ['ENVIRONMENT', 'AGENTS', 'HEAL', 'PROMOTES FROM', 'CREATED', ...(isFrozen ? ['FROZEN'] : [])]
+  return renderTable(head, rows)
+}
 
 export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs: number): string {
   if (agents.length === 0) return 'no agents; let a host join with: longshore join-token create --env NAME\n'
@@ -79,32 +85,6 @@ export function renderApiTokens(tokens: readonly ApiTokenView[], colors: Colors,
 function apiTokenState(token: ApiTokenView, nowMs: number): string {
   if (token.revokedAtMs !== null) return 'revoked'
   return token.expiresAtMs !== null && token.expiresAtMs <= nowMs ? 'expired' : 'active'
-}
-
-export function renderStatus(services: readonly StatusView[], colors: Colors): string {
-  if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
-  return services.map((service) => renderService(service, colors)).join('\n')
-}
-
-function renderService(view: StatusView, colors: Colors): string {
-  const image = [view.tag, view.digest === null ? null : formatDigest(view.digest)].filter(
-    (part) => part !== null
-  )
-  const current =
-    view.release === null ? 'nothing released yet' : `release ${String(view.release)} (${image.join(' ')})`
-  const busy = view.deployment === null ? '' : `, deployment ${view.deployment} in progress`
-  const rows = view.hosts.map(({ host, state, release, drift }) => [
-    `  ${host}`,
-    state,
-    release === null ? '-' : String(release),
-    drift ?? ''
-  ])
-  const title = colors.bold(`${view.service} in ${view.environment}`)
-  const table =
-    rows.length === 0
-      ? '  no hosts\n'
-      : renderTable(['  HOST', 'STATE', 'RELEASE', 'DRIFT'], rows, paintColumn(colors, 1))
-  return `${title}: ${current}${busy}\n${table}`
 }
 
 export function renderDeployments(deployments: readonly DeploymentView[], colors: Colors): string {

@@ -10,7 +10,7 @@ const silenceMs = 45_000
 const maxAnswerBytes = 32 * 1024 * 1024
 
 export type Request = {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** With query, from `/v1/`. */
   path: string
   body?: unknown

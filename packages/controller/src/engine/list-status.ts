@@ -1,7 +1,7 @@
 // What runs where: per service of an environment the current release, who holds it, and each host with how it differs
 // and what is done about that. Containers of services that the environment does not know are listed too.
 import type { ConvergenceView, StatusView } from '../api/schemas.ts'
-import { isGivenUp } from '../core/convergence/decide.ts'
+import { isGivenUp, maxTries } from '../core/convergence/decide.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
 import type { AgentRow, ConvergenceRow, FreezeRow, LockRow, Reads } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
@@ -89,7 +89,7 @@ const viewHost = (
 
 const viewAttempts = (attempts: ConvergenceRow): ConvergenceView => {
   const { tries, nextAtMs, reason } = attempts
-  return { tries, nextAtMs, reason, isGivenUp: isGivenUp(attempts) }
+  return { tries, triesMax: maxTries, nextAtMs, reason, isGivenUp: isGivenUp(attempts) }
 }
 
 const freezeOf = (

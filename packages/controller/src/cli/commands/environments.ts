@@ -1,8 +1,10 @@
-// `longshore environments create|list|remove`.
-import type { Command } from 'commander'
+// `longshore environments create|list|set|remove`.
+import { type Command, Option } from 'commander'
 import type { CliContext } from '../cli-context.ts'
+import { CliError } from '../cli-errors.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
 
+type SetFlags = Flags & { heal?: 'on' | 'off'; promotesFrom?: string }
 type Flags = { url?: string; output: OutputFormat }
 
 export function addEnvironments(program: Command, context: CliContext): void {
@@ -24,6 +26,28 @@ export function addEnvironments(program: Command, context: CliContext): void {
       const environments = await (await context.connect(url)).environments()
       const { renderEnvironments } = await import('../render-lists.ts')
       writeList(context, output, 'environment', environments, () => renderEnvironments(environments))
+    })
+  group
+    .command('set <name>')
+    .description('Changes what an environment does by itself, and where its images come from.')
+    .addOption(
+      new Option('--heal <on|off>', 'repair hosts that were changed by hand, or only show them').choices([
+        'on',
+        'off'
+      ])
+    )
+    .option('--promotes-from <environment>', 'take images from there only, by promotion; none: any image')
+    .addOption(outputOption())
+    .action(async (name: string, _own: unknown, self: Command) => {
+      const { url, output, heal, promotesFrom } = self.optsWithGlobals<SetFlags>()
+      if (heal === undefined && promotesFrom === undefined)
+        throw new CliError('usage', 'nothing to set: give --heal, --promotes-from, or both')
+      const changed = await (await context.connect(url)).setEnvironment(name, {
+        ...(heal === undefined ? {} : { heal: heal === 'on' }),
+        ...(promotesFrom === undefined ? {} : { promotesFrom: promotesFrom === 'none' ? null : promotesFrom })
+      })
+      const { renderEnvironments } = await import('../render-lists.ts')
+      writeList(context, output, 'environment', [changed], () => renderEnvironments([changed]))
     })
   group
     .command('remove <name>')

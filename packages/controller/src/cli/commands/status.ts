@@ -15,8 +15,8 @@ export function addStatus(program: Command, context: CliContext): void {
     .action(async (service: string | undefined, _own: unknown, self: Command) => {
       const { url, env: environment, output } = self.optsWithGlobals<Flags>()
       const services = await (await context.connect(url)).status({ environment, service })
-      const { renderStatus } = await import('../render-lists.ts')
+      const { renderStatus } = await import('../render-status.ts')
       const colors = createColors(context.stdout.hasColor)
-      writeList(context, output, 'status', services, () => renderStatus(services, colors))
+      writeList(context, output, 'status', services, () => renderStatus(services, colors, context.nowMs()))
     })
 }

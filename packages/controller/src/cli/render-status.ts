@@ -1,0 +1,70 @@
+// What runs where, for people: each service with who holds it, each host with how it differs and what is done about
+// that. Pure.
+import type { ConvergenceView, HostStatus, StatusView } from '../api/schemas.ts'
+import { formatDigest, formatDuration, formatText, formatTime } from './format-values.ts'
+import { type Paint, renderTable } from './render-table.ts'
+import { type Colors, colorState } from './state-colors.ts'
+
+export function renderStatus(services: readonly StatusView[], colors: Colors, nowMs: number): string {
+  if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
+  return services.map((service) => renderService(service, colors, nowMs)).join('\n')
+}
+
+function renderService(view: StatusView, colors: Colors, nowMs: number): string {
+  const title = `${colors.bold(`${view.service} in ${view.environment}`)}: ${describeRelease(view)}\n`
+  const held = [describeLock(view), describeFreeze(view)].filter((line) => line !== null)
+  const notes = held.map((line) => `  ${colors.yellow(formatText(line))}\n`).join('')
+  return `${title}${notes}${renderHosts(view, colors, nowMs)}`
+}
+
+const describeRelease = ({ release, tag, digest }: StatusView): string => {
+  if (release === null) return 'no release'
+  const image = [tag, digest === null ? null : formatDigest(digest)].filter((part) => part !== null)
+  return `release ${String(release)} (${image.join(' ')})`
+}
+
+const describeLock = ({ lock }: StatusView): string | null =>
+  lock === null
+    ? null
+    : `being deployed by ${lock.holder} since ${formatTime(lock.sinceMs)} (${lock.deployment})${
+        lock.reason === null ? '' : `: ${lock.reason}`
+      }`
+
+const describeFreeze = ({ freeze }: StatusView): string | null =>
+  freeze === null
+    ? null
+    : `frozen${freeze.service === null ? ' with its environment' : ''} by ${freeze.holder} since ${formatTime(
+        freeze.sinceMs
+      )}: ${freeze.reason}`
+
+const stateColumn = 1
+
+function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number): string {
+  if (hosts.length === 0) return '  no hosts\n'
+  const isConverging = hosts.some(({ convergence }) => convergence !== undefined)
+  const rows = hosts.map((host) => [
+    `  ${host.host}`,
+    stateOf(host),
+    host.release === null ? '-' : String(host.release),
+    [host.driftKind, host.drift].filter((part) => part !== undefined).join(': '),
+    ...(isConverging ? [describeConvergence(host.convergence, nowMs)] : [])
+  ])
+  const head = ['  HOST', 'STATE', 'RELEASE', 'DRIFT', ...(isConverging ? ['CONVERGENCE'] : [])]
+  const paint: Paint = (padded, column, cell) =>
+    column === stateColumn ? colorState(colors, cell, padded) : padded
+  return renderTable(head, rows, paint)
+}
+
+/** Nothing is missing where nothing is wanted: before the first release, and after the service was removed. */
+const stateOf = ({ state, driftKind }: HostStatus): string =>
+  state === 'missing' && driftKind === undefined ? 'none' : state
+
+function describeConvergence(convergence: ConvergenceView | undefined, nowMs: number): string {
+  if (convergence === undefined) return ''
+  const { tries, triesMax, nextAtMs, reason, isGivenUp } = convergence
+  if (isGivenUp) return `cannot converge: ${reason ?? 'no try helped'}`
+  const tried = tries === 0 ? '' : `, try ${String(tries)} of ${String(triesMax)}`
+  if (nextAtMs === null) return `converging${tried}`
+  const next = `next in ${formatDuration(nextAtMs - nowMs)}`
+  return reason === null ? `converging${tried}, ${next}` : `converging${tried} failed, ${next}: ${reason}`
+}

@@ -1,0 +1,101 @@
+// What `longshore status` says to people.
+import t from 'tap'
+import type { StatusView } from '../../../packages/controller/src/api/schemas.ts'
+import { renderStatus } from '../../../packages/controller/src/cli/render-status.ts'
+import { createColors } from '../../../packages/controller/src/cli/state-colors.ts'
+
+const nowMs = 1_700_000_000_000
+const plain = createColors(false)
+const view = (change: Partial<StatusView> = {}): StatusView => ({
+  environment: 'wip' as StatusView['environment'],
+  service: 'web' as StatusView['service'],
+  release: 3,
+  tag: '1.0',
+  digest: `sha256:${'a'.repeat(64)}` as StatusView['digest'],
+  deployment: null,
+  lock: null,
+  freeze: null,
+  hosts: [],
+  ...change
+})
+const waiting = { tries: 2, triesMax: 5, nextAtMs: nowMs + 14_000, reason: 'no room', isGivenUp: false }
+const render = (change: Partial<StatusView>) => renderStatus([view(change)], plain, nowMs).split('\n')
+
+t.test('says how hosts differ and what is done about it', async (t) => {
+  const lines = render({
+    hosts: [
+      { host: 'a', state: 'running', release: 3 },
+      {
+        host: 'b',
+        state: 'missing',
+        release: null,
+        drift: 'runs nothing',
+        driftKind: 'missing',
+        convergence: waiting
+      },
+      {
+        host: 'c',
+        state: 'running',
+        release: 2,
+        drift: 'runs release 2',
+        driftKind: 'stale',
+        convergence: { ...waiting, nextAtMs: null, reason: null }
+      },
+      {
+        host: 'd',
+        state: 'stopped',
+        release: 3,
+        drift: 'is stopped',
+        driftKind: 'changed',
+        convergence: { ...waiting, tries: 5, nextAtMs: null, isGivenUp: true }
+      }
+    ]
+  })
+  t.same(lines, [
+    'web in wip: release 3 (1.0 sha256:aaaaaaaaaaaa)',
+    '  HOST  STATE    RELEASE  DRIFT                  CONVERGENCE',
+    '  a     running  3',
+    '  b     missing  -        missing: runs nothing  converging, try 2 of 5 failed, next in 14s: no room',
+    '  c     running  2        stale: runs release 2  converging, try 2 of 5',
+    '  d     stopped  3        changed: is stopped    cannot converge: no room',
+    ''
+  ])
+})
+
+t.test('says who holds a service, and why', async (t) => {
+  const lines = render({
+    lock: {
+      deployment: 'dep_00000000000000000001' as NonNullable<StatusView['deployment']>,
+      holder: 'jenkins',
+      sinceMs: nowMs,
+      reason: 'build 12'
+    },
+    freeze: { service: null, holder: 'ann', sinceMs: nowMs, reason: 'inventory' }
+  })
+  t.same(lines.slice(1), [
+    '  being deployed by jenkins since 2023-11-14T22:13:20Z (dep_00000000000000000001): build 12',
+    '  frozen with its environment by ann since 2023-11-14T22:13:20Z: inventory',
+    '  no hosts',
+    ''
+  ])
+})
+
+t.test('does not call missing what nobody wants there', async (t) => {
+  const none = { release: null, tag: null, digest: null }
+  const hosts: StatusView['hosts'] = [{ host: 'a', state: 'missing', release: null }]
+  t.same(render({ ...none, hosts }), [
+    'web in wip: no release',
+    '  HOST  STATE  RELEASE  DRIFT',
+    '  a     none   -',
+    ''
+  ])
+  const coloured = createColors(true)
+  const [, , row] = renderStatus([view({ ...none, hosts })], coloured, nowMs).split('\n')
+  t.notOk(row?.includes(coloured.red('none')))
+  const [, , wanted] = renderStatus(
+    [view({ hosts: [{ host: 'a', state: 'missing', release: null, driftKind: 'missing', drift: 'gone' }] })],
+    coloured,
+    nowMs
+  ).split('\n')
+  t.ok(wanted?.includes(coloured.red('missing')))
+})
