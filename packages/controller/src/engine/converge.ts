@@ -2,12 +2,14 @@
 // deployment of mode `converge` for each host that is due, and remembers how often. What is due is decided by
 // plan-convergence.ts; how a host is brought there, by the deployment machine.
 import type { AgentId } from '@longshore/protocol'
-import { afterReturn, begun, ended, maxTries, type TryEnd } from '../core/convergence/decide.ts'
+import { afterReturn, begun, ended, isGivenUp, maxTries, type TryEnd } from '../core/convergence/decide.ts'
 import type { DeploymentState } from '../core/deployment/state.ts'
+import { givenUpNotice } from '../core/notifications/compose.ts'
 import type { Clock, ConvergenceRow, DeploymentRow, Log, Store, Tx } from '../ports.ts'
 import { beginConvergence, type ConvergencePorts } from './begin-convergence.ts'
 import { retryMs } from './drive-deployments.ts'
 import type { HostMemory } from './host-knowledge.ts'
+import { oweNotices } from './owe-notices.ts'
 import type { Committed } from './persist-step.ts'
 import { type Change, planConvergence } from './plan-convergence.ts'
 import { stateOf } from './view-deployment.ts'
@@ -139,7 +141,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
       ),
     start: () =>
       writer.step(async (tx) => {
-        for (const row of await tx.convergences()) await takeUp(tx, row, clock.nowMs())
+        for (const row of await tx.convergences()) await takeUp(tx, ports, row)
       }),
     stop: async () => {
       isStopped = true
@@ -170,7 +172,7 @@ const makeChange = async (tx: Tx, ports: ConvergerPorts, change: Change): Promis
       return [{ level: 'debug', fields: change.at, text: 'the host is as it should be' }]
     case 'give-up': {
       const { row, host, reason } = change
-      await tx.putConvergence({ ...row, reason })
+      await putAttempts(tx, ports, row, { ...row, reason })
       const fields = { environment: row.environment, service: row.service, host }
       return [{ level: 'warn', fields, text: `cannot converge: ${reason}` }]
     }
@@ -209,18 +211,18 @@ const rememberReturn = async ({ store, writer }: ConvergerPorts, agent: AgentId)
 }
 
 const rememberEnd = async (
-  { writer, clock }: ConvergerPorts,
+  ports: ConvergerPorts,
   { id, mode, environment, service }: DeploymentRow
 ): Promise<void> => {
   if (mode !== 'converge') return
-  await writer.step(async (tx) => {
+  await ports.writer.step(async (tx) => {
     const rows = await tx.convergences({ environment, service })
-    for (const row of rows) if (row.deployment === id) await takeUp(tx, row, clock.nowMs())
+    for (const row of rows) if (row.deployment === id) await takeUp(tx, ports, row)
   })
 }
 
 /** An attempt whose deployment has ended, or is gone, is over. */
-const takeUp = async (tx: Tx, row: ConvergenceRow, nowMs: number): Promise<void> => {
+const takeUp = async (tx: Tx, ports: ConvergerPorts, row: ConvergenceRow): Promise<void> => {
   if (row.deployment === null) return
   const deployment = await tx.deployment(row.deployment)
   if (deployment !== undefined && deployment.phase !== 'ended') return
@@ -228,8 +230,23 @@ const takeUp = async (tx: Tx, row: ConvergenceRow, nowMs: number): Promise<void>
     deployment === undefined
       ? { kind: 'failed', reason: 'the record of the last try is gone' }
       : endOf(stateOf(deployment))
-  const { environment, service, agent } = row
-  await tx.putConvergence({ environment, service, agent, ...ended(row, end, nowMs) })
+  await putAttempts(tx, ports, row, { ...row, ...ended(row, end, ports.clock.nowMs()) })
+}
+
+/** Whoever is to be told hears of it once: when the last try has failed. */
+const putAttempts = async (
+  tx: Tx,
+  { random, clock }: ConvergerPorts,
+  before: ConvergenceRow,
+  after: ConvergenceRow
+): Promise<void> => {
+  await tx.putConvergence(after)
+  const { environment, service, release, tries, reason } = after
+  if (reason === null || isGivenUp(before) || !isGivenUp(after)) return
+  const host = (await tx.agent(after.agent))?.hostName ?? after.agent
+  const nowMs = clock.nowMs()
+  const notice = givenUpNotice({ environment, service, host, release, tries, reason }, nowMs)
+  await oweNotices(tx, random, [notice], nowMs)
 }
 
 const endOf = ({ outcome, reason, cancelledBy }: DeploymentState): TryEnd => {

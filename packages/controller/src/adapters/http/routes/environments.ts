@@ -46,8 +46,12 @@ export const addEnvironmentRoutes = ({ app, services }: RouteScope): void => {
   app.patch(
     '/v1/environments/:environment',
     { config: ofOne, schema: { params, body: environmentSettings, response: { 200: environmentView } } },
-    async (request) =>
-      services.fleet.setEnvironment(callerOf(request).actor, request.params.environment, request.body)
+    async (request) => {
+      const { environment } = request.params
+      const view = await services.fleet.setEnvironment(callerOf(request).actor, environment, request.body)
+      services.deployments.environmentChanged(environment)
+      return view
+    }
   )
   app.delete(
     '/v1/environments/:environment',
