@@ -226,6 +226,13 @@ const cases: Case[] = [
     hidden: 'unknown-deployment'
   },
   {
+    route: 'POST /v1/deployments/{id}/resume',
+    path: '/v1/deployments/DEPLOYMENT/resume',
+    needs: ['deploy:staging/api'],
+    gives: 'already-ended',
+    hidden: 'unknown-deployment'
+  },
+  {
     route: 'GET /v1/deployments/{id}/events',
     path: `/v1/deployments/${unknownDeployment}/events`,
     needs: ['read:staging/api'],

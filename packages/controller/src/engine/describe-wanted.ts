@@ -13,7 +13,6 @@ import { requireEnvironment } from './require-named.ts'
 export type Asked = Wish & { environment: EnvironmentRow['name'] }
 /** What it is judged by. */
 export type Ground = {
-  promotesFrom: EnvironmentRow['promotesFrom']
   current: ReleaseRow | undefined
   /** Number of the release if it is a new one. */
   nextRelease: number
@@ -33,7 +32,6 @@ export const describeWanted = async (tx: Reads, asked: Asked, ground: Ground): P
   const { what } = asked
   const { nextRelease, current } = ground
   const fresh = { release: nextRelease, repository: undefined, specRevision: undefined, warnings: [] }
-  requireWay(asked, ground)
   switch (what.by) {
     case 'tag':
       return { ...fresh, tag: what.tag, digest: null }
@@ -54,10 +52,13 @@ export const describeWanted = async (tx: Reads, asked: Asked, ground: Ground): P
   }
 }
 
-/** @throws ApiError `promotion-required` */
-const requireWay = ({ environment, service, what }: Asked, { promotesFrom }: Ground): void => {
+/** Code `promotion-required`; undefined: images may come in this way. */
+export const findWrongWay = (
+  { environment, service, what }: Asked,
+  promotesFrom: EnvironmentRow['promotesFrom']
+): ApiError | undefined => {
   const why = refuseWay({ environment, service, promotesFrom }, what)
-  if (why !== null) throw new ApiError('promotion-required', why)
+  return why === null ? undefined : new ApiError('promotion-required', why)
 }
 
 const again = ({ number: release, tag, digest, repository, specRevision }: ReleaseRow): Wanted => ({

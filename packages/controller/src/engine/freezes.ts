@@ -64,8 +64,19 @@ const unfreezeIn = async (
   throw new ApiError('wrong-state', [`${what} is not locked`, ...others].join('; '))
 }
 
-/** @throws ApiError `frozen`, with who froze it, since when and why */
-export const requireUnfrozen = async (reads: Reads, environment: string, service: string): Promise<void> => {
+type Named = { environment: string; service: string }
+
+/** Code `frozen`, with who froze it, since when and why; undefined: the service is free. */
+export const findFrozen = async (
+  reads: Reads,
+  { environment, service }: Named
+): Promise<ApiError | undefined> => {
   const freeze = findFreeze(await reads.freezes(environment), service)
-  if (freeze !== undefined) throw new ApiError('frozen', describeFreeze(freeze, environment), { freeze })
+  return freeze && new ApiError('frozen', describeFreeze(freeze, environment), { freeze })
+}
+
+/** @throws ApiError `frozen` */
+export const requireUnfrozen = async (reads: Reads, named: Named): Promise<void> => {
+  const frozen = await findFrozen(reads, named)
+  if (frozen !== undefined) throw frozen
 }

@@ -4,12 +4,12 @@ import type { AgentId, DeploymentId, EnvironmentName, ServiceSpec } from '@longs
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
 import type { Requested, RequestedPart } from '../core/deployment/events.ts'
-import type { CurrentRelease, Timing } from '../core/deployment/state.ts'
+import type { CurrentRelease, Refusal, Timing } from '../core/deployment/state.ts'
 import { type Wish, wishesOf } from '../core/requests/wishes.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import type { AgentRow, Reads, ReleaseRow, SpecRow } from '../ports.ts'
-import { type Asked, describeWanted } from './describe-wanted.ts'
-import { requireUnfrozen } from './freezes.ts'
+import { type Asked, describeWanted, findWrongWay } from './describe-wanted.ts'
+import { findFrozen } from './freezes.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
 export type RequestContext = {
@@ -21,7 +21,7 @@ export type RequestContext = {
   isConnected(agent: AgentId): boolean
 }
 
-type Described = { part: RequestedPart; spec: ServiceSpec; warnings: string[]; targets: Requested['targets'] }
+type Described = Remarks & { part: RequestedPart; spec: ServiceSpec; targets: Requested['targets'] }
 
 export const describeRequest = async (
   request: DeployRequest,
@@ -42,7 +42,7 @@ export const describeRequest = async (
     offline: request.offline,
     timing: timingOf(specs, context),
     warnings: described.flatMap(({ warnings }) => warnings),
-    refusals: [],
+    refusals: described.flatMap(({ refusals }) => refusals),
     parts: described.map(({ part }) => part),
     targets: described.flatMap(({ targets }) => targets)
   }
@@ -80,10 +80,10 @@ const describePart = async (
   const { tx } = context
   const { environment, service } = asked
   await requireSpec(tx, asked)
-  await requireFree(tx, request.mode, asked)
+  const remarks = await judgeRequest(tx, request.mode, asked, promotesFrom)
   const current = await tx.currentRelease(environment, service)
   const counters = await tx.counters(environment, service)
-  const ground = { promotesFrom, current, nextRelease: counters.release + 1 }
+  const ground = { current, nextRelease: counters.release + 1 }
   const wanted = await describeWanted(tx, asked, ground)
   const row = await requireSpec(tx, asked, wanted.specRevision)
   const agents = chooseTargets(await tx.agents({ environment }), row.spec)
@@ -103,7 +103,8 @@ const describePart = async (
     releaseCommand: isPrepared(request, asked) ? (row.spec.releaseCommand ?? null) : null
   }
   const targets = describeTargets(agents, asked, request.offline, context)
-  return { part, spec: row.spec, warnings: wanted.warnings, targets }
+  const warnings = [...remarks.warnings, ...wanted.warnings]
+  return { part, spec: row.spec, refusals: remarks.refusals, warnings, targets }
 }
 
 /** What ran once for a release is not run again when the release comes back. */
@@ -131,33 +132,56 @@ const listKnownTags = async (tx: Reads, { environment, service }: Asked): Promis
   return [...new Set(releases.flatMap(({ tag }) => tag ?? []))].slice(0, maxKnownTags)
 }
 
-/** A plan changes nothing: nobody is in its way but a freeze, of which it has to tell. */
-const requireFree = async (
+/** What is said of a request that may be described. */
+type Remarks = { refusals: Refusal[]; warnings: string[] }
+
+/**
+ * A plan changes nothing, so that nothing is in its way: it says what would refuse the real request.
+ * @throws ApiError `frozen`, `promotion-required`, `locked`
+ */
+const judgeRequest = async (
   tx: Reads,
   mode: DeployRequest['mode'],
-  { environment, service }: Asked
-): Promise<void> => {
-  await requireUnfrozen(tx, environment, service)
-  if (mode !== 'plan') await requireUnlocked(tx, { environment, service })
+  asked: Asked,
+  promotesFrom: EnvironmentName | null
+): Promise<Remarks> => {
+  const found = [await findFrozen(tx, asked), findWrongWay(asked, promotesFrom)]
+  const objections = found.filter((error) => error !== undefined)
+  const locked = await findLocked(tx, asked)
+  const [first = locked] = objections
+  if (mode !== 'plan' && first !== undefined) throw first
+  return {
+    refusals: objections.map(({ code, message }) => ({ code, detail: message })),
+    warnings: locked === undefined ? [] : [`it would have to wait: ${locked.message}`]
+  }
 }
 
-/** @throws ApiError `locked`, with who holds it */
-export const requireUnlocked = async (
+/** Code `locked`, with who holds the service; undefined: nobody does. */
+const findLocked = async (
   tx: Reads,
   { environment, service }: Pick<Asked, 'environment' | 'service'>
-): Promise<void> => {
+): Promise<ApiError | undefined> => {
   const lock = await tx.lock(environment, service)
-  if (lock === undefined) return
+  if (lock === undefined) return undefined
   const { deployment, holder: who, sinceMs, reason } = lock
   const held = await tx.deploymentServices(deployment)
   const release = held.find((one) => one.service === service)?.release ?? 1
   const since = new Date(sinceMs).toISOString()
   const why = reason === null ? '' : `: ${reason}`
-  throw new ApiError(
+  return new ApiError(
     'locked',
     `${service} in ${environment} is being deployed by ${who} since ${since} (${deployment})${why}`,
     { lock: { service: lock.service, deployment, holder: who, sinceMs, reason, release } }
   )
+}
+
+/** @throws ApiError `locked`, with who holds it */
+export const requireUnlocked = async (
+  tx: Reads,
+  named: Pick<Asked, 'environment' | 'service'>
+): Promise<void> => {
+  const locked = await findLocked(tx, named)
+  if (locked !== undefined) throw locked
 }
 
 export const asCurrent = (row: ReleaseRow): CurrentRelease | null =>

@@ -2,6 +2,7 @@
 import { ApiError } from '../api/errors.ts'
 import type { Actor, Clock, DeploymentRow, Tx } from '../ports.ts'
 import type { Driver } from './drive-deployments.ts'
+import { requireUnfrozen } from './freezes.ts'
 import type { Committed } from './persist-step.ts'
 import { requireDeployment } from './require-named.ts'
 
@@ -22,7 +23,7 @@ export const cancelDeployment = async (
   return { row: committed?.after ?? row, committed }
 }
 
-/** @throws ApiError `unknown-deployment`, `already-ended`, `not-paused` */
+/** @throws ApiError `unknown-deployment`, `already-ended`, `not-paused`, `frozen`: more would be changed */
 export const resumeDeployment = async (
   tx: Tx,
   { clock, driver }: Ports,
@@ -31,6 +32,8 @@ export const resumeDeployment = async (
 ): Promise<Steered> => {
   const row = await requireGoing(tx, id)
   if (row.phase !== 'paused') throw new ApiError('not-paused', `${id} is ${row.phase}, not paused`)
+  for (const { service } of await tx.deploymentServices(id))
+    await requireUnfrozen(tx, { environment: row.environment, service })
   const event = { kind: 'resumed', atMs: clock.nowMs(), by: actor.name } as const
   const committed = await driver.step(tx, id, event)
   return { row: committed?.after ?? row, committed }

@@ -34,6 +34,13 @@ const behaviour: Behaviour = (_host, { body }): RunOutcome | undefined => {
       return body.image.digest === digestOf('b') ? failed('none') : { ...released, release: body.release }
     case 'revert':
       return wentBack('revert', 'old')
+    case 'plan':
+      return {
+        status: 'succeeded',
+        result: { kind: 'plan', isRunning: false, serves: null, steps: ['create'], refusals: [] },
+        serving: 'none',
+        release: null
+      }
     case 'remove':
       return wentBack('remove', 'none')
     case 'settle':
@@ -244,6 +251,34 @@ t.test('what is frozen refuses every change, and a deployment in progress goes o
   await freezes.unfreeze(jenkins, staging, null)
   await freezes.freeze(anna, staging, { service: worker, reason: 'move' })
   t.equal((await ask(tagged('v2'))).outcome, null, 'another service is free')
+  await close()
+})
+
+t.test('a plan says what would refuse the real request, and asks the hosts all the same', async (t) => {
+  const { scene, store, ask, run, close } = await openScene()
+  const { writer, clock } = scene
+  const plan = { ...tagged('v1'), mode: 'plan' as const }
+  t.match(await run({ ...plan, ...keyed }), { outcome: 'succeeded', refusals: [] })
+  await createFreezes({ store, writer, clock }).freeze(jenkins, staging, { service: api, reason: 'move' })
+  await set(store, staging, { promotesFrom: production })
+  const view = await run({ ...plan, ...keyed })
+  t.match(view, {
+    outcome: 'refused',
+    reason: /locked by jenkins at .*: move; .*longshore promote api --from production --to staging/,
+    refusals: [{ code: 'frozen' }, { code: 'promotion-required' }],
+    targets: [{ host: 'a', plan: { steps: ['create'] } }]
+  })
+  const other = { ...plan, service: worker, what: { by: 'rollback' as const, release: null } }
+  t.match(await ask(other).catch((error: unknown) => error), { code: 'nothing-to-roll-back-to' })
+  t.same(await store.deployments({ environment: staging }), [])
+  await close()
+})
+
+t.test('a plan tells of a deployment that holds the service', async (t) => {
+  const { ask, run, close } = await openScene()
+  const { id } = await ask({ service: worker, ...tagged('v1'), reason: 'RFC 12' })
+  const view = await run({ service: worker, ...tagged('v2'), mode: 'plan' })
+  t.match(view, { outcome: 'succeeded', warnings: [new RegExp(`it would have to wait: .*${id}.*RFC 12`)] })
   await close()
 })
 

@@ -7,7 +7,8 @@ import {
   deploymentView,
   deployRequest,
   releaseView,
-  statusView
+  statusView,
+  type Verb
 } from '../../../api/schemas.ts'
 import { isReadableBy } from '../../../core/access/permissions.ts'
 import { readableRows } from '../../../core/access/readable-rows.ts'
@@ -31,6 +32,14 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
   }
   const find = (request: FastifyRequest, id: string): Promise<DeploymentView> =>
     deployments.view(id, (one) => isReadableBy(callerOf(request).allow, one))
+  /** The verb over all services of a deployment. */
+  const demandOver = async (request: FastifyRequest, id: string, verb: Verb): Promise<void> => {
+    const { environment, services } = await find(request, id)
+    demandAll(
+      request,
+      services.map(({ service }) => ({ verb, environment, service }))
+    )
+  }
   const filters = { access: { kind: 'filters' as const, verb: 'read' as const } }
 
   app.post(
@@ -76,13 +85,23 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       schema: { params: byId, response: { 202: deploymentView } }
     },
     async (request, reply) => {
-      const { environment, services, id } = await find(request, request.params.id)
-      demandAll(
-        request,
-        services.map(({ service }) => ({ verb: 'cancel', environment, service }))
-      )
+      const { id } = request.params
+      await demandOver(request, id, 'cancel')
       reply.code(202)
       return deployments.cancel(callerOf(request).actor, id)
+    }
+  )
+  app.post(
+    '/v1/deployments/:id/resume',
+    {
+      config: { access: { kind: 'demands', verb: 'deploy' } },
+      schema: { params: byId, response: { 202: deploymentView } }
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await demandOver(request, id, 'deploy')
+      reply.code(202)
+      return deployments.resume(callerOf(request).actor, id)
     }
   )
   app.get(
