@@ -1,0 +1,454 @@
+// The controller brings hosts to what was decided by itself: real store and machine, hosts that are what they were
+// told, a clock that is moved by hand.
+import type { Command, Inventory, InventoryContainer, RunOutcome } from '@longshore/protocol'
+import t from 'tap'
+import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
+import { backoffMs, maxTries } from '../../../../packages/controller/src/core/convergence/decide.ts'
+import type { EnvironmentRow, Store } from '../../../../packages/controller/src/ports.ts'
+import { agentOf, digestOf, failed } from '../core/deployment-scenes.ts'
+import { EngineScene, furnish, HandClock, Hosts, jenkins, requestFor } from './engine-scene.ts'
+
+const containerOf = (release: number, change: Partial<InventoryContainer> = {}): InventoryContainer => ({
+  id: `${release}`.repeat(12).slice(0, 12),
+  name: `api-r${release}-0`,
+  environment: 'staging' as InventoryContainer['environment'],
+  service: 'api' as InventoryContainer['service'],
+  release,
+  index: 0,
+  deployment: null,
+  state: 'running',
+  health: 'healthy',
+  restartCount: 0,
+  startedAtMs: null,
+  exitCode: null,
+  image: 'api',
+  isKept: false,
+  specHash: '',
+  role: 'serving',
+  changes: [],
+  ...change
+})
+
+/** What each host runs; commands change it, and it is told like an agent tells it. */
+class World {
+  readonly store: Store
+  readonly clock = new HandClock()
+  readonly containers = new Map<string, InventoryContainer[]>()
+  /** Hosts on which no release starts. */
+  readonly broken = new Set<string>()
+  readonly #hosts: Hosts
+  scene: EngineScene
+
+  constructor(store: Store, names: string[]) {
+    this.store = store
+    this.#hosts = new Hosts(names, (host, command) => this.#execute(host, command))
+    this.scene = new EngineScene(store, this.#hosts, this.clock)
+  }
+
+  inventoryOf(host: string): Inventory {
+    return {
+      isEngineReachable: true,
+      containers: this.containers.get(host) ?? [],
+      diskFreeBytes: null,
+      diskTotalBytes: null,
+      load: null,
+      memoryFreeBytes: null
+    }
+  }
+  #runs(host: string, release: number): boolean {
+    const up = (this.containers.get(host) ?? []).filter(({ state }) => state === 'running')
+    return up.length === 1 && up[0]?.release === release
+  }
+  #execute(host: string, { body }: Command): RunOutcome {
+    const own = this.containers.get(host) ?? []
+    const former = own.find(({ state }) => state === 'running')?.release ?? null
+    switch (body.kind) {
+      case 'resolve': {
+        const digest = digestOf(body.image.tag?.slice(-1) ?? '0')
+        return { status: 'succeeded', result: { kind: 'resolve', digest }, serving: 'old', release: null }
+      }
+      case 'stage': {
+        const isRunning = this.#runs(host, body.release)
+        const image = {
+          digest: body.image.digest,
+          platform: 'linux/amd64',
+          diffIds: [digestOf('a')],
+          sizeBytes: 1
+        }
+        const serving = isRunning ? 'new' : former === null ? 'none' : 'old'
+        return {
+          status: 'succeeded',
+          result: { kind: 'stage', image, isRunning },
+          serving,
+          release: former
+        }
+      }
+      case 'release':
+        if (this.broken.has(host)) return failed(former === null ? 'none' : 'old')
+        this.containers.set(host, [containerOf(body.release)])
+        return {
+          status: 'succeeded',
+          result: { kind: 'release', containers: ['it'] },
+          serving: 'new',
+          release: body.release
+        }
+      case 'remove': {
+        const left = own.filter(({ id }) => body.containers !== null && !body.containers.includes(id))
+        this.containers.set(host, left)
+        return { status: 'succeeded', result: { kind: 'remove' }, serving: 'none', release: null }
+      }
+      case 'settle':
+        return {
+          status: 'succeeded',
+          result: { kind: 'settle', warnings: [] },
+          serving: 'new',
+          release: former
+        }
+      default:
+        throw new Error(`${body.kind} is not prepared`)
+    }
+  }
+
+  connect(host: string): Promise<void> {
+    return this.scene.connect(host, { inventory: this.inventoryOf(host) })
+  }
+  /** Time goes on in small steps, and every host tells what it runs. */
+  async pass(ms: number): Promise<void> {
+    const step = Math.max(1000, ms / 20)
+    for (let left = ms; left > 0; left -= step) {
+      for (const host of this.#connected()) {
+        this.scene.deployments.observed(agentOf(host), this.inventoryOf(host))
+      }
+      await this.scene.settle()
+      this.clock.move(Math.min(step, left))
+      await this.scene.settle()
+    }
+  }
+  #connected(): string[] {
+    return [...this.scene.connected].map((agent) => this.#hosts.nameOf(agent))
+  }
+  async deploy(tag: string, change: Parameters<typeof requestFor>[0] = {}): Promise<string> {
+    const { id } = await this.scene.deployments.request(
+      jenkins,
+      requestFor({ what: { by: 'tag', tag }, ...change })
+    )
+    await this.pass(3000)
+    return (await this.scene.deployments.view(id)).outcome ?? 'in progress'
+  }
+  releases(...hosts: string[]): (number | undefined)[] {
+    return hosts.map((host) => this.containers.get(host)?.[0]?.release)
+  }
+  async converged(): Promise<string[]> {
+    const all = await this.scene.deployments.list({})
+    return all
+      .filter(({ mode }) => mode === 'converge')
+      .map(({ targets, outcome }) => `${targets[0]?.host} ${outcome}`)
+      .reverse()
+  }
+  async statusOf(host: string) {
+    const [view] = await this.scene.deployments.status({})
+    return view?.hosts.find((one) => one.host === host)
+  }
+  /** The controller is killed; another one takes its store. */
+  async restart(): Promise<void> {
+    this.scene.isDead = true
+    await this.scene.deployments.stop()
+    const hosts = this.#connected()
+    this.scene = new EngineScene(this.store, this.#hosts, this.clock)
+    await this.scene.deployments.start()
+    for (const host of hosts) await this.connect(host)
+  }
+  async close(): Promise<void> {
+    await this.scene.deployments.stop()
+    await this.store.close()
+  }
+}
+
+const openWorld = async (...hosts: string[]): Promise<World> => {
+  const store = await openStore({ path: ':memory:' })
+  await furnish(store, hosts)
+  const world = new World(store, hosts)
+  await world.scene.deployments.start()
+  return world
+}
+const healing = (world: World): Promise<void> =>
+  world.store.transaction((tx) =>
+    tx.putEnvironment({
+      name: 'staging' as EnvironmentRow['name'],
+      createdAtMs: 0,
+      heal: true,
+      promotesFrom: null
+    })
+  )
+
+t.test('does nothing while everything is as it was decided, nor before anything was', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.pass(10_000)
+  t.same(world.scene.sent, [])
+  t.equal(await world.deploy('v1'), 'succeeded')
+  await world.pass(600_000)
+  t.same(await world.converged(), [])
+  t.same(await world.store.convergences(), [])
+  t.same(world.scene.faults, [])
+  await world.close()
+  t.equal(world.clock.waiting, 0, 'no timer is left')
+})
+
+t.test('brings a host that was skipped to the current release when it returns, within seconds', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  await world.scene.disconnect('b')
+  t.equal(await world.deploy('v2', { offline: 'skip' }), 'succeeded')
+  t.same(world.releases('a', 'b'), [2, 1])
+  await world.connect('b')
+  await world.pass(5000)
+  t.same(world.releases('a', 'b'), [2, 2])
+  t.same(await world.converged(), ['b succeeded'])
+  t.match(await world.statusOf('b'), { state: 'running', release: 2, drift: undefined })
+  const audit = await world.store.audit({ limit: 100 })
+  t.ok(
+    audit.some(({ action, actorName }) => action === 'command.release' && actorName === 'convergence'),
+    'the audit names who sent it'
+  )
+  t.same(world.scene.faults, [])
+  await world.close()
+})
+
+t.test('brings the current release to a host that is new, and what was removed by hand back', async (t) => {
+  const world = await openWorld('a', 'b')
+  await world.connect('a')
+  t.equal(await world.deploy('v1', { offline: 'skip' }), 'succeeded')
+  await world.connect('b')
+  await world.pass(2000)
+  t.same(world.releases('a', 'b'), [1, 1])
+  world.containers.set('a', [])
+  await world.pass(4000)
+  t.same(world.releases('a', 'b'), [1, 1])
+  t.same(await world.converged(), ['b succeeded', 'a succeeded'])
+  await world.close()
+})
+
+t.test('only shows what was changed by hand, and repairs it once healing is on', async (t) => {
+  const world = await openWorld('a')
+  await world.connect('a')
+  await world.deploy('v1')
+  world.containers.set('a', [containerOf(1, { changes: ['memory limit is 64 MiB, not unlimited'] })])
+  await world.pass(60_000)
+  t.same(await world.converged(), [])
+  t.match(await world.statusOf('a'), { driftKind: 'changed', drift: /memory limit is 64 MiB/ })
+  await healing(world)
+  world.scene.deployments.environmentChanged('staging')
+  await world.pass(3000)
+  t.same(await world.converged(), ['a succeeded'])
+  t.match(await world.statusOf('a'), { state: 'running', driftKind: undefined })
+  await world.close()
+})
+
+t.test('tries five times, later each time, and then says why it cannot', async (t) => {
+  const world = await openWorld('a')
+  await world.connect('a')
+  await world.deploy('v1')
+  world.broken.add('a')
+  world.containers.set('a', [])
+  await world.pass(4000)
+  t.match(await world.statusOf('a'), {
+    driftKind: 'missing',
+    convergence: { tries: 1, isGivenUp: false, reason: /exited with code 1/ }
+  })
+  await world.pass(backoffMs.reduce((sum, ms) => sum + ms, 0) + 200_000)
+  t.equal((await world.converged()).length, maxTries)
+  t.match(await world.statusOf('a'), {
+    convergence: { tries: maxTries, isGivenUp: true, reason: /exited with code 1/, nextAtMs: null }
+  })
+  await world.pass(600_000)
+  t.equal((await world.converged()).length, maxTries)
+
+  await world.scene.disconnect('a')
+  world.broken.delete('a')
+  await world.connect('a')
+  await world.pass(5000)
+  t.same(world.releases('a'), [1], 'it was repaired, and its agent has come back')
+  await world.close()
+})
+
+t.test('starts its tries anew after another deployment', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  world.broken.add('b')
+  world.containers.set('b', [])
+  await world.pass(600_000)
+  t.match(await world.statusOf('b'), { convergence: { isGivenUp: true } })
+  world.broken.delete('b')
+  t.equal(await world.deploy('v2'), 'succeeded')
+  t.same(world.releases('a', 'b'), [2, 2])
+  await world.pass(2000)
+  t.same(await world.store.convergences(), [], 'nothing of it is left')
+  await world.close()
+})
+
+t.test('gives way to a deployment, and goes on after it', async (t) => {
+  const world = await openWorld('a', 'b')
+  await world.connect('a')
+  await world.deploy('v1', { offline: 'skip' })
+  await world.connect('b')
+  await world.scene.pause()
+  world.clock.move(1000)
+  await world.scene.pause()
+  const [convergence] = await world.scene.deployments.list({ isEnded: false })
+  t.match(convergence, { mode: 'converge', requestedBy: 'convergence' })
+  t.equal(await world.deploy('v2'), 'succeeded')
+  t.match(await world.scene.deployments.view(convergence?.id ?? ''), { outcome: 'cancelled' })
+  t.same(world.releases('a', 'b'), [2, 2])
+  await world.pass(30_000)
+  t.same(await world.converged(), ['b cancelled'])
+  await world.close()
+})
+
+t.test('replaces what serves only as many hosts at a time as a deployment would', async (t) => {
+  const names = ['a', 'b', 'c']
+  const world = await openWorld(...names)
+  for (const host of names) await world.connect(host)
+  await world.deploy('v1')
+  await healing(world)
+  for (const host of names) world.containers.set(host, [containerOf(1, { state: 'paused' })])
+  for (const host of names) world.scene.deployments.observed(agentOf(host), world.inventoryOf(host))
+  await world.scene.settle()
+  world.clock.move(1000)
+  await world.scene.pause()
+  t.equal((await world.scene.deployments.list({ isEnded: false })).length, 1)
+  await world.pass(20_000)
+  t.same(await world.converged(), ['a succeeded', 'b succeeded', 'c succeeded'])
+  await world.close()
+})
+
+t.test('lets hosts where nothing runs go together', async (t) => {
+  const names = ['a', 'b', 'c']
+  const world = await openWorld(...names)
+  for (const host of names) await world.connect(host)
+  await world.deploy('v1')
+  for (const host of names) {
+    world.containers.set(host, [])
+    world.scene.deployments.observed(agentOf(host), world.inventoryOf(host))
+  }
+  world.clock.move(1000)
+  await world.scene.pause()
+  t.equal((await world.scene.deployments.list({ isEnded: false })).length, 3)
+  await world.pass(3000)
+  t.same(world.releases(...names), [1, 1, 1])
+  await world.close()
+})
+
+t.test('goes on after the controller was killed in the middle of a try', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  world.containers.set('b', [])
+  world.scene.deployments.observed(agentOf('b'), world.inventoryOf('b'))
+  world.clock.move(1000)
+  await world.scene.pause()
+  t.match(await world.store.convergences(), [{ tries: 1, deployment: /^dep_/ }])
+  await world.restart()
+  await world.pass(20_000)
+  t.same(world.releases('a', 'b'), [1, 1])
+  t.same(await world.converged(), ['b succeeded'], 'the same try, taken up')
+  await world.close()
+})
+
+/** A revision of the spec, and what its placement says. */
+const place = (world: World, revision: number, role: string): Promise<void> =>
+  world.store.transaction(async (tx) => {
+    const former = await tx.spec('staging', 'api')
+    if (former === undefined) throw new Error('there is no spec')
+    const constraints = [{ label: 'role', operator: '==' as const, value: role }]
+    await tx.insertSpec({ ...former, revision, spec: { ...former.spec, constraints } })
+  })
+const label = (world: World, host: string, role: string): Promise<void> =>
+  world.store.transaction(async (tx) => {
+    const row = await tx.agent(agentOf(host))
+    if (row === undefined) throw new Error(`there is no host ${host}`)
+    await tx.putAgent({ ...row, labels: { role } })
+  })
+
+t.test('takes a service from a host that it left, once it runs where it belongs', async (t) => {
+  const world = await openWorld('a', 'b')
+  await label(world, 'a', 'old')
+  await label(world, 'b', 'new')
+  await place(world, 2, 'old')
+  for (const host of ['a', 'b']) await world.connect(host)
+  t.equal(await world.deploy('v1'), 'succeeded')
+  t.same(world.releases('a', 'b'), [1, undefined])
+  await place(world, 3, 'new')
+  await world.pass(30_000)
+  t.same(world.releases('a', 'b'), [1, undefined], 'a spec that is applied changes nothing')
+
+  world.broken.add('b')
+  t.equal(await world.deploy('v1'), 'reverted')
+  await world.pass(30_000)
+  t.same(world.releases('a', 'b'), [1, undefined])
+
+  world.broken.delete('b')
+  await world.scene.deployments.request(jenkins, requestFor())
+  await world.scene.settle()
+  world.containers.set('b', [containerOf(3, { state: 'restarting' })])
+  await world.pass(30_000)
+  t.equal(world.releases('a')[0], 1, 'not while it does not run elsewhere')
+  t.match(await world.statusOf('a'), { driftKind: 'extra', drift: /does not belong on this host/ })
+  world.containers.set('b', [containerOf(3)])
+  await world.pass(5000)
+  t.same(world.releases('a', 'b'), [undefined, 3])
+  t.same(await world.converged(), ['a succeeded'])
+  t.equal(await world.statusOf('a'), undefined)
+  t.equal((await world.store.currentRelease('staging', 'api'))?.number, 3, 'taking away decides nothing')
+  await world.close()
+})
+
+t.test('names the very containers that it takes away, and leaves what came since', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  await world.scene.disconnect('b')
+  const gone = await world.deploy('v1', { mode: 'remove', what: { by: 'nothing' }, offline: 'skip' })
+  t.equal(gone, 'succeeded')
+  t.equal(await world.store.currentRelease('staging', 'api'), undefined)
+  await world.connect('b')
+  await world.pass(6000)
+  t.same(world.containers.get('b'), [])
+  t.same(await world.converged(), ['b succeeded'])
+  const [command] = (await world.store.audit({ limit: 100 })).filter(
+    ({ action, actorName }) => action === 'command.remove' && actorName === 'convergence'
+  )
+  t.match(command?.request, { order: { containers: [containerOf(1).id] } })
+  await world.pass(60_000)
+  t.same(world.releases('a', 'b'), [undefined, undefined], 'nothing is brought back')
+  await world.close()
+})
+
+t.test('shows containers of a service that it does not know, and leaves them alone', async (t) => {
+  const world = await openWorld('a')
+  await world.connect('a')
+  await world.deploy('v1')
+  const service = 'other' as InventoryContainer['service']
+  world.containers.set('a', [containerOf(1), containerOf(4, { service })])
+  await world.pass(60_000)
+  t.same(await world.converged(), [])
+  const views = await world.scene.deployments.status({})
+  t.match(views, [
+    { service: 'api', hosts: [{ host: 'a', state: 'running' }] },
+    { service: 'other', release: null, hosts: [{ host: 'a', driftKind: 'unknown' }] }
+  ])
+  await world.close()
+})
+
+t.test('leaves a host alone that runs what the controller has no record of', async (t) => {
+  const world = await openWorld('a')
+  await world.connect('a')
+  await world.deploy('v1')
+  world.containers.set('a', [containerOf(9)])
+  await world.pass(60_000)
+  t.same(await world.converged(), [])
+  t.match(await world.statusOf('a'), { driftKind: 'unknown', drift: /no record of/ })
+  await world.close()
+})
