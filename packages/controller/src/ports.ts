@@ -224,6 +224,8 @@ export type IdempotencyKeyRow = {
   deployment: DeploymentId
   createdAtMs: number
 }
+/** The controller that may write deployments; there is one row. */
+export type LeaseRow = { owner: string; epoch: number; leaseUntilMs: number }
 export type OutboxRow = {
   command: CommandId
   agent: AgentId
@@ -313,6 +315,7 @@ export type Reads = {
   deployments(filter: {
     environment?: string
     service?: string
+    mode?: Mode
     isEnded?: boolean
     limit?: number
     readable?: readonly RowScope[]
@@ -322,6 +325,7 @@ export type Reads = {
   deploymentServices(id: string): Promise<DeploymentServiceRow[]>
   /** Stored events of the deployment machine, oldest first: replaying them gives `state`. */
   deploymentEvents(id: string): Promise<unknown[]>
+  lease(): Promise<LeaseRow | undefined>
   lock(environment: string, service: string): Promise<LockRow | undefined>
   /** Of one environment, or all. */
   freezes(environment?: string): Promise<FreezeRow[]>
@@ -366,6 +370,9 @@ export type Writes = {
   appendDeploymentEvent(id: DeploymentId, event: unknown): Promise<void>
   /** Throws StoreConflict when the service is locked in the environment: a database constraint, not a look first. */
   insertLock(row: LockRow): Promise<void>
+  putLease(row: LeaseRow): Promise<void>
+  /** All locks are the owner's from now on; one whose deployment has ended or is gone is let go. */
+  holdLocks(owner: string, leaseUntilMs: number): Promise<void>
   deleteLock(environment: string, service: string): Promise<void>
   putFreeze(row: FreezeRow): Promise<void>
   deleteFreeze(environment: string, service: string | null): Promise<void>

@@ -3,10 +3,18 @@
 import type { AgentId, ServiceSpec } from '@longshore/protocol'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
 import { type HostJudgement, judgeHost } from '../core/targets/judge-host.ts'
-import type { AgentRow, CurrentReleaseRow, Reads, ReleaseRow } from '../ports.ts'
+import type { AgentRow, CurrentReleaseRow, DeploymentRow, Reads, ReleaseRow } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
+import { stateOf } from './view-deployment.ts'
 
-export type JudgedHost = { agent: AgentId; host: string; isPlaced: boolean; judgement: HostJudgement }
+export type JudgedHost = {
+  agent: AgentId
+  host: string
+  isPlaced: boolean
+  judgement: HostJudgement
+  /** A deployment that ended mixed brought it what it runs, as it should: that is for people to decide on. */
+  isLeft: boolean
+}
 export type JudgedService = {
   /** The release that the service runs; undefined: none yet, or it was removed. */
   current: ReleaseRow | undefined
@@ -37,7 +45,7 @@ export const judgeService = async (
     replicas: spec?.replicas ?? 0,
     releases: new Map(releases.map((row) => [row.number, { isAlike: isAlike(row, current) }]))
   }
-  const hosts = agents
+  const judged = agents
     .filter(({ state }) => state === 'active')
     .map(({ id, hostName }) => ({
       agent: id,
@@ -52,8 +60,37 @@ export const judgeService = async (
       })
     }))
   const [decided] = await reads.currentReleases(address)
+  const isStale = judged.some(({ judgement }) => judgement.driftKind === 'stale')
+  const left = isStale ? await listLeft(reads, address, decided?.generation ?? 0) : new Set()
+  const hosts = judged.map((host) => ({
+    ...host,
+    isLeft: left.has(leftKey(host.agent, host.judgement.release))
+  }))
   return { current, decided, spec, hosts }
 }
+
+/** `agent release` of the hosts that the last deployment brought its release to, when it ended mixed. */
+const listLeft = async (
+  reads: Reads,
+  { environment, service }: Address,
+  decidedBy: number
+): Promise<ReadonlySet<string>> => {
+  const latest = { environment, service, mode: 'deploy', isEnded: true, limit: looked } as const
+  const generationOf = (row: DeploymentRow): number => partOfService(row, service)?.generation ?? 0
+  const rows = (await reads.deployments(latest)).sort((a, b) => generationOf(b) - generationOf(a))
+  const [last] = rows
+  if (last === undefined || last.outcome !== 'mixed' || generationOf(last) <= decidedBy) return new Set()
+  const release = partOfService(last, service)?.release ?? null
+  const released = stateOf(last).targets.filter(
+    (target) => target.service === service && target.state === 'released'
+  )
+  return new Set(released.map(({ agent }) => leftKey(agent, release)))
+}
+/** Newest by the clock, which may have jumped: the last one by its generation is among them. */
+const looked = 10
+const leftKey = (agent: string, release: number | null): string => `${agent} ${release}`
+const partOfService = (row: DeploymentRow, service: string) =>
+  stateOf(row).parts.find((part) => part.service === service)
 
 /** The same image from the same spec: containers of the one are containers of the other but for the number. */
 const isAlike = (row: ReleaseRow, current: ReleaseRow | undefined): boolean =>

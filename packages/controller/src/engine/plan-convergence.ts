@@ -133,6 +133,7 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     judgement: host.judgement,
     attempts: row,
     isLocked: false,
+    isLeft: host.isLeft,
     isHealing: environment.heal,
     isBusy: busy.has(busyKey(host.agent, service)),
     trustedFromMs: hosts.trustedFromMs(host.agent),

@@ -44,6 +44,7 @@ const question: ConvergenceQuestion = {
   judgement: right,
   attempts: undefined,
   isLocked: false,
+  isLeft: false,
   isHealing: false,
   isBusy: false,
   trustedFromMs: 0,
@@ -177,6 +178,7 @@ const anyQuestion: fc.Arbitrary<ConvergenceQuestion> = fc.record({
     { nil: undefined }
   ),
   isLocked: seldom,
+  isLeft: seldom,
   isHealing: fc.boolean(),
   isBusy: seldom,
   trustedFromMs: fc.constantFrom(0, 0, 0, 1_500_000),
@@ -195,6 +197,7 @@ t.test('never starts what it must not', async (t) => {
     const isHandMade = driftKind === 'changed' || driftKind === 'crash-looping'
     return (
       !asked.isLocked &&
+      !asked.isLeft &&
       !asked.isBusy &&
       state !== 'silent' &&
       driftKind !== 'unknown' &&

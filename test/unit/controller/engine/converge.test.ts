@@ -36,6 +36,8 @@ class World {
   readonly containers = new Map<string, InventoryContainer[]>()
   /** Hosts on which no release starts. */
   readonly broken = new Set<string>()
+  /** Hosts that switch and do not say so. */
+  readonly mute = new Set<string>()
   readonly #hosts: Hosts
   scene: EngineScene
 
@@ -59,7 +61,7 @@ class World {
     const up = (this.containers.get(host) ?? []).filter(({ state }) => state === 'running')
     return up.length === 1 && up[0]?.release === release
   }
-  #execute(host: string, { body }: Command): RunOutcome {
+  #execute(host: string, { body }: Command): RunOutcome | undefined {
     const own = this.containers.get(host) ?? []
     const former = own.find(({ state }) => state === 'running')?.release ?? null
     switch (body.kind) {
@@ -86,12 +88,16 @@ class World {
       case 'release':
         if (this.broken.has(host)) return failed(former === null ? 'none' : 'old')
         this.containers.set(host, [containerOf(body.release)])
+        if (this.mute.has(host)) return undefined
         return {
           status: 'succeeded',
           result: { kind: 'release', containers: ['it'] },
           serving: 'new',
           release: body.release
         }
+      case 'revert':
+        this.containers.set(host, [containerOf(body.to)])
+        return { status: 'succeeded', result: { kind: 'revert' }, serving: 'old', release: body.to }
       case 'remove': {
         const left = own.filter(({ id }) => body.containers !== null && !body.containers.includes(id))
         this.containers.set(host, left)
@@ -354,6 +360,54 @@ t.test('goes on after the controller was killed in the middle of a try', async (
   await world.pass(20_000)
   t.same(world.releases('a', 'b'), [1, 1])
   t.same(await world.converged(), ['b succeeded'], 'the same try, taken up')
+  await world.close()
+})
+
+t.test(
+  'lets a host that was lost go back as its deployment ordered, and begins nothing of its own',
+  async (t) => {
+    const world = await openWorld('a', 'b')
+    for (const host of ['a', 'b']) await world.connect(host)
+    await world.deploy('v1')
+    world.mute.add('b')
+    const { id } = await world.scene.deployments.request(
+      jenkins,
+      requestFor({ what: { by: 'tag', tag: 'v2' } })
+    )
+    await world.pass(3000)
+    await world.scene.disconnect('b')
+    await world.pass(70_000)
+    t.equal((await world.scene.deployments.view(id)).outcome, 'mixed')
+    t.same(world.releases('a', 'b'), [1, 2])
+    world.mute.delete('b')
+    await world.connect('b')
+    await world.pass(40_000)
+    t.same(world.releases('a', 'b'), [1, 1])
+    t.ok(world.scene.sent.includes('b revert'))
+    t.same(await world.converged(), [])
+    await world.close()
+  }
+)
+
+t.test('leaves alone what a deployment with tolerated failures brought', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  await world.store.transaction(async (tx) => {
+    const former = await tx.spec('staging', 'api')
+    if (former === undefined) throw new Error('there is no spec')
+    const update = { ...former.spec.update, maxFailureRatio: 0.5 }
+    await tx.insertSpec({ ...former, revision: 2, spec: { ...former.spec, update } })
+  })
+  world.broken.add('b')
+  t.equal(await world.deploy('v2'), 'mixed')
+  await world.pass(60_000)
+  t.same(world.releases('a', 'b'), [2, 1])
+  t.same(await world.converged(), [])
+  t.match(await world.statusOf('a'), { driftKind: 'stale' }, 'and says so')
+  world.containers.set('a', [])
+  await world.pass(10_000)
+  t.same(world.releases('a', 'b'), [1, 1], 'what is missing is brought as the current release')
   await world.close()
 })
 

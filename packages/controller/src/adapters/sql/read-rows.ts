@@ -163,9 +163,10 @@ const serviceReads = (db: Kysely<Tables>) =>
 
 const deploymentReads = (db: Kysely<Tables>) =>
   ({
-    deployments: ({ environment, service, isEnded, limit, readable, withPlans = false }) => {
+    deployments: ({ environment, service, mode, isEnded, limit, readable, withPlans = false }) => {
       let query = db.selectFrom('deployments').selectAll()
       if (!withPlans) query = query.where('mode', '!=', 'plan')
+      if (mode !== undefined) query = query.where('mode', '=', mode)
       if (environment !== undefined) query = query.where('environment', '=', environment)
       if (service !== undefined) {
         const having = db.selectFrom('deployment_services').select('deployment')
@@ -195,6 +196,7 @@ const deploymentReads = (db: Kysely<Tables>) =>
       const rows = await query.orderBy('number').execute()
       return rows.map((row): unknown => JSON.parse(row.event))
     },
+    lease: () => db.selectFrom('lease').select(['owner', 'epoch', 'leaseUntilMs']).executeTakeFirst(),
     lock: (environment, service) =>
       one(
         lockCodec,

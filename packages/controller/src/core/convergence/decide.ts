@@ -26,6 +26,8 @@ export type ConvergenceQuestion = {
   attempts: Attempts | undefined
   /** A deployment of the service is in progress: it decides alone. */
   isLocked: boolean
+  /** A deployment that ended mixed brought the host what it runs: people decide what becomes of that. */
+  isLeft: boolean
   /** Hosts that were changed by hand are repaired. */
   isHealing: boolean
   /** A run of the service is not over on this host, or its end has not been told. */
@@ -52,8 +54,8 @@ export const maxTries = backoffMs.length + 1
 export const forgetAfterMs = 600_000
 
 export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDecision => {
-  const { nowMs, isLocked, isBusy, trustedFromMs, judgement } = question
-  if (isLocked || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
+  const { nowMs, isLocked, isBusy, isLeft, trustedFromMs, judgement } = question
+  if (isLocked || isLeft || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
   if (question.attempts?.deployment != null) return nothing
   const action = actionFor(question)
   if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
