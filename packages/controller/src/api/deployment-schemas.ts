@@ -194,7 +194,7 @@ export const deploymentView = z.object({
   requestReason: reason.nullable(),
   requestedAtMs: atMs,
   endedAtMs: atMs.nullable(),
-  /** The first deployment of the same idempotency key, which did not succeed. */
+  /** The first deployment of the same idempotency key, when none of that key is current any more. */
   attemptOf: deploymentId.nullable(),
   /** In the answer to a request only: its key belonged to this deployment already, nothing new was begun. */
   attached: z.boolean().optional(),

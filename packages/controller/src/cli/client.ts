@@ -69,9 +69,11 @@ export function createClient(settings: Settings) {
     info: () => get('/v1/info', ({ serverInfo }) => serverInfo),
 
     environments: () => get('/v1/environments', ({ environmentView }) => environmentView.array()),
-    freeze: async (environment: string, body: { service: string | null; reason: string }): Promise<void> => {
-      await ask({ method: 'PUT', path: at`/v1/environments/${environment}/freeze`, body }, anything)
-    },
+    freeze: (environment: string, body: { service: string | null; reason: string }) =>
+      ask(
+        { method: 'PUT', path: at`/v1/environments/${environment}/freeze`, body },
+        ({ freezeAnswer }) => freezeAnswer
+      ),
     unfreeze: (environment: string, query: Query) =>
       remove(at`/v1/environments/${environment}/freeze` + queryOf(query)),
     createEnvironment: (name: string) =>

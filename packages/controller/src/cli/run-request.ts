@@ -27,7 +27,9 @@ export async function runRequest(
         `attached to ${id}, which the idempotency key ${formatText(key ?? '')} began; nothing new is begun`
       )
     } else if (attemptOf !== null) {
-      attempt.remark(`a new attempt: ${attemptOf}, which the same idempotency key began, did not succeed`)
+      attempt.remark(
+        `a new attempt: what the same idempotency key began, ${attemptOf} first, is not what is current`
+      )
     }
     return deployment
   })

@@ -24,8 +24,10 @@ export function addLock(program: Command, context: CliContext): void {
     )
     .action(async (environment: string, service: string | undefined, _own: unknown, self: Command) => {
       const { url, reason } = self.optsWithGlobals<LockFlags>()
-      await (await context.connect(url)).freeze(environment, { service: service ?? null, reason })
+      const client = await context.connect(url)
+      const { inProgress } = await client.freeze(environment, { service: service ?? null, reason })
       context.stderr.write(`${placeOf(environment, service)} is locked: ${reason}\n`)
+      for (const id of inProgress) context.stderr.write(`  deployment ${id} had begun and goes on\n`)
     })
 }
 
