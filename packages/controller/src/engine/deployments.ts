@@ -1,26 +1,29 @@
 // Deployments as the rest of the controller sees them: asked for, cancelled, looked at, and fed with what the
 // agents say. Decisions are left to core/deployment, delivery to core/delivery.
-import {
-  type AgentId,
-  type CommandId,
-  formatId,
-  type HelloMessage,
-  type Inventory,
-  type ProgressMessage,
-  type RefusedMessage,
-  type RunReport
+import type {
+  AgentId,
+  CommandId,
+  HelloMessage,
+  Inventory,
+  ProgressMessage,
+  RefusedMessage,
+  RunReport
 } from '@longshore/protocol'
 import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
 import type { RowScope } from '../core/access/readable-rows.ts'
+import type { DeploymentEvent } from '../core/deployment/events.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
 import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, Store, Tx } from '../ports.ts'
 import { acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
+import { createClockDrift } from './clock-drift.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
+import { guardWriter } from './guard-writer.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
+import { createLease } from './lease.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
@@ -43,13 +46,12 @@ export const defaultDeploymentSettings: DeploymentSettings = {
   commandResendMs: 10_000,
   pauseLimitMs: 3_600_000
 }
-/** A controller that has not renewed its lease for this long is gone. */
-const leaseMs = 60_000
-
 export type DeploymentsPorts = {
   store: Store
   writer: Writer
   clock: Clock
+  /** Never jumps, whatever the time of day does. */
+  steadyClock: Clock
   random: Random
   link: AgentLink
   signer: CommandSigner
@@ -101,17 +103,36 @@ export type Deployments = {
   stop(): Promise<void>
 }
 
-export const createDeployments = (ports: DeploymentsPorts): Deployments => {
-  const { store, writer, clock, random, link, log } = ports
+export const createDeployments = (given: DeploymentsPorts): Deployments => {
+  const { store, clock, link, log } = given
+  const drift = createClockDrift(given)
+  const lease = createLease({ ...given, renewed: () => lookAtClock() })
+  const writer = guardWriter(given.writer, {
+    lease,
+    drift,
+    shift: (tx, byMs) => tellAll(tx, inside, { kind: 'clockJumped', atMs: clock.nowMs(), byMs }),
+    shifted: (committed) => {
+      driver.follow(committed)
+      outbox.clockJumped()
+    },
+    log
+  })
+  const ports = { ...given, writer, lease }
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ clock, link })
-  const lease = { owner: formatId('ctl', random.bytes(13)), leaseMs }
-  const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver, lease }
+  const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver }
 
   const converger = createConverger({ ...inside, store, writer, hosts, log })
 
+  /** Waits that a clock set back would hold up are moved although nothing happens. */
+  const lookAtClock = (): void => {
+    if (drift.measure() === 0) return
+    writer
+      .step(async () => {})
+      .catch((error: unknown) => log.error({ err: error }, 'waits could not be moved with the clock'))
+  }
   const steer = async (
     actor: Actor,
     verb: 'cancel' | 'resume',
@@ -170,10 +191,13 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
     },
     environmentChanged: converger.environmentChanged,
     start: async () => {
+      await lease.take()
       await converger.start()
-      await writer.step((tx) => restartIn(tx, inside), driver.follow)
+      const event = { kind: 'controllerRestarted', atMs: clock.nowMs() } as const
+      await writer.step((tx) => tellAll(tx, inside, event), driver.follow)
     },
     stop: async () => {
+      lease.stop()
       driver.stop()
       hearing.stop()
       await converger.stop()
@@ -183,11 +207,14 @@ export const createDeployments = (ports: DeploymentsPorts): Deployments => {
   }
 }
 
-const restartIn = async (tx: Tx, { clock, driver }: BeginPorts): Promise<(Committed | undefined)[]> => {
+const tellAll = async (
+  tx: Tx,
+  { driver }: BeginPorts,
+  event: DeploymentEvent
+): Promise<(Committed | undefined)[]> => {
   const committed: (Committed | undefined)[] = []
-  for (const { id } of await tx.deployments({ isEnded: false, withPlans: true })) {
-    committed.push(await driver.step(tx, id, { kind: 'controllerRestarted', atMs: clock.nowMs() }))
-  }
+  for (const { id } of await tx.deployments({ isEnded: false, withPlans: true }))
+    committed.push(await driver.step(tx, id, event))
   return committed
 }
 

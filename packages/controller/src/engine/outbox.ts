@@ -8,6 +8,8 @@ import type { Writer } from './writer.ts'
 export type Outbox = {
   /** A new session: nothing counts as sent. */
   sessionBegan(agent: AgentId): void
+  /** No moment noted before counts any more: what is unanswered is sent again. */
+  clockJumped(): void
   /** Sends what is due to the host; to be called after every commit that may owe it something. */
   deliver(agent: AgentId): void
   /** Asks the host to cancel a run, if it is connected; the next session asks again. */
@@ -25,11 +27,13 @@ export type OutboxPorts = {
   link: AgentLink
   log: Log
   settings: { commandResendMs: number }
+  /** Only the owner of the lease sends. */
+  lease: { isHeld(): Promise<boolean> }
 }
 type Line = { sentAtMs: Map<string, number>; work: Promise<void>; cancelTimer: () => void }
 
 export const createOutbox = (ports: OutboxPorts): Outbox => {
-  const { store, writer, clock, link, log, settings } = ports
+  const { store, writer, clock, link, log, settings, lease } = ports
   const lines = new Map<AgentId, Line>()
   let isStopped = false
 
@@ -47,6 +51,7 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
   const deliverNow = async (agent: AgentId, line: Line): Promise<void> => {
     if (isStopped || !link.isConnected(agent)) return
     line.cancelTimer()
+    if (!(await lease.isHeld())) return
     const rows = await store.outbox({ agent, isEnded: false })
     const active = new Set((await store.deployments({ isEnded: false, withPlans: true })).map(({ id }) => id))
     const owed = rows.map((row) => ({ ...row, isActive: active.has(row.deployment) }))
@@ -71,13 +76,22 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
       lineOf(agent).sentAtMs.clear()
       deliver(agent)
     },
+    clockJumped: () => {
+      for (const [agent, line] of lines) {
+        line.sentAtMs.clear()
+        deliver(agent)
+      }
+    },
     deliver,
     cancel: (agent, command) => {
       const line = lineOf(agent)
       // Behind the command itself, should that still wait to be sent.
-      line.work = line.work.then(() => {
-        if (!isStopped && link.isConnected(agent)) link.send(agent, [{ type: 'cancel', command }])
-      })
+      line.work = line.work
+        .then(async () => {
+          if (isStopped || !link.isConnected(agent) || !(await lease.isHeld())) return
+          link.send(agent, [{ type: 'cancel', command }])
+        })
+        .catch((error: unknown) => log.error({ agent, err: error }, 'a run could not be cancelled'))
     },
     postpone: (agent, command) => {
       lineOf(agent).sentAtMs.set(command, clock.nowMs())

@@ -16,9 +16,7 @@ import { oweStep } from './owe-notices.ts'
 import { firstPart, stateOf } from './view-deployment.ts'
 import { auditRow } from './writer.ts'
 
-export type PersistPorts = { random: Random; signer: CommandSigner }
-/** Taken over by no other controller yet, so the epoch stays. */
-const epoch = 1
+export type PersistPorts = { random: Random; signer: CommandSigner; lease: { epoch(): number } }
 
 export type Committed = {
   before: DeploymentRow | undefined
@@ -115,7 +113,7 @@ export const findCommand = async (
 
 const persistCommand = async (
   tx: Tx,
-  { random, signer }: PersistPorts,
+  { random, signer, lease }: PersistPorts,
   { after, actor, event }: EffectContext,
   effect: Effect & { kind: 'sendCommand' }
 ): Promise<void> => {
@@ -129,7 +127,7 @@ const persistCommand = async (
     environment,
     service,
     deployment: after.id,
-    fence: { generation: part.generation, epoch, index },
+    fence: { generation: part.generation, epoch: lease.epoch(), index },
     notAfterMs,
     timeLimitMs,
     body: commandBody(order, { ...part, spec: await findSpec(tx, environment, part) })

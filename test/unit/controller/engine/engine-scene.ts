@@ -166,7 +166,7 @@ export class EngineScene {
   #queue: (() => Promise<void>)[] = []
   isDead = false
 
-  constructor(store: Store, hosts: Hosts, clock = new HandClock()) {
+  constructor(store: Store, hosts: Hosts, clock = new HandClock(), steadyClock = clock) {
     this.store = store
     this.clock = clock
     this.#hosts = hosts
@@ -175,6 +175,7 @@ export class EngineScene {
       store,
       writer: this.writer,
       clock,
+      steadyClock,
       random: { bytes: (count) => hosts.randomBytes(count) },
       link: {
         isConnected: (agent) => this.connected.has(agent),

@@ -59,6 +59,7 @@ t.test('a host that went away while the disk was full is lost in time all the sa
   const { disk, store } = await storeOnDisk()
   await furnish(store, ['a'])
   const scene = new EngineScene(store, new Hosts(['a'], () => undefined))
+  await scene.deployments.start()
   await scene.connect('a')
   const { id } = await scene.deployments.request(jenkins, requestFor())
   await scene.settle()

@@ -231,6 +231,7 @@ t.test('a deployment is owed with its own change and told after it, in order', a
   await scene.make('ops')
   await scene.make('elsewhere', { environments: [], events: ['deployment.mixed'] })
   const fleet = new EngineScene(scene.store, new Hosts(['a'], obedient), scene.clock)
+  await fleet.deployments.start()
   await fleet.connect('a')
   const { id } = await fleet.deployments.request(jenkins, requestFor())
   await fleet.settle()
@@ -256,6 +257,7 @@ t.test('what a crashed controller owed is sent by the next one', async (t) => {
   await scene.make('ops')
   await scene.notifications.stop()
   const fleet = new EngineScene(scene.store, new Hosts(['a'], obedient), scene.clock)
+  await fleet.deployments.start()
   await fleet.connect('a')
   await fleet.deployments.request(jenkins, requestFor())
   await fleet.settle()
@@ -319,6 +321,7 @@ t.test('one receiver that does not answer delays no other, and no deployment', a
   await scene.make('quick')
   scene.answers = (to) => (to.startsWith('https://slow.') ? undefined : taken)
   const fleet = new EngineScene(scene.store, new Hosts(['a'], obedient), scene.clock)
+  await fleet.deployments.start()
   await fleet.connect('a')
   const { id } = await fleet.deployments.request(jenkins, requestFor())
   await fleet.settle()
@@ -463,6 +466,49 @@ t.test('a webhook that cannot work is refused', async (t) => {
   await t.rejects(scene.webhooks.remove(jenkins, id), { code: 'unknown-webhook' })
   await scene.pass(5_000)
   t.equal(scene.sent.length, 1)
+})
+
+t.test('a host that cannot be repaired is told of once, after its last try', async (t) => {
+  const scene = await openScene(t, ['a'])
+  await scene.make('ops')
+  const lastTry = 'dep_00000000000000000009'
+  await scene.store.transaction((tx) =>
+    tx.putConvergence({
+      environment: 'staging',
+      service: 'api',
+      agent: agentOf('a'),
+      release: 3,
+      generation: 1,
+      tries: 5,
+      deployment: lastTry,
+      nextAtMs: null,
+      endedAtMs: null,
+      reason: null
+    } as Parameters<typeof tx.putConvergence>[0])
+  )
+  for (let start = 1; start <= 2; start += 1) {
+    const fleet = new EngineScene(scene.store, new Hosts(['a'], obedient), scene.clock)
+    await fleet.deployments.start()
+    await fleet.settle()
+    await fleet.deployments.stop()
+  }
+  await scene.settle()
+  t.match(
+    scene.sent.map(({ notice }) => notice),
+    [
+      {
+        type: 'convergence.given-up',
+        data: {
+          environment: 'staging',
+          service: 'api',
+          host: 'a',
+          release: 3,
+          tries: 5,
+          reason: /last try is gone/
+        }
+      }
+    ]
+  )
 })
 
 const lostAfterMs = 60_000

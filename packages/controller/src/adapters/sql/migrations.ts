@@ -336,6 +336,17 @@ const migrations: readonly Migration[] = [
         endedAtMs: 'whole?',
         reason: 'text?'
       })
+  },
+  {
+    number: 7,
+    name: 'the lease of the controller',
+    up: (db, dialect) =>
+      createTable(db, dialect, 'lease', ['only'], {
+        only: 'whole',
+        owner: 'text',
+        epoch: 'whole',
+        leaseUntilMs: 'whole'
+      })
   }
 ]
 

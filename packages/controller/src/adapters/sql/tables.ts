@@ -42,6 +42,7 @@ export type Tables = {
   deployment_services: Kept<DeploymentServiceRow>
   current_releases: Kept<CurrentReleaseRow>
   deployment_events: { deployment: string; number: number; event: string }
+  lease: { only: number; owner: string; epoch: number; leaseUntilMs: number }
   locks: Kept<LockRow>
   convergences: Kept<ConvergenceRow>
   /** Service '' stands for all of them: a key has no NULL. */

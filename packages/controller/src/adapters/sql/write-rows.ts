@@ -157,6 +157,18 @@ const serviceWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         db.insertInto('locks').values(lockCodec.encode(row)),
         `${row.service} in ${row.environment} is locked`
       ),
+    putLease: async (row) => {
+      await db
+        .insertInto('lease')
+        .values({ only: 1, ...row })
+        .onConflict((conflict) => conflict.column('only').doUpdateSet(row))
+        .execute()
+    },
+    holdLocks: async (owner, leaseUntilMs) => {
+      const going = db.selectFrom('deployments').select('id').where('endedAtMs', 'is', null)
+      await db.deleteFrom('locks').where('deployment', 'not in', going).execute()
+      await db.updateTable('locks').set({ owner, leaseUntilMs }).execute()
+    },
     deleteLock: async (environment, service) => {
       await db
         .deleteFrom('locks')

@@ -54,6 +54,8 @@ export type DeploymentEvent =
     } & CommandName)
   /** The controller was away and nobody is connected yet: every wait begins anew. */
   | { kind: 'controllerRestarted'; atMs: number }
+  /** The time of day was set, forward or (negative) back: every wait goes along. */
+  | { kind: 'clockJumped'; atMs: number; byMs: number }
   | { kind: 'timePassed'; atMs: number }
 export type StoredEvent = Requested | DeploymentEvent
 

@@ -116,6 +116,8 @@ const record = (at: Step, event: DeploymentEvent): Step => {
     }
     case 'controllerRestarted':
       return recordRestart(at, event.atMs)
+    case 'clockJumped':
+      return recordJump(at, event.byMs)
     case 'timePassed':
       return recordTime(at, event.atMs)
     default:
@@ -155,6 +157,25 @@ const recordRestart = (at: Step, atMs: number): Step => {
         target.inFlight === null
           ? null
           : { ...target.inFlight, deadlineAtMs: Math.max(target.inFlight.deadlineAtMs, deadlineAtMs) }
+    }))
+  })
+}
+
+const recordJump = (at: Step, byMs: number): Step => {
+  if (at.state.phase === 'ended') return at
+  const moved = (atMs: number | null): number | null => (atMs === null ? null : atMs + byMs)
+  return withState(at, {
+    nextBatchAtMs: moved(at.state.nextBatchAtMs),
+    pausedUntilMs: moved(at.state.pausedUntilMs),
+    targets: at.state.targets.map((target) => ({
+      ...target,
+      absentSinceMs: moved(target.absentSinceMs),
+      turnAtMs: moved(target.turnAtMs),
+      inFlight: target.inFlight && {
+        ...target.inFlight,
+        sentAtMs: target.inFlight.sentAtMs + byMs,
+        deadlineAtMs: target.inFlight.deadlineAtMs + byMs
+      }
     }))
   })
 }
