@@ -205,14 +205,19 @@ testOnRealParts(t, 'the agent on a real engine', async (t) => {
     const docker = createDockerClient(`unix://${scene.host.engine.socketPath}`)
     const engine = createEngine(docker, createCredentials({}))
     const { installation } = scene.command('seen', { kind: 'remove', release: null })
-    const watch = createContainerWatch(docker, engine, createClock(), () => installation)
+    const watch = createContainerWatch(docker, engine, createClock(), {
+      installation: () => installation,
+      recordOf: () => undefined
+    })
     t.teardown(() => watch.stop())
     let changes = 0
     watch.onChange(() => {
       changes += 1
     })
     await waitUntil('the stream of events to open', () => changes > 0)
-    t.match(await watch.list(), [{ name: 'seen-r1-0', state: 'running', release: 1, isKept: false }])
+    t.match(await watch.list(), [
+      { name: 'seen-r1-0', state: 'running', release: 1, isKept: false, role: 'serving', changes: [] }
+    ])
     const before = changes
     await client.post('/containers/seen-r1-0/stop?t=2')
     await waitUntil('the stop to be told', () => changes > before)

@@ -160,7 +160,9 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       checkup: null,
       addresses: [],
       bindings: [],
-      isOnHostNetwork: false
+      isOnHostNetwork: false,
+      adjustable: {},
+      networks: []
     }
   }
   const seenImage = (digest: string): SeenImage => ({

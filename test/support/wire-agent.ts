@@ -76,6 +76,7 @@ export const startWireAgent = async (
     unacknowledged: () => [...reports],
     marks: () => [],
     inFlight: () => [],
+    isBusy: () => false,
     stop: async () => {},
     broken: new Promise(() => {})
   }

@@ -17,7 +17,7 @@ export type Usage = Pick<Inventory, 'diskFreeBytes' | 'diskTotalBytes' | 'load' 
 type Ports = { watch: ContainerWatch; measure: () => Promise<Usage>; clock: Clock; log: Log }
 
 export type InventoryWatch = {
-  /** The picture now. Never rejects, and never takes much longer than `listLimitMs`. */
+  /** The picture now, each container looked at anew. Never rejects, and never takes much longer than `listLimitMs`. */
   look(): Promise<Inventory>
   /** Tells every picture from now on, until the next call or `detach`. */
   attach(tell: (inventory: Inventory) => void): void
@@ -44,7 +44,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
     const isPaced = !hasChanged
     hasChanged = false
     toldAtMs = clock.monotonicMs()
-    const inventory = await look()
+    const inventory = await look('changed')
     isLooking = false
     // an engine that is away calls back every second without anything to tell
     const containers = JSON.stringify([inventory.isEngineReachable, inventory.containers])
@@ -52,8 +52,8 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
     toldContainers = containers
     if (tell !== undefined) wakeIn(hasChanged ? minGapMs : paceMs)
   }
-  const look = async (): Promise<Inventory> => {
-    const [containers, usage] = await Promise.all([listInTime(ports), ports.measure()])
+  const look = async (how: 'all' | 'changed'): Promise<Inventory> => {
+    const [containers, usage] = await Promise.all([listInTime(ports, how), ports.measure()])
     return {
       isEngineReachable: containers !== null,
       containers: (containers ?? []).slice(0, limits.maxInventoryContainers),
@@ -67,7 +67,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
   })
 
   return {
-    look,
+    look: () => look('all'),
     attach(next) {
       tell = next
       if (!isLooking) wakeIn(hasChanged ? minGapMs : paceMs)
@@ -85,19 +85,26 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
 }
 
 /** null: the engine does not answer. */
-const listInTime = async ({ watch, clock, log }: Ports): ReturnType<typeof listOrNull> => {
+const listInTime = async (
+  { watch, clock, log }: Ports,
+  how: 'all' | 'changed'
+): ReturnType<typeof listOrNull> => {
   const late = Promise.withResolvers<null>()
   const cancel = clock.after(listLimitMs, () => late.resolve(null))
   try {
-    return await Promise.race([listOrNull(watch, log), late.promise])
+    return await Promise.race([listOrNull(watch, log, how), late.promise])
   } finally {
     cancel()
   }
 }
 
-const listOrNull = async (watch: ContainerWatch, log: Log): Promise<Inventory['containers'] | null> => {
+const listOrNull = async (
+  watch: ContainerWatch,
+  log: Log,
+  how: 'all' | 'changed'
+): Promise<Inventory['containers'] | null> => {
   try {
-    return await watch.list()
+    return await watch.list(how)
   } catch (error) {
     log.debug({ err: error }, 'the engine does not list its containers')
     return null

@@ -10,7 +10,7 @@ import { createDockerClient } from './adapters/docker/client.ts'
 import { createCredentials } from './adapters/docker/credentials.ts'
 import { createEngine } from './adapters/docker/engine.ts'
 import { createHostChecks } from './adapters/docker/host-checks.ts'
-import { createContainerWatch } from './adapters/docker/watch.ts'
+import { createContainerWatch, type OwnKnowledge } from './adapters/docker/watch.ts'
 import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-facts.ts'
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
@@ -21,10 +21,12 @@ import { createPolicySource } from './adapters/policy-file.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
+import type { Ownership } from './core/observation.ts'
 import { enrol } from './enrol.ts'
 import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
+import type { Journal, Runs } from './ports.ts'
 import { openRegistration } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
@@ -102,9 +104,13 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const docker = createDockerClient(settings.dockerHost)
   const credentials = createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
   const engine = createEngine(docker, credentials)
-  const watch = createContainerWatch(docker, engine, clock, () => registration.identity().installation)
-  // an engine that was away at the start tells its version when it comes
-  watch.onChange(() => facts.now().facts.engineApiVersion === null && facts.refresh())
+  const known: { journal?: Journal; runs?: Runs } = {}
+  const watch = createContainerWatch(docker, engine, clock, {
+    installation: () => registration.identity().installation,
+    recordOf: (owner) => recordOf(known, owner)
+  })
+  // it may have been away at the start, or come back with another version
+  watch.onReturn(facts.refresh)
   const policy = createPolicySource(settings.policyFile)
   const measure = () => measureUsage([facts.now().dataRoot, dataDir].filter((dir) => dir !== null))
   const buildRequest: BuildRequest = (input) =>
@@ -113,7 +119,20 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
     const { minFreeBytes } = settings
     const host = createHostChecks()
-    return createRuns({ engine, host, journal, clock, policy }, { minFreeBytes, buildRequest }, reporter)
+    const runs = createRuns(
+      { engine, host, journal, clock, policy },
+      { minFreeBytes, buildRequest },
+      {
+        progressed: reporter.progressed,
+        reported: (report) => {
+          reporter.reported(report)
+          // what the run did is no longer taken for its own
+          watch.touch()
+        }
+      }
+    )
+    Object.assign(known, { journal, runs })
+    return runs
   }
   const world: AgentWorld = {
     ...network,
@@ -130,6 +149,14 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   }
   await runAgent(world, signal)
   watch.stop()
+}
+
+const recordOf = (
+  { journal, runs }: { journal?: Journal; runs?: Runs },
+  { environment, service, release }: Ownership
+): ReturnType<OwnKnowledge['recordOf']> => {
+  if (journal === undefined || runs === undefined || runs.isBusy(environment, service)) return 'busy'
+  return journal.releases(environment, service).find((one) => one.release === release)
 }
 
 /** The host's facts as measured last. */

@@ -20,6 +20,7 @@ import type {
   ServiceName,
   StepReceipt
 } from '@longshore/protocol'
+import type { Adjusted } from './core/hand-changes.ts'
 import type { Checkup } from './core/health.ts'
 import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
@@ -58,6 +59,8 @@ export type Runs = {
   unacknowledged(): RunReport[]
   marks(): ServiceMark[]
   inFlight(): CommandId[]
+  /** Whether a run that may change containers of the service has not ended. */
+  isBusy(environment: EnvironmentName, service: ServiceName): boolean
   /** Stops beginning steps, waits for those under way, closes the journal. Runs stay in it and go on at the next start. */
   stop(): Promise<void>
   /** Rejects with JournalError once the state of a run could not be written: nothing is begun from then on. */
@@ -72,8 +75,11 @@ export type RunsListener = {
 
 /** Our containers as Docker sees them, for the inventory. */
 export type ContainerWatch = {
-  /** Rejects when the engine does not answer. */
-  list(): Promise<InventoryContainer[]>
+  /**
+   * Rejects when the engine does not answer.
+   * @param how `all`: looks at each container anew; else only at those that something happened to
+   */
+  list(how?: 'all' | 'changed'): Promise<InventoryContainer[]>
   /** Calls back after any event of our containers, and when the engine goes or comes back. */
   onChange(changed: () => void): () => void
 }
@@ -82,7 +88,7 @@ export type ContainerWatch = {
 export type PolicySource = { summary(): PolicySummary; state(): PolicyState }
 
 /** One container at one moment, as `GET /containers/ID/json` tells it. */
-export type ContainerLook = SeenContainer & {
+export type ContainerLook = Adjusted & {
   isRunning: boolean
   isRestarting: boolean
   /** Docker's own text, compared only. */

@@ -118,6 +118,12 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
     unacknowledged: () => journal.unacknowledged(),
     marks: () => journal.marks(),
     inFlight: () => [...open.keys()],
+    isBusy: (environment, service) =>
+      [...open.values()].some(
+        (entry) =>
+          laneOf(entry) === 'runs' &&
+          serviceKey(entry.state.task.command) === serviceKey({ environment, service })
+      ),
     stop: async () => {
       isStopped = true
       await Promise.all([...open.values()].map((entry) => entry.handle?.stop()))

@@ -35,6 +35,8 @@ const lookOf = (state: ContainerLook['state'], more: Partial<ContainerLook> = {}
   addresses: [],
   bindings: [],
   isOnHostNetwork: false,
+  adjustable: {},
+  networks: [],
   ...more
 })
 

@@ -52,7 +52,14 @@ t.test('an engine that comes back with another version of its API is spoken to i
   const client = createDockerClient(docker.host)
   const engine = createEngine(client, { forRepository: async () => undefined })
   const installation = idFrom('ins', 1) as InstallationId
-  const watch = createContainerWatch(client, engine, createClock(), () => installation)
+  const watch = createContainerWatch(client, engine, createClock(), {
+    installation: () => installation,
+    recordOf: () => undefined
+  })
+  let returns = 0
+  watch.onReturn(() => {
+    returns += 1
+  })
   t.teardown(() => watch.stop())
   let changed = Promise.withResolvers<void>()
   watch.onChange(() => changed.resolve())
@@ -66,4 +73,5 @@ t.test('an engine that comes back with another version of its API is spoken to i
   changed = Promise.withResolvers()
   await changed.promise
   t.same(await watch.list(), [], 'without a run that asks for the version')
+  t.equal(returns, 2, 'at the first time and after it was away: facts are measured anew')
 })

@@ -1,6 +1,7 @@
 // Reads what the Engine answers about containers and images into the shapes of core/. Only fields that matter
 // are named; the Engine adds others with every version.
 import * as z from 'zod'
+import { adjustableKeys } from '../../core/hand-changes.ts'
 import type { SeenImage } from '../../core/image-match.ts'
 import {
   type Health,
@@ -58,6 +59,8 @@ const nanosecondsPerMs = 1_000_000
 const nanoseconds = z.number().nullish()
 const binding = z.object({ HostIp: z.string().catch(''), HostPort: z.string() })
 
+const adjustable = z.union([z.number(), z.string()]).nullish().catch(null)
+
 const inspected = z.object({
   Id: z.string(),
   Name: z.string(),
@@ -86,6 +89,7 @@ const inspected = z.object({
   }),
   HostConfig: z.object({
     NetworkMode: z.string().catch(''),
+    ...Object.fromEntries(adjustableKeys.map((key) => [key, adjustable])),
     RestartPolicy: z.object({ Name: z.string(), MaximumRetryCount: z.number().catch(0) }).nullish()
   }),
   NetworkSettings: z.object({
@@ -127,7 +131,14 @@ export const readInspected = (answer: unknown): ContainerLook => {
       .map((network) => network.IPAddress)
       .filter((address) => address !== ''),
     bindings: bindings.map(({ target, hostIp, port }) => ({ target, hostIp: hostIp ?? '', port })),
-    isOnHostNetwork: one.HostConfig.NetworkMode === 'host'
+    isOnHostNetwork: one.HostConfig.NetworkMode === 'host',
+    adjustable: Object.fromEntries(
+      adjustableKeys.flatMap((key) => {
+        const value = adjustable.parse((one.HostConfig as Record<string, unknown>)[key])
+        return value == null ? [] : [[key, value]]
+      })
+    ),
+    networks: Object.keys(one.NetworkSettings.Networks ?? {})
   }
 }
 
