@@ -102,7 +102,7 @@ const describePart = async (
     removal: request.mode === 'remove' ? { containers: null } : null,
     releaseCommand: isPrepared(request, asked) ? (row.spec.releaseCommand ?? null) : null
   }
-  const targets = describeTargets(agents, asked, request.offline, context)
+  const targets = describeTargets(agents, asked, request, context)
   const warnings = [...remarks.warnings, ...wanted.warnings]
   return { part, spec: row.spec, refusals: remarks.refusals, warnings, targets }
 }
@@ -194,14 +194,15 @@ export const asCurrent = (row: ReleaseRow): CurrentRelease | null =>
         specRevision: row.specRevision
       }
 
-/** @throws ApiError `no-targets`, `no-agent-connected` */
+/** What is on no host can still be removed. @throws ApiError `no-targets`, `no-agent-connected` */
 const describeTargets = (
   agents: AgentRow[],
   { environment, service }: Asked,
-  offline: DeployRequest['offline'],
+  { offline, mode }: DeployRequest,
   context: RequestContext
 ): Requested['targets'] => {
   if (agents.length === 0) {
+    if (mode === 'remove') return []
     const detail = `no active host of ${environment} meets the placement of ${service}`
     throw new ApiError('no-targets', detail)
   }

@@ -220,6 +220,30 @@ t.test('a restart brings the current release once more', async (t) => {
   await close()
 })
 
+t.test('a service is removed, also when no host is left that it is placed on', async (t) => {
+  const { scene, store, run, refusal, close } = await openScene()
+  const removal = { what: { by: 'nothing' as const }, mode: 'remove' as const }
+  t.match(await refusal(removal), { code: 'wrong-state', message: /never had a release/ })
+  await run(tagged('v1'))
+  t.match(await run({ ...removal, ...keyed }), { outcome: 'succeeded', release: 1 })
+  t.ok(scene.sent.includes('a remove'))
+  t.equal(await store.currentRelease(staging, api), undefined)
+  t.match(await refusal({ what: { by: 'current' } }), { code: 'wrong-state' })
+  t.match(await run({ what: { by: 'rollback', release: 1 } }), { release: 1, outcome: 'succeeded' })
+  await store.transaction(async (tx) => {
+    const host = await tx.agent(agentOf('a'))
+    if (host !== undefined) await tx.putAgent({ ...host, state: 'revoked' })
+  })
+  t.match(await refusal(tagged('v2')), { code: 'no-targets' })
+  t.match(await run({ ...removal, offline: 'skip' }), {
+    outcome: 'succeeded',
+    targets: [],
+    reason: 'api has no host to be removed from'
+  })
+  t.equal(await store.currentRelease(staging, api), undefined)
+  await close()
+})
+
 t.test('what is frozen refuses every change, and a deployment in progress goes on', async (t) => {
   const { scene, store, ask, refusal, close } = await openScene()
   const { writer, clock } = scene

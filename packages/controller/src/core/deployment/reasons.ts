@@ -51,6 +51,8 @@ export const planObjections = (state: DeploymentState): string | null => {
 export const removedReason = (state: DeploymentState): string => {
   const services = state.parts.map(({ service }) => service).join(' and ')
   const left = participants(state).filter((target) => target.state !== 'removed')
+  if (participants(state).length === 0)
+    return `${services} ${isSingle(state) ? 'has' : 'have'} no host to be removed from`
   if (left.length === 0) return `${services} ${isSingle(state) ? 'is' : 'are'} gone from ${countText(state)}`
   const named = left.map((target) => `${hostAndReason(state, target)} (${leftText(target)})`)
   return `${services} could not be removed everywhere; ${named.join('; ')}`
