@@ -2,12 +2,13 @@
 // back when a step fails, the run is cancelled or its time ends. The state is plain JSON; it is in the journal
 // before each step begins and after it ended, so that after a crash `resumed` goes on from it. Executing steps
 // and measuring time are left to runs.ts.
-import type { Digest, RunError, RunOutcome, RunResult, StagedImage, StepReceipt } from '@longshore/protocol'
+import type { Digest, RunError, RunOutcome, StagedImage, StepReceipt } from '@longshore/protocol'
 import { command as commandSchema, limits } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import { planSteps, type Served, type Task } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
-import { type CommandExit, type Finding, movesContainers, type Step } from './steps.ts'
+import { hasRetired, outcomeOf } from './run-outcome.ts'
+import type { CommandExit, Finding, Step } from './steps.ts'
 
 export type RunState = {
   task: Task
@@ -229,8 +230,6 @@ const goBack = (state: RunState): Turn => {
   return goOn({ ...state, phase: 'undoing', undo, position: 0 })
 }
 
-const hasRetired = (begun: readonly Step[]): boolean => begun.some((step) => step.kind === 'retire-container')
-
 /** Containers that were never stopped or made need no way back. */
 const isNeeded = (undo: Step, begun: readonly Step[]): boolean => {
   switch (undo.kind) {
@@ -302,88 +301,4 @@ const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] =
 const end = (state: RunState, isUnknown = false): Turn => {
   const outcome = outcomeOf(state, isUnknown)
   return { state: { ...state, phase: 'ended', outcome }, effects: [{ kind: 'end', outcome }] }
-}
-
-const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
-  const { failure } = state
-  if (failure === null) return { status: 'succeeded', result: resultOf(state), ...state.after }
-  const error = { ...failure, detail: failure.detail.slice(0, limits.maxReasonChars) }
-  if (isBeside(state))
-    return { status: isUnsureOfCommand(state, isUnknown) ? 'unknown' : 'failed', error, ...state.before }
-  // Networks and images alone never change what serves.
-  const isAtStake = state.steps.slice(0, state.position + 1).some((step) => movesContainers(step.kind))
-  if (isUnknown && (state.phase === 'undoing' || isAtStake))
-    return { status: 'unknown', error, serving: 'unknown', release: null }
-  return { status: 'failed', error, ...servedAfterFailure(state) }
-}
-
-/** What serves is not touched by it. */
-const isBeside = ({ task }: RunState): boolean => {
-  const { kind } = task.command.body
-  return kind === 'run-once' || kind === 'rehearse'
-}
-
-/** Whether the command may have begun and its end is not known; a container that stays may still run it. */
-const isUnsureOfCommand = (state: RunState, isUnknown: boolean): boolean => {
-  if (state.task.command.body.kind !== 'run-once' || state.found.exit !== null) return false
-  if (state.phase === 'undoing') return isUnknown || state.hasUndoFailed
-  return isUnknown && state.receipts.some((one) => one.step === 'start-command')
-}
-
-/** What serves after a failure: what did before, unless it was stopped and did not come back healthy. */
-const servedAfterFailure = (state: RunState): Served => {
-  const none: Served = { serving: 'none', release: null }
-  if (state.phase === 'undoing') return state.hasUndoFailed ? none : state.before
-  const begun = state.steps.slice(0, state.position + 1)
-  if (state.task.command.body.kind !== 'remove') return hasRetired(begun) ? none : state.before
-  // A plan that starts nothing leaves alone what is to serve after it.
-  const isLeftAlone = !state.steps.some((step) => step.kind === 'start-container')
-  if (isLeftAlone && state.after.serving !== 'none') return state.after
-  return begun.some((step) => step.kind === 'remove-container') ? none : state.before
-}
-
-const resultOf = (state: RunState): RunResult => {
-  const { body } = state.task.command
-  switch (body.kind) {
-    case 'resolve':
-      return { kind: 'resolve', digest: demand(state.found.digest, 'digest') }
-    case 'stage':
-      return {
-        kind: 'stage',
-        image: demand(state.found.image, 'image'),
-        isRunning: state.before.serving === 'new'
-      }
-    case 'release':
-      return { kind: 'release', containers: containerNames(state) }
-    case 'settle':
-      return {
-        kind: 'settle',
-        warnings: state.found.warnings.slice(0, 50).map((one) => one.slice(0, limits.maxReasonChars))
-      }
-    case 'revert':
-    case 'remove':
-    case 'rehearse':
-      return { kind: body.kind }
-    case 'plan':
-      return { kind: 'plan', ...limitForecast(demand(state.found.forecast, 'forecast')) }
-    case 'run-once':
-      return { kind: 'run-once', exitCode: 0, log: demand(state.found.exit, 'exit').log }
-    default:
-      return body satisfies never
-  }
-}
-
-const limitForecast = (forecast: Forecast): Forecast => ({
-  ...forecast,
-  refusals: forecast.refusals.slice(0, 50)
-})
-
-const containerNames = (state: RunState): string[] =>
-  state.steps
-    .flatMap((step) => (step.kind === 'create-container' ? [step.name.slice(0, 64)] : []))
-    .slice(0, 50)
-
-const demand = <T>(value: T | null, what: string): T => {
-  if (value === null) throw new RangeError(`the steps of the plan ended without ${what}`)
-  return value
 }
