@@ -190,6 +190,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
 /** Everything that decides and waits, with the agents' link, which it needs and which needs it. */
 const createEngine = (ground: Ground) => {
   const { settings, store, clock, installation } = ground
+  const { lostAfterMs, pauseLimitMs } = settings
   const events = createEventStream()
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
@@ -199,7 +200,7 @@ const createEngine = (ground: Ground) => {
     link: gateway,
     signer: { sign: (command) => signJws('command', command, installation.key) },
     publisher: events,
-    settings: { ...defaultDeploymentSettings, lostAfterMs: settings.lostAfterMs }
+    settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })
   gateway.serve({ fleet, deployments, presences })
   return {

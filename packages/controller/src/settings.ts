@@ -22,7 +22,9 @@ export const startSettings = z.strictObject({
   allowPlaintext: z.boolean().default(false),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
   /** A host whose session has been gone for this long during a switch is lost. */
-  lostAfterMs: z.int().min(1000).default(60_000)
+  lostAfterMs: z.int().min(1000).default(60_000),
+  /** A paused deployment that nobody decides on goes back after this. */
+  pauseLimitMs: z.int().min(1000).default(3_600_000)
 })
 export type StartOptions = z.input<typeof startSettings>
 

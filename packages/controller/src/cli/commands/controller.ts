@@ -11,6 +11,7 @@ type StartFlags = {
   tlsKey?: string
   trustedProxies: string[]
   lostAfter: number
+  pauseLimit: number
 }
 
 export function addController(program: Command, context: CliContext): void {
@@ -50,11 +51,17 @@ export function addController(program: Command, context: CliContext): void {
         .argParser(parseWait)
         .default(60_000, '60s')
     )
+    .addOption(
+      new Option('--pause-limit <duration>', 'a pause that nobody decides on goes back after this')
+        .argParser(parseWait)
+        .default(3_600_000, '1h')
+    )
     .action((flags: StartFlags) => runController(context, flags))
 }
 
 async function runController(context: CliContext, flags: StartFlags): Promise<void> {
   const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies, lostAfter: lostAfterMs } = flags
+  const waits = { lostAfterMs, pauseLimitMs: flags.pauseLimit }
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('usage', '--tls-cert and --tls-key are needed together')
   }
@@ -64,7 +71,7 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
   const stopListening = context.onSignal(() => stopWanted.resolve())
   const { startController } = await import('../../main.ts')
   const controller = await failing(() =>
-    startController({ dataDir, listen, trustedProxies, lostAfterMs, ...tls, ...outward(context.env) })
+    startController({ dataDir, listen, trustedProxies, ...waits, ...tls, ...outward(context.env) })
   )
   context.stderr.write(`listening on ${controller.url}\n`)
   await stopWanted.promise

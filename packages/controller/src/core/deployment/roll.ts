@@ -59,10 +59,12 @@ const findFailure = (state: DeploymentState): Target | undefined => {
 const toleratedFailures = ({ rollout }: Part, count: number): number =>
   Math.floor(rollout.maxFailureRatio * count + 1e-9)
 
+/** Nobody watches a convergence: it never waits for people. */
 const afterFailure = (step: Step, failure: Target, atMs: number): Step => {
   const cause = hostAndReason(step.state, failure)
   const { failureAction } = partOf(step.state, failure).rollout
-  return failureAction === 'pause' ? beginPause(step, cause, atMs) : beginReverting(step, cause)
+  const isAsked = step.state.mode === 'deploy' && failureAction === 'pause'
+  return isAsked ? beginPause(step, cause, atMs) : beginReverting(step, cause)
 }
 
 /** Nothing is sent to a host that is away: as long as nothing was sent, it is known what runs there. */
