@@ -145,7 +145,7 @@ t.test('events are put together from any pieces', async (t) => {
     }
     t.same(events, ['{"a":\n1}', '2'], `pieces of ${String(size)}`)
   }
-  t.throws(() => readChunk(emptyStream, 'x'.repeat(5_000_000)), RangeError)
+  t.throws(() => readChunk(emptyStream, 'x'.repeat(17_000_000)), RangeError)
 })
 
 t.test('settings are refused when they would be unsafe or unclear', async (t) => {
@@ -293,7 +293,8 @@ t.test('docs/cli.md and the program have the same commands, options and codes', 
     .slice(1)
     .map((part) => ({
       usage: /^`([^`]+)`/.exec(part)?.[1],
-      options: [...part.matchAll(/^\| `(-[^`]+)` \|/gm)].map((match) => match[1])
+      // a bar inside of a table's cell is escaped
+      options: [...part.matchAll(/^\| `(-[^`]+)` \|/gm)].map((match) => match[1]?.replaceAll('\\|', '|'))
     }))
   t.same(documented, leavesOf(createProgram(context), 'longshore'))
   for (const [code, exit] of Object.entries(cliErrors))

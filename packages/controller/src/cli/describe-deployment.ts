@@ -52,7 +52,11 @@ export function describePhase({ deployment, batch, rolling }: Picture): string {
   }
   if (phase !== 'rolling' || batch === null) return phase
   const part = services.find(({ service }) => service === rolling) ?? services[0]
-  const isCanary = batch === 1 && (part?.rollout?.canary ?? null) !== null
+  // batches are numbered through all services; the first of its own is the canary
+  const isFirst = deployment.targets.every(
+    (target) => target.service !== part?.service || target.batch === null || target.batch >= batch
+  )
+  const isCanary = isFirst && (part?.rollout?.canary ?? null) !== null
   const whose = hasSeveral(deployment) && part !== undefined ? ` ${part.service}` : ''
   return `rolling${whose}, ${isCanary ? 'canary' : `batch ${String(batch)}`}`
 }

@@ -1,8 +1,8 @@
 // Server-sent events (WHATWG HTML, section 9.2.6) from chunks of text: only what the controller sends, data and
 // comments. Pure. Bounded: a stream that never ends an event is refused, not kept.
 
-/** One snapshot of a deployment with hundreds of hosts is below 1 MiB. */
-const maxEventChars = 4 * 1024 * 1024
+/** One snapshot of a deployment with a thousand hosts, with the steps of each, is about 2 MiB. */
+const maxEventChars = 16 * 1024 * 1024
 
 export type StreamState = { readonly rest: string; readonly data: readonly string[] }
 export const emptyStream: StreamState = { rest: '', data: [] }

@@ -1,6 +1,6 @@
 // Moves deployments on: gives the machine an event inside a transaction, and after the commit sends, announces and
 // sets the timer for the next deadline. Which events there are is left to the callers.
-import type { ProgressMessage } from '@longshore/protocol'
+import type { ProgressMessage, StepReceipt } from '@longshore/protocol'
 import type { ProgressView } from '../api/schemas.ts'
 import { nextDeadline } from '../core/deployment/deadlines.ts'
 import type { CommandName, DeploymentEvent, Requested } from '../core/deployment/events.ts'
@@ -9,6 +9,7 @@ import { begin, step } from '../core/deployment/step.ts'
 import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
+import { createStepMemory } from './step-memory.ts'
 import { announcements, stateOf, turnOf, viewDeployment } from './view-deployment.ts'
 import type { Writer } from './writer.ts'
 
@@ -23,6 +24,8 @@ export type Driver = {
   watch(row: DeploymentRow): void
   /** Keeps the latest progress of a command in memory and announces it. */
   progressed(row: DeploymentRow, command: OutboxRow, message: ProgressMessage): void
+  /** Keeps what a command did in memory. */
+  did(command: OutboxRow, steps: readonly StepReceipt[]): void
   view(row: DeploymentRow): ReturnType<typeof viewDeployment>
   stop(): void
 }
@@ -41,10 +44,15 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const { writer, clock, outbox, publisher, log } = ports
   const timers = new Map<string, () => void>()
   const progress = new Map<string, ProgressView>()
+  const memory = createStepMemory()
   let isStopped = false
 
   const view = (row: DeploymentRow) =>
-    viewDeployment(row, (target) => progress.get(progressKey(row.id, target)))
+    viewDeployment(
+      row,
+      (target) => progress.get(progressKey(row.id, target)),
+      (target) => memory.of(row.id, target)
+    )
 
   const stepIn = async (tx: Tx, id: string, event: DeploymentEvent): Promise<Committed | undefined> => {
     const before = await tx.deployment(id)
@@ -126,6 +134,10 @@ export const createDriver = (ports: DriverPorts): Driver => {
       const { host } = target
       publisher.publish({ at, type: 'progress', id, service, host, progress: latest })
       if (lines.length > 0) publisher.publish({ at, type: 'log', id, service, host, lines })
+    },
+    did: ({ deployment, service, agent, fence, kind }, steps) => {
+      // tidying up is not what anybody waited for
+      if (kind !== 'settle') memory.keep(deployment, { service, agent, index: fence.index }, steps)
     },
     stop: () => {
       isStopped = true

@@ -119,6 +119,7 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
     }
     const atMs = clock.nowMs()
     if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs)
+    driver.did(row, report.steps)
     const { outcome } = report
     const changes = await comparePlan(tx, row, report)
     const event = { kind: 'commandReported', atMs, ...nameOf(row), outcome } as const

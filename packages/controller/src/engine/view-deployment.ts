@@ -1,4 +1,5 @@
 // A deployment as the API shows it, and what to announce when it changed. Progress comes from memory.
+import type { StepReceipt } from '@longshore/protocol'
 import type {
   DeploymentEvent,
   DeploymentView,
@@ -17,6 +18,8 @@ import type { DeploymentRow } from '../ports.ts'
 
 /** @returns the latest progress of the command, if any arrived since it was sent */
 export type ProgressOf = (target: Target) => ProgressView | undefined
+/** @returns what its commands did, as far as that is known */
+export type StepsOf = (target: Target) => readonly StepReceipt[]
 
 /** `state` of a row is what the machine left there. */
 export const stateOf = (row: DeploymentRow): DeploymentState => row.state as DeploymentState
@@ -28,7 +31,11 @@ export const firstPart = ({ id, parts }: DeploymentState): Part => {
   return first
 }
 
-export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): DeploymentView => {
+export const viewDeployment = (
+  row: DeploymentRow,
+  progressOf: ProgressOf,
+  stepsOf: StepsOf = () => []
+): DeploymentView => {
   const state = stateOf(row)
   return {
     id: row.id,
@@ -49,7 +56,7 @@ export const viewDeployment = (row: DeploymentRow, progressOf: ProgressOf): Depl
     endedAtMs: row.endedAtMs,
     ...viewPause(state),
     ...(state.mode === 'plan' && { refusals: state.refusals.map((refusal) => ({ ...refusal })) }),
-    targets: state.targets.map((target) => viewTarget(target, progressOf)),
+    targets: state.targets.map((target) => viewTarget(state, target, progressOf(target), stepsOf(target))),
     warnings: [...state.warnings]
   }
 }
@@ -79,21 +86,35 @@ const viewPause = ({ phase, cause, pausedUntilMs }: DeploymentState): Pick<Deplo
     ? { pause: { reason: cause, untilMs: pausedUntilMs } }
     : {}
 
-const viewTarget = (target: Target, progressOf: ProgressOf): TargetView => {
-  const progress = target.inFlight === null ? undefined : progressOf(target)
+const viewTarget = (
+  state: DeploymentState,
+  target: Target,
+  latest: ProgressView | undefined,
+  steps: readonly StepReceipt[]
+): TargetView => {
+  const progress = target.inFlight === null ? undefined : latest
+  const servingRelease = servedBy(state, target)
   return {
     service: target.service,
     host: target.host,
     agent: target.agent,
     state: target.state,
     serving: target.serving,
+    ...(servingRelease === null ? {} : { servingRelease }),
     batch: target.batch,
     ...(target.reason === null ? {} : { reason: target.reason }),
     ...(target.code === null ? {} : { code: target.code }),
     ...(target.log.length === 0 ? {} : { log: [...target.log] }),
     ...(progress === undefined ? {} : { progress }),
+    ...(steps.length === 0 ? {} : { steps: [...steps] }),
     ...(target.plan === null ? {} : { plan: structuredClone(target.plan) })
   }
+}
+
+/** Which release answers there; null: none, or nobody has said which. */
+const servedBy = ({ parts }: DeploymentState, { serving, service, former }: Target): number | null => {
+  if (serving === 'old') return former
+  return serving === 'new' ? (parts.find((part) => part.service === service)?.release ?? null) : null
 }
 
 /** Which batch switches, or whose release command runs. */
@@ -130,6 +151,9 @@ export const announcements = (
     )
     if (isChanged(former, target)) events.push({ at, type: 'target', id, target })
   }
+  // until when it holds, and why
+  if (phase === 'paused' && before.view.phase !== 'paused')
+    events.push({ at, type: 'deployment', deployment: after })
   for (const text of after.warnings.slice(before.view.warnings.length))
     events.push({ at, type: 'warning', id, text })
   if (phase === 'ended' && before.view.phase !== 'ended')
