@@ -126,6 +126,64 @@ t.test('whatever step the agent dies in, the run ends as it would have', async (
   t.pass('300 runs')
 })
 
+t.test(
+  'a service of several containers is on one release in full, whatever happens on the way',
+  async (t) => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.uniqueArray(fc.integer({ min: 2, max: 80 }), { maxLength: 6 }),
+        fc.boolean(),
+        fc.option(fc.integer({ min: 0, max: 12 }), { nil: undefined }),
+        fc.option(fc.integer({ min: 1, max: 14 }), { nil: undefined }),
+        (before, after, crashes, isBroken, failAt, cancelAt) => {
+          const engine = new SimulatedEngine()
+          finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: before })), noTrouble)
+          engine.isNextBroken = isBroken
+          const trouble: Trouble = {
+            crashes: new Set(crashes),
+            ...(failAt === undefined ? {} : { failAt }),
+            ...(cancelAt === undefined ? {} : { cancelAt })
+          }
+          const next = sampleSpec({ replicas: after })
+          const { outcome } = finish(engine, taskOf(2, 2, {}, next), trouble)
+          const isNew = outcome?.status === 'succeeded'
+          const expected = isNew ? Array(after).fill(2) : Array(before).fill(1)
+          const isRight = () =>
+            JSON.stringify(engine.running()) === JSON.stringify(expected) && engine.violations.length === 0
+          if (!isRight() || outcome?.release !== (isNew ? 2 : 1)) return false
+          const settle = sampleCommand(3, { kind: 'settle', release: isNew ? 2 : 1, keepImages: 1 })
+          finish(engine, { command: settle, specHash: '', minFreeBytes: 0, requests: [] }, noTrouble)
+          return isRight() && engine.containers.length === expected.length
+        }
+      ),
+      { numRuns: 300 }
+    )
+    t.pass('300 runs')
+  }
+)
+
+t.test('a settle spares a replica that is down beside one that is up', async (t) => {
+  const engine = new SimulatedEngine()
+  finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: 2 })), noTrouble)
+  const crashed = engine.containers.find((one) => one.owner?.index === 1)
+  if (crashed !== undefined) crashed.state = 'exited'
+  const settle = sampleCommand(2, { kind: 'settle', release: 1, keepImages: 1 })
+  finish(engine, { command: settle, specHash: '', minFreeBytes: 0, requests: [] }, noTrouble)
+  t.equal(engine.containers.length, 2)
+})
+
+t.test('without the journal a kept container serves under the policy of its label again', async (t) => {
+  const engine = withFirstRelease()
+  finish(engine, taskOf(2, 2), noTrouble)
+  engine.releases = []
+  const command = sampleCommand(3, { kind: 'revert', from: 2, to: 1 })
+  const state = finish(engine, { command, specHash: '', minFreeBytes: 0, requests: [] }, noTrouble)
+  t.match(state.outcome, { status: 'succeeded', serving: 'old', release: 1 })
+  t.match(engine.containers, [{ state: 'running', restart: { name: 'always' } }])
+})
+
 t.test('a revert makes what is gone from the journal, and says when it cannot', async (t) => {
   const engine = withFirstRelease()
   finish(engine, taskOf(2, 2), noTrouble)
