@@ -8,7 +8,7 @@ import { openStore } from '../../../../packages/controller/src/adapters/sql/open
 import type { StoredEvent } from '../../../../packages/controller/src/core/deployment/events.ts'
 import { replay } from '../../../../packages/controller/src/core/deployment/step.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
-import { agentOf, digestOf, failed, released, staged, wentBack } from '../core/deployment-scenes.ts'
+import { agentOf, digestOf, failed, ranOnce, released, staged, wentBack } from '../core/deployment-scenes.ts'
 import {
   type Behaviour,
   EngineScene,
@@ -39,8 +39,9 @@ const obedient: Behaviour = (_host, { body }): RunOutcome => {
       return wentBack('remove', 'none')
     case 'settle':
       return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }
-    case 'plan':
     case 'run-once':
+      return ranOnce
+    case 'plan':
     case 'rehearse':
       throw new Error(`${body.kind} is not expected here`)
   }
@@ -344,6 +345,14 @@ const dyingStore = (store: Store, afterCommit: number, die: () => void): Store =
   }
 }
 
+/** Applies the spec once more, with a release command. */
+const prepare = async (store: Store): Promise<void> => {
+  const row = await store.spec('staging', 'api')
+  if (row === undefined) throw new Error('there is no spec')
+  const spec = { ...row.spec, releaseCommand: { command: ['migrate'], timeoutMs: 60_000 } }
+  await store.transaction((tx) => tx.insertSpec({ ...row, revision: 2, spec }))
+}
+
 const surviveDeathAfter = async (dir: string, afterCommit: number, behaviour: Behaviour) => {
   const path = join(dir, `before-${afterCommit}.db`)
   const copy = join(dir, `after-${afterCommit}.db`)
@@ -351,6 +360,7 @@ const surviveDeathAfter = async (dir: string, afterCommit: number, behaviour: Be
   const hosts = new Hosts(names, behaviour)
   const first = await openStore({ path })
   await furnish(first, names)
+  await prepare(first)
   const clock = new HandClock()
   const { promise: death, resolve: die } = Promise.withResolvers<void>()
   const store = dyingStore(first, afterCommit, () => {

@@ -1,0 +1,277 @@
+// Pauses, release commands, rehearsals, plans and removals through the engine and a real store; with controllers
+// that are replaced on the way.
+import type { Command, RunOutcome } from '@longshore/protocol'
+import t from 'tap'
+import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
+import type { Store } from '../../../../packages/controller/src/ports.ts'
+import {
+  agentOf,
+  digestOf,
+  failed,
+  planned,
+  ranOnce,
+  rehearsed,
+  released,
+  resolved,
+  staged,
+  wentBack
+} from '../core/deployment-scenes.ts'
+import {
+  type Behaviour,
+  EngineScene,
+  furnish,
+  HandClock,
+  Hosts,
+  jenkins,
+  requestFor
+} from './engine-scene.ts'
+
+const obedient: Behaviour = (_host, { body }): RunOutcome => {
+  switch (body.kind) {
+    case 'resolve':
+      return resolved
+    case 'stage':
+      return staged(false, 'a', body.release === 1 ? null : 1)
+    case 'release':
+      return { ...released, release: body.release }
+    case 'revert':
+      return wentBack('revert', 'old')
+    case 'remove':
+      return wentBack('remove', 'none')
+    case 'run-once':
+      return ranOnce
+    case 'rehearse':
+      return rehearsed
+    case 'plan':
+      return planned()
+    case 'settle':
+      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 1 }
+  }
+}
+
+type Update = { failureAction?: 'pause'; releaseCommand?: { command: string[]; timeoutMs: number } }
+/** Applies the spec once more, with changes. */
+const apply = async (
+  store: Store,
+  { releaseCommand = null as Update['releaseCommand'] | null, ...update }
+) => {
+  const row = await store.spec('staging', 'api')
+  if (row === undefined) throw new Error('there is no spec')
+  const spec = {
+    ...row.spec,
+    releaseCommand: releaseCommand ?? null,
+    update: { ...row.spec.update, ...update }
+  }
+  await store.transaction((tx) => tx.insertSpec({ ...row, revision: row.revision + 1, spec }))
+}
+const openScene = async (names: string[], behaviour: Behaviour = obedient) => {
+  const store = await openStore({ path: ':memory:' })
+  await furnish(store, names)
+  const hosts = new Hosts(names, behaviour)
+  const scene = await begin(store, hosts, names)
+  return { scene, hosts, store }
+}
+const begin = async (store: Store, hosts: Hosts, names: string[], clock = new HandClock()) => {
+  const scene = new EngineScene(store, hosts, clock)
+  await scene.deployments.start()
+  for (const host of names) await scene.connect(host)
+  await scene.settle()
+  return scene
+}
+const die = async (scene: EngineScene) => {
+  scene.isDead = true
+  await scene.deployments.stop()
+}
+const kindsOf = (scene: EngineScene): string[] => scene.commands.map(({ body }) => body.kind)
+
+t.test('holds after a failure over a restart of the controller, until it is resumed', async (t) => {
+  const { scene, hosts, store } = await openScene(['a', 'b', 'c'], (host, command) =>
+    host === 'b' && command.body.kind === 'release' ? failed('none') : obedient(host, command)
+  )
+  await apply(store, { failureAction: 'pause' })
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  const paused = await scene.deployments.view(id)
+  t.equal(paused.phase, 'paused')
+  t.match(paused.pause, { reason: /^host b: /, untilMs: scene.clock.nowMs() + 3_600_000 })
+  t.ok(scene.events.some((event) => event.type === 'phase' && event.phase === 'paused'))
+  await die(scene)
+
+  const next = await begin(store, hosts, ['a', 'b', 'c'], scene.clock)
+  t.equal((await next.deployments.view(id)).phase, 'paused')
+  t.same(next.sent, [])
+  t.match(await store.lock('staging', 'api'), { deployment: id })
+  await next.deployments.resume(jenkins, id)
+  await next.settle()
+  const view = await next.deployments.view(id)
+  t.equal(view.outcome, 'mixed', view.reason ?? '')
+  t.same(
+    view.targets.map(({ state }) => state),
+    ['released', 'failed', 'released']
+  )
+  await t.rejects(next.deployments.resume(jenkins, id), { code: 'already-ended' })
+  t.equal(await store.lock('staging', 'api'), undefined)
+  await next.deployments.stop()
+  await store.close()
+})
+
+t.test('resumes nothing that is not paused, and goes back when nobody decides', async (t) => {
+  const { scene, store } = await openScene(['a', 'b'], (host, command) =>
+    host === 'b' && command.body.kind === 'release' ? failed('none') : obedient(host, command)
+  )
+  await apply(store, { failureAction: 'pause' })
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  await t.rejects(scene.deployments.resume(jenkins, id), { code: 'not-paused' })
+  await scene.settle()
+  scene.clock.move(3_600_000)
+  await scene.settle()
+  const view = await scene.deployments.view(id)
+  t.equal(view.outcome, 'reverted')
+  t.match(view.reason, /nobody resumed it within 1 h; release 1 was removed from the 1 switched host/)
+  await scene.deployments.stop()
+  await store.close()
+})
+
+t.test('gives the release command once, though the controller is replaced while it runs', async (t) => {
+  let runs = 0
+  let isDone = false
+  const { scene, hosts, store } = await openScene(['a', 'b'], (host, command) => {
+    if (command.body.kind !== 'run-once') return obedient(host, command)
+    if (!isDone) return undefined
+    runs += 1
+    return ranOnce
+  })
+  await apply(store, { releaseCommand: { command: ['migrate'], timeoutMs: 60_000 } })
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  t.equal((await scene.deployments.view(id)).phase, 'preparing')
+  const [run] = scene.commands.filter(({ body }) => body.kind === 'run-once')
+  if (run === undefined) throw new Error('the release command was not sent')
+  const lines = ['creating table', 'done']
+  const message = { type: 'progress', command: run.id, step: 'run', position: 1, total: 1, lines } as const
+  scene.deployments.progress(agentOf('a'), message)
+  await scene.settle()
+  t.match(scene.events.at(-1), { type: 'log', service: 'api', host: 'a', lines })
+  await die(scene)
+
+  isDone = true
+  const next = await begin(store, hosts, ['a', 'b'])
+  const view = await next.deployments.view(id)
+  t.equal(view.outcome, 'succeeded', view.reason ?? '')
+  t.match(view.services[0]?.releaseCommand, { state: 'succeeded', host: 'a', exitCode: 0 })
+  t.equal(runs, 1)
+  t.same((await store.outbox({ deployment: id })).filter(({ kind }) => kind === 'run-once').length, 1)
+  const back = requestFor({ what: { by: 'digest', digest: digestOf('8') } })
+  const again = await next.deployments.request(jenkins, { ...back, mode: 'rehearse' })
+  await next.settle()
+  t.equal((await next.deployments.view(again.id)).outcome, 'succeeded')
+  t.equal(runs, 1, 'a rehearsal does not run it')
+  await next.deployments.stop()
+  await store.close()
+})
+
+t.test('leaves no release behind when it only rehearses', async (t) => {
+  const { scene, store } = await openScene(['a', 'b'])
+  const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'rehearse' }))
+  t.match(await store.lock('staging', 'api'), { deployment: id })
+  await scene.settle()
+  t.equal((await scene.deployments.view(id)).outcome, 'succeeded')
+  t.same(kindsOf(scene), ['resolve', 'stage', 'stage', 'rehearse', 'rehearse'])
+  t.same(await store.releases({}), [])
+  t.same(await store.currentReleases(), [])
+  t.equal((await store.counters('staging', 'api')).release, 0)
+  t.equal(await store.lock('staging', 'api'), undefined)
+  await scene.deployments.stop()
+  await store.close()
+})
+
+t.test('plans beside a deployment in progress and leaves nothing behind', async (t) => {
+  let isHeld = false
+  const { scene, store } = await openScene(['a'], (host, command) =>
+    isHeld && command.body.kind === 'release' ? undefined : obedient(host, command)
+  )
+  await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  await apply(store, {})
+  const row = await store.spec('staging', 'api')
+  if (row === undefined) throw new Error('there is no spec')
+  const spec = { ...row.spec, replicas: 2 }
+  await store.transaction((tx) => tx.insertSpec({ ...row, revision: row.revision + 1, spec }))
+  isHeld = true
+  const going = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  const before = {
+    counters: await store.counters('staging', 'api'),
+    lock: await store.lock('staging', 'api')
+  }
+  const plan = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
+  await scene.settle()
+  const view = await scene.deployments.view(plan.id)
+  t.equal(view.outcome, 'succeeded', view.reason ?? '')
+  t.match(view.targets[0], { state: 'planned', batch: 1, plan: { isRunning: false, serves: { release: 6 } } })
+  t.match(view.refusals, [])
+  t.same(
+    { counters: await store.counters('staging', 'api'), lock: await store.lock('staging', 'api') },
+    before
+  )
+  t.notOk((await scene.deployments.list({})).some(({ id }) => id === plan.id))
+  t.equal((await scene.deployments.view(going.id)).phase, 'rolling', 'the deployment goes on')
+  t.same(scene.faults, [])
+  await scene.deployments.stop()
+  await store.close()
+})
+
+t.test('says in a plan what changes on a host', async (t) => {
+  const { scene, store } = await openScene(['a'], (host, command) => {
+    if (command.body.kind !== 'plan') return obedient(host, command)
+    const plan = planned(['port 80 is taken'])
+    if (plan.status === 'succeeded' && plan.result.kind === 'plan')
+      plan.result.serves = { release: 1, image: null }
+    return plan
+  })
+  await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  const row = await store.spec('staging', 'api')
+  if (row === undefined) throw new Error('there is no spec')
+  const spec = { ...row.spec, replicas: 2 }
+  await store.transaction((tx) => tx.insertSpec({ ...row, revision: 2, spec }))
+  const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
+  await scene.settle()
+  const view = await scene.deployments.view(id)
+  t.equal(view.outcome, 'refused')
+  t.match(view.reason, /^it would be refused: host a: port 80 is taken/)
+  t.same(view.targets[0]?.plan?.changes, [{ path: 'replicas', before: 1, after: 2 }])
+  await scene.deployments.stop()
+  await store.close()
+})
+
+t.test('leaves a service without a current release when it was removed', async (t) => {
+  const { scene, store } = await openScene(['a', 'b'])
+  await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  scene.commands.length = 0
+  const removal = requestFor({ mode: 'remove', what: { by: 'nothing' } })
+  const { id } = await scene.deployments.request(jenkins, removal)
+  await scene.settle()
+  const view = await scene.deployments.view(id)
+  t.match(view, { mode: 'remove', outcome: 'succeeded', release: 1, reason: 'api is gone from all 2 hosts' })
+  t.same(
+    scene.commands.map(({ body }: Command) => body),
+    [
+      { kind: 'remove', release: null, containers: null },
+      { kind: 'remove', release: null, containers: null }
+    ]
+  )
+  t.equal(await store.currentRelease('staging', 'api'), undefined)
+  t.match(await store.currentReleases(), [{ release: null, deployment: id }])
+  t.same(
+    (await scene.deployments.releases({})).map(({ release, outcome, isCurrent }) => [
+      release,
+      outcome,
+      isCurrent
+    ]),
+    [[1, 'succeeded', false]]
+  )
+  await scene.deployments.stop()
+  await store.close()
+})
