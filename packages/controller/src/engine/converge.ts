@@ -32,6 +32,8 @@ export type ConvergerPorts = ConvergencePorts & {
   store: Store
   writer: Writer
   clock: Clock
+  /** Waits are lengths of time, whatever the time of day does. */
+  steadyClock: Clock
   hosts: HostMemory
   log: Log
 }
@@ -40,7 +42,7 @@ export type ConvergerPorts = ConvergencePorts & {
 const gatherMs = 250
 
 export const createConverger = (ports: ConvergerPorts): Converger => {
-  const { store, writer, clock, hosts, driver, log } = ports
+  const { store, writer, clock, steadyClock, hosts, driver, log } = ports
   const changedHosts = new Set<AgentId>()
   const changedEnvironments = new Set<string>()
   const alarms = new Map<string, () => void>()
@@ -48,6 +50,9 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
   let cancelTimer: (() => void) | undefined
   let work: Promise<void> = Promise.resolve()
   let isStopped = false
+
+  const after = (ms: number, wake: () => void): (() => void) =>
+    steadyClock.at(steadyClock.nowMs() + Math.max(0, ms), wake)
 
   const look = (): void => {
     cancelTimer = undefined
@@ -60,7 +65,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     work = work.then(perform).catch((error: unknown) => log.error({ err: error }, failure))
   }
   const schedule = (): void => {
-    if (!isStopped && cancelTimer === undefined) cancelTimer = clock.at(clock.nowMs() + gatherMs, look)
+    if (!isStopped && cancelTimer === undefined) cancelTimer = after(gatherMs, look)
   }
   const environmentChanged = (environment: string): void => {
     changedEnvironments.add(environment)
@@ -87,7 +92,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     if (atMs === null || isStopped) return
     alarms.set(
       environment,
-      clock.at(atMs, () => environmentChanged(environment))
+      after(atMs - clock.nowMs(), () => environmentChanged(environment))
     )
   }
   const lookAt = async (environment: string): Promise<void> => {
@@ -119,7 +124,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
 
   const retryLater = (again: () => void): void => {
     if (isStopped) return
-    const cancel = clock.at(clock.nowMs() + retryMs, () => {
+    const cancel = after(retryMs, () => {
       retries.delete(cancel)
       again()
     })

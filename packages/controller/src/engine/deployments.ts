@@ -121,10 +121,10 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
-  const hosts = createHostMemory({ clock, link })
+  const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver }
 
-  const converger = createConverger({ ...inside, store, writer, hosts, log })
+  const converger = createConverger({ ...ports, ...inside, hosts })
 
   /** Waits that a clock set back would hold up are moved although nothing happens. */
   const lookAtClock = (): void => {

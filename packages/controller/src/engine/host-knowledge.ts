@@ -15,37 +15,40 @@ export type HostMemory = HostKnowledge & {
   observed(agent: AgentId, inventory: Inventory): boolean
   /** A run has ended there: an inventory from before may still be on its way. */
   reported(agent: AgentId): void
-  /** What the host said is as new as its last run from this moment on. */
-  trustedFromMs(agent: AgentId): number
+  /** How long to wait until what the host said is as new as its last run; 0: it is. */
+  lagMs(agent: AgentId): number
 }
 
 /** The agent tells what Docker's events changed within 250 ms, and gives listing its containers 2 s. */
 const inventoryLagMs = 2_500
 
 export const createHostMemory = ({
-  clock,
+  steadyClock,
   link
 }: {
-  clock: Clock
+  steadyClock: Clock
   link: Pick<AgentLink, 'isConnected'>
 }): HostMemory => {
   const inventories = new Map<AgentId, Inventory>()
   const restarts = new Map<AgentId, RestartHistory>()
-  const trusted = new Map<AgentId, number>()
+  const reports = new Map<AgentId, number>()
   return {
     isConnected: (agent) => link.isConnected(agent),
     inventoryOf: (agent) => inventories.get(agent),
-    crashLoopsOf: (agent) => crashLoops(restarts.get(agent) ?? noRestarts, clock.nowMs()),
+    crashLoopsOf: (agent) => crashLoops(restarts.get(agent) ?? noRestarts, steadyClock.nowMs()),
     observed: (agent, inventory) => {
       const before = inventories.get(agent)
       inventories.set(agent, inventory)
-      restarts.set(agent, noteRestarts(restarts.get(agent) ?? noRestarts, inventory, clock.nowMs()))
+      restarts.set(agent, noteRestarts(restarts.get(agent) ?? noRestarts, inventory, steadyClock.nowMs()))
       return tellsNews(before, inventory)
     },
     reported: (agent) => {
-      trusted.set(agent, clock.nowMs() + inventoryLagMs)
+      reports.set(agent, steadyClock.nowMs())
     },
-    trustedFromMs: (agent) => trusted.get(agent) ?? 0
+    lagMs: (agent) => {
+      const reportedAtMs = reports.get(agent) ?? Number.NEGATIVE_INFINITY
+      return Math.max(0, reportedAtMs + inventoryLagMs - steadyClock.nowMs())
+    }
   }
 }
 

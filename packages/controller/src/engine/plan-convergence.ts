@@ -136,7 +136,7 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     isLeft: host.isLeft,
     isHealing: environment.heal,
     isBusy: busy.has(busyKey(host.agent, service)),
-    trustedFromMs: hosts.trustedFromMs(host.agent),
+    trustedFromMs: nowMs + hosts.lagMs(host.agent),
     mayLeave: mayLeave(judged)
   })
   return { ...host, row, desired, decision, servesNothing: host.judgement.release === null }

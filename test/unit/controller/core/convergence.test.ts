@@ -142,6 +142,11 @@ t.test(
   }
 )
 
+t.test('waits no longer than it should when the clock was set back', async (t) => {
+  const nowMs = question.nowMs - 500_000
+  t.match(decide({ judgement: missing, attempts: failedOnce, nowMs }), { kind: 'start', tries: 2 })
+})
+
 t.test('counts no try that a deployment came before', async (t) => {
   const attempts = ended(begun(desired, 2, dep), { kind: 'preempted' }, question.nowMs)
   t.match(decide({ judgement: missing, attempts }), { kind: 'start', tries: 2 })

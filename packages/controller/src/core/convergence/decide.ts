@@ -62,10 +62,14 @@ export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDec
   const attempts = attemptsThatCount(question)
   if (attempts !== undefined && attempts.tries >= maxTries)
     return { kind: 'give-up', reason: attempts.reason ?? yetDiffers(judgement) }
-  const fromMs = Math.max(trustedFromMs, attempts?.nextAtMs ?? 0, isBusy ? nowMs + busyAgainMs : 0)
+  const fromMs = Math.max(trustedFromMs, waitOf(attempts, nowMs), isBusy ? nowMs + busyAgainMs : 0)
   if (nowMs < fromMs) return { kind: 'wait', untilMs: fromMs }
   return { kind: 'start', action, tries: (attempts?.tries ?? 0) + 1 }
 }
+
+/** A try that is to end in the future: the clock was set back since, and nobody knows how long it was waited. */
+const waitOf = (attempts: Attempts | undefined, nowMs: number): number =>
+  (attempts?.endedAtMs ?? 0) > nowMs ? 0 : (attempts?.nextAtMs ?? 0)
 
 /** The end of a run is told; this is for one that ends unheard. */
 const busyAgainMs = 30_000
