@@ -135,7 +135,9 @@ t.test('several services are one deployment, for those who may deploy and see th
     ]
   })
   const id = String(view['id'])
-  t.match(await ask('GET', `/v1/deployments/${id}`, { token: half }), { status: 404 })
+  const hidden = await ask('GET', `/v1/deployments/${id}`, { token: half })
+  t.equal(hidden.status, 404)
+  t.notOk((hidden.body['known'] as unknown[]).includes(id), 'nor is its id told')
   t.match(await ask('POST', `/v1/deployments/${id}/cancel`, { token: half }), { status: 404 })
   const seen = idsOf(await ask('GET', '/v1/deployments?environment=staging&limit=1', { token: half }))
   t.notOk(seen.includes(id), 'the newest one is not shown, an older one is')

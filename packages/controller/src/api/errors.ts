@@ -38,8 +38,8 @@ export const apiErrors = {
 } as const satisfies Record<string, { status: number; title: string }>
 export type ApiErrorCode = keyof typeof apiErrors
 
-/** Something that exists, and the place that decides who may know of it. `service` null: a whole environment. */
-export type Existing = { name: string; environment: string; service: string | null }
+/** Something that exists, and the places that decide who may know of it. `services` null: a whole environment. */
+export type Existing = { name: string; environment: string; services: readonly string[] | null }
 type Extra = Pick<Problem, 'known' | 'lock' | 'freeze' | 'deployment' | 'errors'> & {
   /** Becomes `known`, as far as the token may know it. */
   existing?: readonly Existing[]

@@ -1,6 +1,6 @@
 // Does what a request names exist? If not, the refusal brings what does exist, with the place of each, so that the
 // edge can tell a token no more than it may know.
-import { ApiError } from '../api/errors.ts'
+import { ApiError, type Existing } from '../api/errors.ts'
 import type { DeploymentRow, EnvironmentRow, Reads, SpecRow } from '../ports.ts'
 
 /** @throws ApiError `unknown-environment` */
@@ -10,7 +10,7 @@ export const requireEnvironment = async (reads: Reads, name: string): Promise<En
   const existing = (await reads.environments()).map((row) => ({
     name: row.name,
     environment: row.name,
-    service: null
+    services: null
   }))
   throw new ApiError('unknown-environment', `there is no environment ${name}`, { existing })
 }
@@ -31,7 +31,11 @@ export const requireSpec = async (
       known
     })
   }
-  const existing = specs.map((row) => ({ name: row.service, environment, service: row.service }))
+  const existing = specs.map((row) => ({
+    name: row.service,
+    environment,
+    services: [row.service]
+  }))
   throw new ApiError('unknown-service', `no service ${service} has been applied to ${environment}`, {
     existing
   })
@@ -47,6 +51,10 @@ export const requireDeployment = async (reads: Reads, id: string): Promise<Deplo
 /** What a token may not read is refused with the same words as what does not exist. */
 export const refuseDeployment = async (reads: Reads, id: string): Promise<never> => {
   const newest = await reads.deployments({ limit: mostListed })
-  const existing = newest.map(({ id: name, environment, service }) => ({ name, environment, service }))
+  const existing: Existing[] = []
+  for (const { id: name, environment } of newest) {
+    const services = (await reads.deploymentServices(name)).map(({ service }) => service)
+    existing.push({ name, environment, services })
+  }
   throw new ApiError('unknown-deployment', `there is no deployment ${id}`, { existing })
 }

@@ -83,10 +83,10 @@ export const demandAll = (request: FastifyRequest, needs: readonly Need[]): void
 /** Of what exists: what the token may know of. An open route tells nothing. */
 export const isKnowable =
   ({ caller }: FastifyRequest) =>
-  ({ environment, service }: Existing): boolean => {
+  ({ environment, services }: Existing): boolean => {
     if (caller === null) return false
-    if (service === null) return mayKnowEnvironment(caller.allow, environment)
-    return isAllowed(caller.allow, { verb: 'read', environment, service })
+    if (services === null) return mayKnowEnvironment(caller.allow, environment)
+    return services.every((service) => isAllowed(caller.allow, { verb: 'read', environment, service }))
   }
 
 /** Names of environments that the token may know of. */
