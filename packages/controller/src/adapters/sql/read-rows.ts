@@ -2,12 +2,12 @@
 import type { InstallationId } from '@longshore/protocol'
 import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'kysely'
 import type { RowScope } from '../../core/access/readable-rows.ts'
-import type { NotificationRow, Reads } from '../../ports.ts'
+import type { Reads } from '../../ports.ts'
+import { defaultLimit, many, one } from './run-query.ts'
 import {
   agentCodec,
   apiTokenCodec,
   auditCodec,
-  type Codec,
   convergenceCodec,
   currentReleaseCodec,
   deploymentCodec,
@@ -17,31 +17,12 @@ import {
   idempotencyKeyCodec,
   joinTokenCodec,
   lockCodec,
-  lostHostCodec,
-  notificationCodec,
   outboxCodec,
   releaseCodec,
   specCodec,
-  type Tables,
-  webhookCodec
+  type Tables
 } from './tables.ts'
-
-/** A list that the caller did not limit is limited here: nobody reads more at once. */
-const defaultLimit = 1000
-
-/** A question that may be answered by one row, or by none. */
-const one = async <Row, Stored>(
-  codec: Codec<Row, Stored>,
-  query: { executeTakeFirst(): Promise<Stored | undefined> }
-): Promise<Row | undefined> => {
-  const stored = await query.executeTakeFirst()
-  return stored === undefined ? undefined : codec.decode(stored)
-}
-
-const many = async <Row, Stored>(
-  codec: Codec<Row, Stored>,
-  query: { execute(): Promise<Stored[]> }
-): Promise<Row[]> => (await query.execute()).map(codec.decode)
+import { webhookReads } from './webhook-rows.ts'
 
 export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...fleetReads(db),
@@ -265,31 +246,4 @@ const installationReads = (db: Kysely<Tables>) =>
       const rows = await db.selectFrom('audit').selectAll().orderBy('number', 'desc').limit(limit).execute()
       return rows.map(({ number: _, ...row }) => auditCodec.decode(row))
     }
-  }) satisfies Partial<Reads>
-
-const webhookReads = (db: Kysely<Tables>) =>
-  ({
-    webhooks: () => many(webhookCodec, db.selectFrom('webhooks').selectAll().orderBy('name')),
-    webhook: (id) => one(webhookCodec, db.selectFrom('webhooks').selectAll().where('id', '=', id)),
-    notifications: ({ webhook, state, limit }) => {
-      let query = db.selectFrom('notifications').selectAll()
-      if (webhook !== undefined) query = query.where('webhook', '=', webhook)
-      if (state !== undefined) query = query.where('state', '=', state)
-      const dueFirst = query.orderBy('nextAtMs').orderBy('createdAtMs').orderBy('id')
-      return many(notificationCodec, dueFirst.limit(limit ?? defaultLimit))
-    },
-    notification: (id) =>
-      one(notificationCodec, db.selectFrom('notifications').selectAll().where('id', '=', id)),
-    countNotifications: async () => {
-      const query = db
-        .selectFrom('notifications')
-        .select(['webhook', 'state', ({ fn }) => fn.countAll().as('count')])
-      const rows = await query.groupBy(['webhook', 'state']).execute()
-      return rows.map(({ webhook, state, count }) => ({
-        webhook,
-        state: state as NotificationRow['state'],
-        count: Number(count)
-      }))
-    },
-    lostHosts: () => many(lostHostCodec, db.selectFrom('lost_hosts').selectAll().orderBy('host'))
   }) satisfies Partial<Reads>

@@ -14,14 +14,12 @@ import {
   idempotencyKeyCodec,
   joinTokenCodec,
   lockCodec,
-  lostHostCodec,
-  notificationCodec,
   outboxCodec,
   releaseCodec,
   specCodec,
-  type Tables,
-  webhookCodec
+  type Tables
 } from './tables.ts'
+import { webhookWrites } from './webhook-rows.ts'
 
 /** Says whether a database error means that a unique key was taken; the dialect knows. */
 export type ConflictTest = (error: unknown) => boolean
@@ -265,52 +263,6 @@ const deploymentWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .insertInto('outbox')
         .values(values)
         .onConflict((conflict) => conflict.column('command').doUpdateSet(values))
-        .execute()
-    }
-  }) satisfies Partial<Writes>
-
-const webhookWrites = (db: Kysely<Tables>) =>
-  ({
-    putWebhook: async (row) => {
-      const values = webhookCodec.encode(row)
-      await db
-        .insertInto('webhooks')
-        .values(values)
-        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
-        .execute()
-    },
-    deleteWebhook: async (id) => {
-      await db.deleteFrom('notifications').where('webhook', '=', id).execute()
-      await db.deleteFrom('webhooks').where('id', '=', id).execute()
-    },
-    putNotification: async (row) => {
-      const values = notificationCodec.encode(row)
-      await db
-        .insertInto('notifications')
-        .values(values)
-        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
-        .execute()
-    },
-    deleteNotification: async (id) => {
-      await db.deleteFrom('notifications').where('id', '=', id).execute()
-    },
-    pruneNotifications: async (beforeMs) => {
-      const query = db.deleteFrom('notifications').where('state', '=', 'given-up')
-      await query.where('nextAtMs', '<', beforeMs).execute()
-    },
-    putLostHost: async (row) => {
-      const values = lostHostCodec.encode(row)
-      await db
-        .insertInto('lost_hosts')
-        .values(values)
-        .onConflict((conflict) => conflict.columns(['environment', 'host']).doUpdateSet(values))
-        .execute()
-    },
-    deleteLostHost: async (environment, host) => {
-      await db
-        .deleteFrom('lost_hosts')
-        .where('environment', '=', environment)
-        .where('host', '=', host)
         .execute()
     }
   }) satisfies Partial<Writes>
