@@ -187,6 +187,30 @@ t.test('an image that is not here is an objection only if it may not be fetched'
   t.match(await executeStep(runtimeOf(engine), { ...look, pullPolicy: 'missing' } as Step), { kind: 'done' })
 })
 
+t.test('an image that is here by its digest needs no registry, whatever the policy asks', async (t) => {
+  const digest = `sha256:${'ab'.repeat(32)}`
+  const fetch = { kind: 'fetch-image', repository: 'web', digest, tag: 'v1', platform: null } as const
+  const here = {
+    id: digest,
+    repoDigests: [`web@${digest}`],
+    repoTags: [],
+    os: 'linux',
+    architecture: 'amd64'
+  }
+  const runFetch = (code: 'registry-unavailable' | 'registry-denied', isHere: boolean) => {
+    const { engine } = engineOf([], {
+      inspectImage: async () => (isHere ? (here as never) : undefined),
+      pullImage: async () => {
+        throw new EngineError(code, 'no answer')
+      }
+    })
+    return executeStep(runtimeOf(engine), { ...fetch, pullPolicy: 'always' } as Step)
+  }
+  t.match(await runFetch('registry-unavailable', true), { kind: 'done' })
+  t.notMatch(await runFetch('registry-unavailable', false), { kind: 'done' })
+  t.notMatch(await runFetch('registry-denied', true), { kind: 'done' }, 'who was told no has no leave')
+})
+
 t.test('output becomes lines wherever it is cut', async (t) => {
   const frame = (stream: number, text: string) => {
     const header = Buffer.from([stream, 0, 0, 0, 0, 0, 0, 0])

@@ -17,7 +17,10 @@ export const resolveImage = async (
   digest: image.digest ?? (await engine.resolveDigest(image))
 })
 
-/** A digest names content for ever: what inspect finds already is not asked for again, except by `always`. */
+/**
+ * A digest names content for ever: what inspect finds already is not asked for again, except by `always`; and then a
+ * registry that does not answer takes nothing away, so that going back needs none.
+ */
 export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>): Promise<Finding> => {
   const { engine, signal } = runtime
   const seen = await engine.inspectImage(pinnedReference(step))
@@ -39,6 +42,7 @@ export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>):
     })
   } catch (error) {
     throwIfStopped(runtime)
+    if (isHere && isEngineError(error, 'registry-unavailable', 'no-progress')) return nothing
     throw error
   }
   return nothing
