@@ -108,6 +108,13 @@ t.test('a command is started when it was never started, and never again', async 
   }
 })
 
+t.test('a command that is to stop before it began never begins', async (t) => {
+  const { engine, started } = engineOf([lookOf('created')])
+  const result = await executeStep(runtimeOf(engine, { signal: AbortSignal.abort() }), start)
+  t.match(result, { kind: 'failed', error: { code: 'interrupted' } })
+  t.same(started, [])
+})
+
 t.test('a start that was under way when the agent died is seen before another is tried', async (t) => {
   const { engine, started } = engineOf([lookOf('created'), lookOf('running')])
   t.match(await executeStep(runtimeOf(engine, { isRepeated: true }), start), { kind: 'done' })

@@ -24,13 +24,15 @@ const specBeside = (spec: ServiceSpec): ServiceSpec => ({
   restart: neverRestarted
 })
 
-/** The container of a command publishes nothing and is not checked: only its end counts. */
+/** The container of a command publishes nothing, is not checked and has nobody at its terminal: only its end counts. */
 export const specOfCommand = (body: RunOnceBody): ServiceSpec => ({
   ...specBeside(body.spec),
   command: body.command,
   ports: [],
   expose: [],
   healthcheck: { test: ['NONE'] },
+  tty: false,
+  stdinOpen: false,
   replicas: 1
 })
 

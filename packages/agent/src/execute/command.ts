@@ -5,7 +5,7 @@ import type { CommandExit, Finding } from '../core/steps.ts'
 import { isEngineError, StepError, StepUnknown } from '../engine-error.ts'
 import type { ContainerLook, Runtime } from '../ports.ts'
 import { findContainer, nothing, type StepOf } from './containers.ts'
-import { pause } from './pause.ts'
+import { pause, throwIfStopped } from './pause.ts'
 import { engineWaitMs, waitForEngine } from './wait-for-engine.ts'
 
 /** A command may run for minutes: its end need not be found within milliseconds. */
@@ -23,6 +23,8 @@ const outputEndsMs = 1_000
 export const startCommand = async (runtime: Runtime, step: StepOf<'start-command'>): Promise<Finding> => {
   const found = await findBeforeStart(runtime, step)
   if (hasBegun(found)) return nothing
+  // Asked for before it began: then it never begins.
+  throwIfStopped(runtime)
   try {
     await runtime.engine.startContainer(found.id)
   } catch (error) {

@@ -293,12 +293,21 @@ t.test('containers beside those that serve attract no traffic', async (t) => {
     networks: [{ name: 'front', aliases: ['web'] }],
     containerName: 'web',
     ports: [{ target: 80, published: 80, hostIp: '127.0.0.1', protocol: 'tcp' }],
+    tty: true,
+    stdinOpen: true,
     replicas: 3
   })
   const base = { release: 2, image, spec: loud } as never
   const quiet = { labels: {}, networks: [{ name: 'front', aliases: [] }], containerName: null }
   const command = specOfCommand({ ...(base as object), kind: 'run-once', command: ['migrate'] } as never)
-  t.match(command, { ...quiet, command: ['migrate'], healthcheck: { test: ['NONE'] }, replicas: 1 })
+  t.match(command, {
+    ...quiet,
+    command: ['migrate'],
+    healthcheck: { test: ['NONE'] },
+    replicas: 1,
+    tty: false,
+    stdinOpen: false
+  })
   t.same(command.ports, [])
   const rehearsed = specOfRehearsal({ ...(base as object), kind: 'rehearse', replace: null } as never)
   t.match(rehearsed, { ...quiet, replicas: 3, restart: { name: 'no' } })
