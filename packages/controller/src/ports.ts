@@ -381,6 +381,10 @@ export type Writes = {
   deleteConvergence(row: Pick<ConvergenceRow, 'environment' | 'service' | 'agent'>): Promise<void>
   putCounters(environment: string, service: string, counters: Counters): Promise<void>
   putCommand(row: OutboxRow): Promise<void>
+  /** Plans that ended before, with all that belongs to them. */
+  prunePlans(endedBeforeMs: number): Promise<void>
+  /** Empties the signed text of commands that ended before. */
+  pruneCommands(endedBeforeMs: number): Promise<void>
   appendAudit(row: AuditRow): Promise<void>
   putWebhook(row: WebhookRow): Promise<void>
   /** With all that it is owed. */

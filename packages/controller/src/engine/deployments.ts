@@ -28,6 +28,7 @@ import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import type { Committed } from './persist-step.ts'
+import { createPruner } from './prune.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import type { Writer } from './writer.ts'
@@ -118,6 +119,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     log
   })
   const ports = { ...given, writer, lease }
+  const pruner = createPruner(ports)
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
@@ -192,12 +194,14 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     environmentChanged: converger.environmentChanged,
     start: async () => {
       await lease.take()
+      pruner.start()
       await converger.start()
       const event = { kind: 'controllerRestarted', atMs: clock.nowMs() } as const
       await writer.step((tx) => tellAll(tx, inside, event), driver.follow)
     },
     stop: async () => {
       lease.stop()
+      pruner.stop()
       driver.stop()
       hearing.stop()
       await converger.stop()

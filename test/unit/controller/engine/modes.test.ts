@@ -245,6 +245,31 @@ t.test('says in a plan what changes on a host', async (t) => {
   await store.close()
 })
 
+t.test('forgets plans after a day and the text of commands after a month', async (t) => {
+  const { scene, store } = await openScene(['a'])
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  const plan = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
+  await scene.settle()
+  const hours = async (count: number) => {
+    scene.clock.move(count * 3_600_000)
+    await scene.settle()
+  }
+  await hours(23)
+  t.equal((await scene.deployments.view(plan.id)).outcome, 'succeeded')
+  await hours(6)
+  await t.rejects(scene.deployments.view(plan.id), { code: 'unknown-deployment' })
+  t.same(await store.outbox({ deployment: plan.id }), [])
+  t.same(await store.deploymentEvents(plan.id), [])
+  t.ok((await store.outbox({ deployment: id })).every(({ jws }) => jws !== ''))
+  await hours(30 * 24)
+  t.ok((await store.outbox({ deployment: id })).every(({ jws }) => jws === ''))
+  t.equal((await scene.deployments.view(id)).outcome, 'succeeded')
+  t.same(scene.faults, [])
+  await scene.deployments.stop()
+  t.equal(scene.clock.waiting, 0)
+  await store.close()
+})
+
 t.test('leaves a service without a current release when it was removed', async (t) => {
   const { scene, store } = await openScene(['a', 'b'])
   await scene.deployments.request(jenkins, requestFor())

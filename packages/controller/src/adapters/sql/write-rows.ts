@@ -257,6 +257,21 @@ const deploymentWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
       const values = { deployment: id, number: following(last?.number), event: JSON.stringify(event) }
       await orConflict(isConflict, db.insertInto('deployment_events').values(values), 'the event exists')
     },
+    prunePlans: async (endedBeforeMs) => {
+      const old = db.selectFrom('deployments').select('id').where('mode', '=', 'plan')
+      const ids = old.where('endedAtMs', '<', endedBeforeMs)
+      for (const table of ['deployment_events', 'deployment_services', 'outbox'] as const)
+        await db.deleteFrom(table).where('deployment', 'in', ids).execute()
+      await db
+        .deleteFrom('deployments')
+        .where('mode', '=', 'plan')
+        .where('endedAtMs', '<', endedBeforeMs)
+        .execute()
+    },
+    pruneCommands: async (endedBeforeMs) => {
+      const ended = db.updateTable('outbox').set({ jws: '' }).where('state', '=', 'ended')
+      await ended.where('endedAtMs', '<', endedBeforeMs).where('jws', '!=', '').execute()
+    },
     putCommand: async (row) => {
       const values = outboxCodec.encode(row)
       await db
