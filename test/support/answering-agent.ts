@@ -59,7 +59,8 @@ export const connectAnswering = (
       const outcome = behaviour(asked)
       if (outcome === undefined) return
       number += 1
-      const report = { command: asked.id, number, outcome, steps: [] }
+      const steps = [{ step: asked.body.kind, startedMs: 0, endedMs: 5, outcome: 'done' }]
+      const report = { command: asked.id, number, outcome, steps }
       void signJws('receipt', report, machine.key).then((jws) => client.send([{ type: 'report', jws }]))
     }
   })
