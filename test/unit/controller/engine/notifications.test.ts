@@ -30,7 +30,7 @@ import {
   type Store,
   StoreFull
 } from '../../../../packages/controller/src/ports.ts'
-import { agentOf, digestOf, released, staged } from '../core/deployment-scenes.ts'
+import { agentOf, digestOf, failed, planned, released, staged } from '../core/deployment-scenes.ts'
 import {
   type Behaviour,
   EngineScene,
@@ -249,6 +249,38 @@ t.test('a deployment is owed with its own change and told after it, in order', a
   t.not(scene.sent[0]?.id, scene.sent[1]?.id)
   t.same(await scene.store.notifications({}), [], 'what was taken is gone')
   t.match(await scene.webhooks.list(), [{}, { lastTry: { isDelivered: true }, waiting: 0, givenUp: 0 }])
+  await fleet.deployments.stop()
+})
+
+t.test('a pause and the end after it name the host that failed; a plan is not told', async (t) => {
+  const scene = await openScene(t, ['a', 'b'])
+  await scene.make('ops')
+  const row = await scene.store.spec('staging', 'api')
+  if (row === undefined) throw new Error('there is no spec')
+  const update = { ...row.spec.update, failureAction: 'pause' as const }
+  await scene.store.transaction((tx) =>
+    tx.insertSpec({ ...row, revision: 2, spec: { ...row.spec, releaseCommand: null, update } })
+  )
+  const behaviour: Behaviour = (host, command) => {
+    if (command.body.kind === 'plan') return planned()
+    return host === 'b' && command.body.kind === 'release' ? failed('none') : obedient(host, command)
+  }
+  const fleet = new EngineScene(scene.store, new Hosts(['a', 'b'], behaviour), scene.clock)
+  await fleet.deployments.start()
+  for (const host of ['a', 'b']) await fleet.connect(host)
+  await fleet.deployments.request(jenkins, requestFor({ mode: 'plan' }))
+  await fleet.settle()
+  const { id } = await fleet.deployments.request(jenkins, requestFor())
+  await fleet.settle()
+  await fleet.deployments.resume(jenkins, id)
+  await fleet.settle()
+  await scene.settle()
+  t.same(scene.typesTo('ops'), ['deployment.started', 'deployment.paused', 'deployment.mixed'])
+  const hosts = [
+    { host: 'b', service: 'api', state: 'failed', serving: 'none', reason: /exited with code 1/ }
+  ]
+  t.match(scene.sent[1]?.notice, { data: { deployment: id, outcome: null, reason: /^host b: /, hosts } })
+  t.match(scene.sent[2]?.notice, { data: { outcome: 'mixed', reason: /host b: /, hosts } })
   await fleet.deployments.stop()
 })
 
