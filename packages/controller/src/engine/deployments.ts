@@ -17,18 +17,15 @@ import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, St
 import { acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
-import { createClockDrift } from './clock-drift.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
-import { guardWriter } from './guard-writer.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
-import { createLease } from './lease.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
+import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
-import { createPruner } from './prune.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import type { Writer } from './writer.ts'
@@ -106,20 +103,15 @@ export type Deployments = {
 
 export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const { store, clock, link, log } = given
-  const drift = createClockDrift(given)
-  const lease = createLease({ ...given, renewed: () => lookAtClock() })
-  const writer = guardWriter(given.writer, {
-    lease,
-    drift,
+  const ownership = createOwnership(given, {
     shift: (tx, byMs) => tellAll(tx, inside, { kind: 'clockJumped', atMs: clock.nowMs(), byMs }),
     shifted: (committed) => {
       driver.follow(committed)
       outbox.clockJumped()
-    },
-    log
+    }
   })
+  const { writer, lease } = ownership
   const ports = { ...given, writer, lease }
-  const pruner = createPruner(ports)
   const outbox = createOutbox(ports)
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
@@ -128,13 +120,6 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
 
   const converger = createConverger({ ...ports, ...inside, hosts })
 
-  /** Waits that a clock set back would hold up are moved although nothing happens. */
-  const lookAtClock = (): void => {
-    if (drift.measure() === 0) return
-    writer
-      .step(async () => {})
-      .catch((error: unknown) => log.error({ err: error }, 'waits could not be moved with the clock'))
-  }
   const steer = async (
     actor: Actor,
     verb: 'cancel' | 'resume',
@@ -193,15 +178,13 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     },
     environmentChanged: converger.environmentChanged,
     start: async () => {
-      await lease.take()
-      pruner.start()
+      await ownership.begin()
       await converger.start()
       const event = { kind: 'controllerRestarted', atMs: clock.nowMs() } as const
       await writer.step((tx) => tellAll(tx, inside, event), driver.follow)
     },
     stop: async () => {
-      lease.stop()
-      pruner.stop()
+      ownership.end()
       driver.stop()
       hearing.stop()
       await converger.stop()

@@ -10,40 +10,24 @@ import {
   deploymentCodec,
   deploymentServiceCodec,
   environmentCodec,
-  freezeCodec,
-  idempotencyKeyCodec,
   joinTokenCodec,
-  lockCodec,
   outboxCodec,
   releaseCodec,
   specCodec,
   type Tables
 } from './tables.ts'
 import { webhookWrites } from './webhook-rows.ts'
-
-/** Says whether a database error means that a unique key was taken; the dialect knows. */
-export type ConflictTest = (error: unknown) => boolean
+import { type ConflictTest, orConflict } from './write-conflicts.ts'
+import { lockWrites } from './write-locks.ts'
 
 export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes => ({
   ...installationWrites(db, isConflict),
   ...fleetWrites(db, isConflict),
   ...serviceWrites(db, isConflict),
   ...deploymentWrites(db, isConflict),
+  ...lockWrites(db, isConflict),
   ...webhookWrites(db)
 })
-
-const orConflict = async (
-  isConflict: ConflictTest,
-  insert: { execute(): Promise<unknown> },
-  detail: string
-): Promise<void> => {
-  try {
-    await insert.execute()
-  } catch (error) {
-    if (isConflict(error)) throw new StoreConflict(detail, { cause: error })
-    throw error
-  }
-}
 
 /** The number that follows the highest one in an append-only table. */
 const following = (highest: number | null | undefined): number => (highest ?? 0) + 1
@@ -147,54 +131,6 @@ const serviceWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         .insertInto('releases')
         .values(values)
         .onConflict((conflict) => conflict.columns(['environment', 'service', 'number']).doUpdateSet(values))
-        .execute()
-    },
-    insertLock: (row) =>
-      orConflict(
-        isConflict,
-        db.insertInto('locks').values(lockCodec.encode(row)),
-        `${row.service} in ${row.environment} is locked`
-      ),
-    putLease: async (row) => {
-      await db
-        .insertInto('lease')
-        .values({ only: 1, ...row })
-        .onConflict((conflict) => conflict.column('only').doUpdateSet(row))
-        .execute()
-    },
-    holdLocks: async (owner, leaseUntilMs) => {
-      const going = db.selectFrom('deployments').select('id').where('endedAtMs', 'is', null)
-      await db.deleteFrom('locks').where('deployment', 'not in', going).execute()
-      await db.updateTable('locks').set({ owner, leaseUntilMs }).execute()
-    },
-    deleteLock: async (environment, service) => {
-      await db
-        .deleteFrom('locks')
-        .where('environment', '=', environment)
-        .where('service', '=', service)
-        .execute()
-    },
-    putFreeze: async (row) => {
-      const values = freezeCodec.encode(row)
-      await db
-        .insertInto('freezes')
-        .values(values)
-        .onConflict((conflict) => conflict.columns(['environment', 'service']).doUpdateSet(values))
-        .execute()
-    },
-    deleteFreeze: async (environment, service) => {
-      await db
-        .deleteFrom('freezes')
-        .where('environment', '=', environment)
-        .where('service', '=', service ?? '')
-        .execute()
-    },
-    putIdempotencyKey: async (row) => {
-      const values = idempotencyKeyCodec.encode(row)
-      await db
-        .insertInto('idempotency_keys')
-        .values(values)
-        .onConflict((conflict) => conflict.columns(['environment', 'key']).doUpdateSet(values))
         .execute()
     },
     putConvergence: async (row) => {

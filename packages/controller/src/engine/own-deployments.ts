@@ -1,0 +1,57 @@
+// This controller as the owner of the deployments: its lease, its writer that asks the lease first, the clock that it
+// trusts, and what it throws away in time.
+import type { Clock, Log, Random, Store, Tx } from '../ports.ts'
+import { createClockDrift } from './clock-drift.ts'
+import { guardWriter } from './guard-writer.ts'
+import { createLease, type Lease } from './lease.ts'
+import { createPruner } from './prune.ts'
+import type { Writer } from './writer.ts'
+
+export type Ownership = {
+  writer: Writer
+  lease: Lease
+  /** From now on this controller writes, and no other one. */
+  begin(): Promise<void>
+  /** No timer is left; the lease stays taken. */
+  end(): void
+}
+type Ports = {
+  store: Store
+  writer: Writer
+  clock: Clock
+  steadyClock: Clock
+  random: Random
+  log: Log
+}
+/** How waits go along when the clock was set, see guard-writer.ts. */
+type Moves<Shifted> = {
+  shift(tx: Tx, byMs: number): Promise<Shifted>
+  shifted(result: Shifted): void
+}
+
+export const createOwnership = <Shifted>(ports: Ports, moves: Moves<Shifted>): Ownership => {
+  const { log } = ports
+  const drift = createClockDrift(ports)
+  /** A wait that a clock set back would hold up is moved although nothing happens. */
+  const renewed = (): void => {
+    if (drift.measure() === 0) return
+    writer
+      .step(async () => {})
+      .catch((error: unknown) => log.error({ err: error }, 'waits could not be moved with the clock'))
+  }
+  const lease = createLease({ ...ports, renewed })
+  const writer = guardWriter(ports.writer, { ...moves, lease, drift, log })
+  const pruner = createPruner({ ...ports, writer })
+  return {
+    writer,
+    lease,
+    begin: async () => {
+      await lease.take()
+      pruner.start()
+    },
+    end: () => {
+      lease.stop()
+      pruner.stop()
+    }
+  }
+}
