@@ -176,6 +176,33 @@ t.test('secrets are sealed with a key of their own, which others must not read',
   await t.rejects(createSealer(folder).open(first), { code: 'key-unusable' })
 })
 
+t.test('webhooks belong to those who may manage every environment that they tell of', async (t) => {
+  const controller = await startRealController(t)
+  const { ask } = controller
+  const make = (name: string, environments: string[], token = controller.token) =>
+    ask('POST', '/v1/webhooks', { body: { name, url: 'https://example.com/x', environments }, token })
+  await make('all', [])
+  await make('both', ['staging', 'production'])
+  const narrow = await controller.tokenFor('webhooks:staging/*')
+  t.match(await make('mine', ['staging'], narrow), { status: 201 })
+  t.match(await make('more', ['staging', 'production'], narrow), { status: 403 })
+  t.match(await make('more', [], narrow), { status: 403, body: { detail: /webhooks:\*\/\*/ } })
+  const { body } = await ask('GET', '/v1/webhooks', { token: narrow })
+  t.match(body, [{ name: 'mine', target: 'https://example.com/…', createdBy: 'test' }])
+  t.notMatch(JSON.stringify(body), /sealed|whsec_/)
+  const hidden = await ask('DELETE', '/v1/webhooks/both', { token: narrow })
+  t.match(hidden, { status: 404, body: { code: 'unknown-webhook', known: ['mine'] } })
+})
+
+t.test('a controller does not start with authorities that it cannot read', async (t) => {
+  const controller = await startRealController(t)
+  await controller.stop()
+  for (const caFile of ['/nowhere.pem', join(controller.dataDir, 'signing-key.json')]) {
+    await t.rejects(controller.start({ caFile }), { code: 'invalid-setting', message: /^caFile: / })
+  }
+  await controller.start()
+})
+
 /** Faster than the real one: two waits, of 5 s and 15 s, pass in two seconds. Sessions feel it too, so no faster. */
 const speed = 10
 const fastClock = (nowMs: () => number) => {
