@@ -37,7 +37,7 @@ export const judgeService = async (
   const { environment, service } = address
   const current = await reads.currentRelease(environment, service)
   const spec = (await reads.spec(environment, service, current?.specRevision))?.spec
-  const releases = await reads.releases(address)
+  const releases = await releasesOnHosts(reads, knowledge, agents, address)
   const placed = new Set(spec === undefined ? [] : chooseTargets(agents, spec).map(({ id }) => id))
   const shared = {
     ...address,
@@ -67,6 +67,23 @@ export const judgeService = async (
     isLeft: left.has(leftKey(host.agent, host.judgement.release))
   }))
   return { current, decided, spec, hosts }
+}
+
+/** Records of the releases that any host speaks of: a service may have had thousands. */
+const releasesOnHosts = async (
+  reads: Reads,
+  knowledge: HostKnowledge,
+  agents: readonly AgentRow[],
+  { environment, service }: Address
+): Promise<ReleaseRow[]> => {
+  const containers = agents.flatMap(({ id }) => knowledge.inventoryOf(id)?.containers ?? [])
+  const own = containers.filter((one) => one.environment === environment && one.service === service)
+  const rows: ReleaseRow[] = []
+  for (const number of new Set(own.map(({ release }) => release))) {
+    const row = await reads.release(environment, service, number)
+    if (row !== undefined) rows.push(row)
+  }
+  return rows
 }
 
 /** `agent release` of the hosts that the last deployment brought its release to, when it ended mixed. */

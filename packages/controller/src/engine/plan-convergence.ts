@@ -1,6 +1,6 @@
 // What is to be done in one environment so that its hosts run what was decided: which hosts begin now, whose attempts
 // are over, and when to look again. Reads only; engine/converge.ts does it.
-import type { AgentId, ServiceSpec } from '@longshore/protocol'
+import { type AgentId, isLook, type ServiceSpec } from '@longshore/protocol'
 import {
   type Action,
   type ConvergenceDecision,
@@ -38,13 +38,14 @@ export const planConvergence = async (
   if (free.length === 0) return { changes: [], wakeAtMs: null }
   const agents = await reads.agents({ environment: name })
   const rows = await reads.convergences({ environment: name })
-  const busy = await listBusy(reads)
-  const plans: ConvergencePlan[] = []
+  const scenes: ServiceScene[] = []
   for (const service of free) {
     const judged = await judgeService(reads, hosts, agents, { environment: name, service })
     const own = rows.filter((row) => row.service === service)
-    plans.push(planService({ environment, service, judged, rows: own, busy, hosts, nowMs }))
+    scenes.push({ environment, service, judged, rows: own, busy: new Set(), hosts, nowMs })
   }
+  const busy = await listBusy(reads, scenes.flatMap(starting))
+  const plans = scenes.map((scene) => planService({ ...scene, busy }))
   const moments = plans.flatMap(({ wakeAtMs }) => wakeAtMs ?? [])
   return {
     changes: plans.flatMap(({ changes }) => changes),
@@ -52,14 +53,20 @@ export const planConvergence = async (
   }
 }
 
-/** `agent service` of every run that is not known to have ended. */
-const listBusy = async (reads: Reads): Promise<ReadonlySet<string>> => {
-  const open = await reads.outbox({ isEnded: false })
-  return new Set(
-    open
-      .filter(({ kind }) => kind !== 'resolve' && kind !== 'plan')
-      .map(({ agent, service }) => busyKey(agent, service))
-  )
+/** Hosts that would begin as far as nothing runs there. */
+const starting = (scene: ServiceScene): AgentId[] =>
+  scene.judged.hosts
+    .filter((host) => decideFor(scene, host).decision.kind === 'start')
+    .map(({ agent }) => agent)
+
+/** `agent service` of every run on these hosts that is not known to have ended. */
+const listBusy = async (reads: Reads, agents: readonly AgentId[]): Promise<ReadonlySet<string>> => {
+  const busy = new Set<string>()
+  for (const agent of new Set(agents)) {
+    for (const { kind, service } of await reads.outbox({ agent, isEnded: false }))
+      if (!isLook(kind)) busy.add(busyKey(agent, service))
+  }
+  return busy
 }
 const busyKey = (agent: string, service: string): string => `${agent} ${service}`
 
@@ -137,7 +144,7 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     isHealing: environment.heal,
     isBusy: busy.has(busyKey(host.agent, service)),
     trustedFromMs: nowMs + hosts.lagMs(host.agent),
-    mayLeave: mayLeave(judged)
+    mayLeave: desired.release === null && mayLeave(judged)
   })
   return { ...host, row, desired, decision, servesNothing: host.judgement.release === null }
 }
