@@ -61,14 +61,14 @@ export function describePhase({ deployment, batch, rolling }: Picture): string {
   return `rolling${whose}, ${isCanary ? 'canary' : `batch ${String(batch)}`}`
 }
 
-/** What somebody can do about a deployment that holds, and until when; empty in every other phase. */
+/** Why a deployment holds, what somebody can do about it, and until when; empty unless it does. */
 export function describePause({ phase, pause, id }: DeploymentView): string[] {
-  if (phase !== 'paused') return []
-  const until = pause === undefined ? '' : `; goes back by itself at ${formatTime(pause.untilMs)}`
+  if (phase !== 'paused' || pause === undefined) return []
   return [
-    ...(pause === undefined ? [] : [formatText(`it holds: ${pause.reason}`)]),
+    formatText(`it holds: ${pause.reason}`),
     `go on: longshore resume ${id}`,
-    `go back: longshore cancel ${id}${until}`
+    `go back: longshore cancel ${id}`,
+    `by itself it goes back at ${formatTime(pause.untilMs)}`
   ]
 }
 

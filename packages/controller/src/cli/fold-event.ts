@@ -26,13 +26,16 @@ export function foldEvent(picture: Picture | null, event: DeploymentEvent): Pict
   if (picture === null) return null
   const { deployment } = picture
   switch (event.type) {
-    case 'phase':
+    case 'phase': {
+      // of another pause; a snapshot follows with this one's
+      const { pause: _former, ...rest } = deployment
       return {
         ...picture,
-        deployment: { ...deployment, phase: event.phase },
+        deployment: { ...rest, phase: event.phase },
         batch: event.batch ?? picture.batch,
         rolling: event.service ?? picture.rolling
       }
+    }
     case 'target':
       return { ...picture, deployment: withTarget(deployment, event.target) }
     case 'progress': {
