@@ -270,6 +270,7 @@ t.test('tries five times, later each time, and then says why it cannot', async (
   })
   await world.pass(600_000)
   t.equal((await world.converged()).length, maxTries)
+  t.equal(world.scene.faults.filter((line) => line.startsWith('cannot converge: ')).length, 1, 'logged once')
 
   await world.scene.disconnect('a')
   world.broken.delete('a')
