@@ -141,11 +141,11 @@ t.test(
     const asked = (change: object) => scene.deployments.request(jenkins, requestFor(change))
     await t.rejects(asked({ environment: 'nowhere' }), {
       code: 'unknown-environment',
-      extra: { existing: [{ name: 'staging', environment: 'staging', service: null }] }
+      extra: { existing: [{ name: 'staging', environment: 'staging', services: null }] }
     })
     await t.rejects(asked({ service: 'nothing' }), {
       code: 'unknown-service',
-      extra: { existing: [{ name: 'api', environment: 'staging', service: 'api' }] }
+      extra: { existing: [{ name: 'api', environment: 'staging', services: ['api'] }] }
     })
     await t.rejects(asked({ what: { by: 'rollback', release: 9 } }), { code: 'unknown-release' })
     const { id } = await asked({})
