@@ -322,6 +322,8 @@ export type Reads = {
     withPlans?: boolean
   }): Promise<DeploymentRow[]>
   deployment(id: string): Promise<DeploymentRow | undefined>
+  /** Ids of those in progress, plans too: without their states, which are large. */
+  activeDeployments(): Promise<string[]>
   deploymentServices(id: string): Promise<DeploymentServiceRow[]>
   /** Stored events of the deployment machine, oldest first: replaying them gives `state`. */
   deploymentEvents(id: string): Promise<unknown[]>

@@ -200,8 +200,7 @@ const tellAll = async (
   event: DeploymentEvent
 ): Promise<(Committed | undefined)[]> => {
   const committed: (Committed | undefined)[] = []
-  for (const { id } of await tx.deployments({ isEnded: false, withPlans: true }))
-    committed.push(await driver.step(tx, id, event))
+  for (const id of await tx.activeDeployments()) committed.push(await driver.step(tx, id, event))
   return committed
 }
 

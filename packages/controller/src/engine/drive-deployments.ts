@@ -7,6 +7,7 @@ import type { CommandName, DeploymentEvent, Requested } from '../core/deployment
 import { findTarget } from '../core/deployment/state.ts'
 import { begin, step } from '../core/deployment/step.ts'
 import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
+import { createKnownRows } from './known-rows.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
 import { createStepMemory } from './step-memory.ts'
@@ -45,6 +46,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const timers = new Map<string, () => void>()
   const progress = new Map<string, ProgressView>()
   const memory = createStepMemory()
+  const rows = createKnownRows()
   let isStopped = false
 
   const view = (row: DeploymentRow) =>
@@ -55,13 +57,15 @@ export const createDriver = (ports: DriverPorts): Driver => {
     )
 
   const stepIn = async (tx: Tx, id: string, event: DeploymentEvent): Promise<Committed | undefined> => {
-    const before = await tx.deployment(id)
+    const before = await rows.find(tx, id)
     if (before === undefined) return undefined
     const former = stateOf(before)
     const next = step(former, event)
     if (next.state === former) return undefined
     const actor = requesterOf(before)
-    return persistStep(tx, ports, { before, row: before, event, step: next, actor })
+    const committed = await persistStep(tx, ports, { before, row: before, event, step: next, actor })
+    rows.drafted(tx, committed.after)
+    return committed
   }
   const wake = (id: string): void => {
     if (isStopped) return
@@ -88,6 +92,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const watch = (row: DeploymentRow): void => setTimer(row.id, nextDeadline(stateOf(row)))
   const shown = (row: DeploymentRow) => ({ view: view(row), turn: turnOf(stateOf(row)) })
   const followOne = ({ before, after, owed, cancelled }: Committed): void => {
+    rows.committed(after)
     if (isStopped) return
     watch(after)
     const at = new Date(clock.nowMs()).toISOString()

@@ -53,7 +53,7 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
     line.cancelTimer()
     if (!(await lease.isHeld())) return
     const rows = await store.outbox({ agent, isEnded: false })
-    const active = new Set((await store.deployments({ isEnded: false, withPlans: true })).map(({ id }) => id))
+    const active = new Set<string>(await store.activeDeployments())
     const owed = rows.map((row) => ({ ...row, isActive: active.has(row.deployment) }))
     const plan = planDelivery(owed, line.sentAtMs, clock.nowMs(), settings.commandResendMs)
     for (const row of plan.send) {

@@ -186,7 +186,10 @@ const persistEnd = async (tx: Tx, after: DeploymentRow): Promise<void> => {
   }
 }
 
-/** A release that was good once stays good, whatever a later deployment of it met. */
+/**
+ * A release that was good once stays good, whatever a later deployment of it met. A service that was told to leave its
+ * hosts has no current release any more, although some could not be reached: nobody wants it back there.
+ */
 const persistOutcome = async (
   tx: Tx,
   { id, environment }: DeploymentRow,

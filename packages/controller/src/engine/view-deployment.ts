@@ -130,7 +130,7 @@ export const turnOf = (state: DeploymentState): Turn => {
   return { batch, service: targets.find((target) => target.batch === batch)?.service }
 }
 
-/** What changed between two views, in the order in which people want to read it. @param at RFC 3339 */
+/** What changed between two views, whose targets stand in the same order, in the order in which people want to read it. @param at RFC 3339 */
 export const announcements = (
   before: { view: DeploymentView; turn: Turn } | undefined,
   { view: after, turn }: { view: DeploymentView; turn: Turn },
@@ -145,12 +145,8 @@ export const announcements = (
   const isOtherTurn = before.turn.batch !== turn.batch || before.turn.service !== turn.service
   if (phase !== before.view.phase || (isOtherTurn && phase !== 'ended'))
     events.push({ at, type: 'phase', id, phase, ...shownTurn(phase, turn) })
-  for (const target of after.targets) {
-    const former = before.view.targets.find(
-      ({ agent, service }) => agent === target.agent && service === target.service
-    )
-    if (isChanged(former, target)) events.push({ at, type: 'target', id, target })
-  }
+  for (const [position, target] of after.targets.entries())
+    if (isChanged(before.view.targets[position], target)) events.push({ at, type: 'target', id, target })
   // until when it holds, and why
   if (phase === 'paused' && before.view.phase !== 'paused')
     events.push({ at, type: 'deployment', deployment: after })

@@ -166,6 +166,10 @@ const deploymentReads = (db: Kysely<Tables>) =>
       const newestFirst = query.orderBy('requestedAtMs', 'desc').orderBy('generation', 'desc').orderBy('id')
       return many(deploymentCodec, newestFirst.limit(limit ?? defaultLimit))
     },
+    activeDeployments: async () => {
+      const query = db.selectFrom('deployments').select('id').where('endedAtMs', 'is', null)
+      return (await query.execute()).map(({ id }) => id)
+    },
     deployment: (id) => one(deploymentCodec, db.selectFrom('deployments').selectAll().where('id', '=', id)),
     deploymentServices: (id) =>
       many(

@@ -3,7 +3,6 @@
 import type { CommandName, Order, Step } from './events.ts'
 import {
   type DeploymentState,
-  findTarget,
   type InFlight,
   isSameTarget,
   type Part,
@@ -29,10 +28,10 @@ export const withPart = (step: Step, { service }: Pick<Part, 'service'>, change:
     parts: step.state.parts.map((part) => (part.service === service ? { ...part, ...change } : part))
   })
 
-/** Applies `change` to each target in turn, each seeing what the ones before did. */
+/** Applies `change` to each target in turn, each seeing what the ones before did. Their order never changes. */
 export const forEachTarget = (step: Step, change: (step: Step, target: Target) => Step): Step =>
-  step.state.targets.reduce((done, key) => {
-    const target = findTarget(done.state, key)
+  step.state.targets.reduce((done, _, position) => {
+    const target = done.state.targets[position]
     return target === undefined ? done : change(done, target)
   }, step)
 
