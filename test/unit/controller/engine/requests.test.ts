@@ -278,6 +278,28 @@ t.test('what is frozen refuses every change, and a deployment in progress goes o
   await close()
 })
 
+t.test('what is paused goes on no further while it is frozen, and can be cancelled', async (t) => {
+  const { scene, store, run, close } = await openScene()
+  const { writer, clock, deployments } = scene
+  const freezes = createFreezes({ store, writer, clock })
+  await run(tagged('v1'))
+  await store.transaction(async (tx) => {
+    const row = await tx.spec(staging, api)
+    if (row === undefined) throw new Error('there is no spec')
+    const update = { ...row.spec.update, failureAction: 'pause' as const }
+    await tx.insertSpec({ ...row, revision: 2, spec: { ...row.spec, update } })
+  })
+  const { id, phase } = await run(tagged('bad'))
+  t.equal(phase, 'paused')
+  await freezes.freeze({ ...jenkins, name: 'anna' }, staging, { service: api, reason: 'look first' })
+  await t.rejects(deployments.resume(jenkins, id), { code: 'frozen', message: /anna.*look first/ })
+  await deployments.cancel(jenkins, id)
+  await scene.settle()
+  t.match(await deployments.view(id), { outcome: 'cancelled' })
+  await t.rejects(deployments.resume(jenkins, id), { code: 'already-ended' })
+  await close()
+})
+
 t.test('a plan says what would refuse the real request, and asks the hosts all the same', async (t) => {
   const { scene, store, ask, run, close } = await openScene()
   const { writer, clock } = scene
