@@ -16,6 +16,7 @@ const run = (url: string, args: string[], input = ''): Promise<Ended> =>
     child.stdin?.end(input)
   })
 
+const unset = { heal: false, promotesFrom: null, freeze: null }
 const file = `services:
   web:
     image: registry.example/web:\${TAG}
@@ -43,7 +44,7 @@ t.test('every change is tried before the first is made, and notices are said onc
     json(
       response,
       200,
-      ['wip', 'staging'].map((name) => ({ name, createdAtMs: 0, agents: 1 }))
+      ['wip', 'staging'].map((name) => ({ name, createdAtMs: 0, agents: 1, ...unset }))
     )
   )
   const { code, out, err } = await run(standIn.url, ['-f', join(dir, 'base.yaml'), '--all-envs'])

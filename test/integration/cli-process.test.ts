@@ -40,6 +40,7 @@ t.test('a controller that is stopping listens to no further signal, so the next 
   const listening = Promise.withResolvers<void>()
   const output = (write: (text: string) => void) => ({ write }) as CliContext['stdout']
   const context = {
+    env: {},
     stdout: output(() => undefined),
     stderr: output((text) => {
       if (text.startsWith('listening')) listening.resolve()
