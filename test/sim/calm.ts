@@ -2,9 +2,11 @@
 // is left over, and the events of every deployment give its state again.
 import { isDeepStrictEqual } from 'node:util'
 import type { StatusView } from '../../packages/controller/src/api/schemas.ts'
+import { isGivenUp } from '../../packages/controller/src/core/convergence/decide.ts'
 import type { StoredEvent } from '../../packages/controller/src/core/deployment/events.ts'
 import type { Target } from '../../packages/controller/src/core/deployment/state.ts'
 import { replay } from '../../packages/controller/src/core/deployment/step.ts'
+import { chooseTargets } from '../../packages/controller/src/core/targets/choose-targets.ts'
 import { environment, type Fleet, type Member } from './fleet.ts'
 import { demand, shouldServe, wordsOf } from './invariants.ts'
 import { purposeOf } from './simulated-engine.ts'
@@ -12,9 +14,50 @@ import { purposeOf } from './simulated-engine.ts'
 export const checkCalm = async (fleet: Fleet): Promise<void> => {
   for (const member of fleet.members) checkHost(member)
   await checkStore(fleet)
+  const difference = await findDifference(fleet)
+  demand(difference === undefined, String(difference))
   checkViews(fleet)
   const status = await fleet.ask((deployments) => deployments.status({ environment }))
   if (typeof status !== 'string') checkStatus(fleet, status)
+}
+
+/**
+ * Every host runs the current release of each service that belongs on it, and nothing else of ours.
+ * @returns what differs, in words; undefined: nothing
+ */
+export const findDifference = async ({ store, watch, members }: Fleet): Promise<string | undefined> => {
+  const agents = await store.agents({ environment })
+  const givenUp = (await store.convergences({ environment })).filter(isGivenUp)
+  for (const { service } of await store.specs({ environment })) {
+    if (!watch.current.has(service)) continue
+    const current = await store.currentRelease(environment, service)
+    const spec = (await store.spec(environment, service, current?.specRevision))?.spec
+    const placed = spec === undefined ? [] : chooseTargets(agents, spec).map(({ id }) => id)
+    for (const member of members) {
+      const { agent, name } = member
+      if (givenUp.some((row) => row.service === service && row.agent === agent.id)) continue
+      if (member.hasClone || isLeft(watch, member, service)) continue
+      const serving = shouldServe(member, service)
+      const isHome = current !== undefined && placed.includes(agent.id)
+      const isRight = isHome
+        ? serving.length === spec?.replicas && serving.every(({ digest }) => digest === current.digest)
+        : serving.length === 0
+      const wanted = isHome ? `release ${current.number}` : 'nothing'
+      if (!isRight) return `${name} is to serve ${wanted} of ${service}, but serves ${wordsOf(serving)}`
+    }
+  }
+  return undefined
+}
+
+/** The last deployment ended mixed and brought the host what it runs: people decide on that. */
+const isLeft = ({ states }: Fleet['watch'], { agent }: Member, service: string): boolean => {
+  const last = [...states.values()]
+    .filter(({ mode, outcome }) => (mode === 'deploy' || mode === 'remove') && outcome !== 'refused')
+    .findLast(({ parts }) => parts.some((part) => part.service === service))
+  if (last?.outcome !== 'mixed') return false
+  return last.targets.some(
+    (one) => one.service === service && one.agent === agent.id && one.state === 'released'
+  )
 }
 
 const checkHost = ({ name, host }: Member): void => {
@@ -103,7 +146,8 @@ const checkTarget = (member: Member, service: string, word: LastWord): void => {
       return
     case 'old':
       demand(serving.length > 0, said)
-      if (state === 'reverted')
+      // restarted and taken back: the former containers are of the same release
+      if (state === 'reverted' && former !== null)
         demand(
           serving.every(({ owner }) => owner?.release === former),
           said

@@ -64,6 +64,8 @@ export class Fleet {
   faults = 0
   /** How far the controller's wall clock is off. */
   controllerSkewMs = 0
+  /** Told of every state that was committed. */
+  onCommit: (state: DeploymentState) => void = () => {}
   readonly #trace: Trace
   readonly #interfere: FleetPorts['interfere']
   readonly #clones: Member[] = []
@@ -205,6 +207,7 @@ export class Fleet {
     this.#note(`${member.name} has a clone`)
     member.hasClone = true
     const clone = this.#makeMember({ ...member, name: `${member.name}-clone` }, member.agent.id)
+    clone.hasClone = true
     this.#clones.push(clone)
     this.startAgent(clone)
   }
@@ -324,6 +327,7 @@ export class Fleet {
   #noteCommit(row: DeploymentRow): void {
     this.tell(describeState(row.id, row.state as DeploymentState))
     this.#guard(() => this.watch.committed(row))
+    this.onCommit(row.state as DeploymentState)
   }
 
   #guard(check: () => void): void {

@@ -141,10 +141,11 @@ export class Watch {
       const serving = shouldServe(member, target.service)
       const runsNew = serving.some(({ owner }) => owner?.release === part.release)
       const said = `${state.mode} ${state.outcome} with ${target.service} release ${part.release}, but ${target.host}`
-      if (state.mode === 'remove') {
-        demand(state.outcome !== 'succeeded' || serving.length === 0, `${said} serves ${wordsOf(serving)}`)
+      if (target.state === 'removed') {
+        demand(serving.length === 0, `${said} serves ${wordsOf(serving)}`)
         continue
       }
+      if (state.mode === 'remove') continue
       switch (state.outcome) {
         case 'succeeded':
           if (state.mode === 'rehearse') break

@@ -10,7 +10,14 @@ export type Total = {
   faults: number
   virtualMs: number
 }
-type Plan = { from: number; count: number; jobs: number; heard: (report: SeedReport, total: Total) => void }
+/** `what`: seeds of the simulation, or cases of the model by their number. */
+type Plan = {
+  what: 'seeds' | 'model'
+  from: number
+  count: number
+  jobs: number
+  heard: (report: SeedReport, total: Total) => void
+}
 
 const seedsAtOnce = 20
 /** A seed takes a fraction of a second; one that takes this long never ends. */
@@ -48,29 +55,31 @@ export const runSeeds = async (plan: Plan): Promise<Total> => {
     addReport(total, report)
     plan.heard(report, total)
   }
-  await Promise.all(Array.from({ length: plan.jobs }, () => workThrough(take, heard)))
+  await Promise.all(Array.from({ length: plan.jobs }, () => workThrough(plan.what, take, heard)))
   return total
 }
 
 const workThrough = async (
+  what: Plan['what'],
   take: () => Assignment | undefined,
   heard: (report: SeedReport) => void
 ): Promise<void> => {
   let rest: Assignment | undefined
   for (;;) {
-    rest = await oneProcess(rest, take, heard)
+    rest = await oneProcess(what, rest, take, heard)
     if (rest === undefined) return
   }
 }
 
 /** @returns what is left of the assignment at which the process ended; undefined when there is no more to do */
 const oneProcess = (
+  what: Plan['what'],
   first: Assignment | undefined,
   take: () => Assignment | undefined,
   heard: (report: SeedReport) => void
 ): Promise<Assignment | undefined> =>
   new Promise((resolve) => {
-    const child = fork(new URL('./seed-worker.ts', import.meta.url))
+    const child = fork(new URL('./seed-worker.ts', import.meta.url), [what])
     let at = first ?? take()
     let watchdog = watch(child)
     const assign = (): void => {

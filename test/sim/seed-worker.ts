@@ -1,5 +1,7 @@
-// One process of `npm run sim`: runs the seeds that it is sent, one after the other, and says how each one went.
-import { Violation } from './invariants.ts'
+// One process of `npm run sim`: runs the seeds (or the cases of the model) that it is sent, one after the other, and
+// says how each one went.
+import { describeFailure } from './describe-failure.ts'
+import { describeCase, listCases, runCase } from './model.ts'
 import { runSeed } from './world.ts'
 
 export type Assignment = { from: number; count: number }
@@ -7,15 +9,23 @@ export type SeedReport =
   | { seed: number; isHeld: true; outcomes: string[]; faults: number; virtualMs: number }
   | { seed: number; isHeld: false; violation: string }
 
-/** A broken promise is said by its sentence; any other error is a fault of the code and needs its place. */
-const describeFailure = (error: unknown): string => {
-  if (error instanceof Violation) return error.message
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+const runNumberedCase = async (cases: Awaited<ReturnType<typeof listCases>>, number: number) => {
+  const one = cases[number - 1]
+  if (one === undefined) throw new RangeError(`there are ${cases.length} cases`)
+  const outcome = await runCase(one).catch((error: unknown) => {
+    throw new Error(`${describeCase(one)}: ${describeFailure(error)}`, { cause: error })
+  })
+  return { outcomes: [`${one.scenario} ${outcome}`], faults: 1, virtualMs: 0 }
 }
+
+const runNumber =
+  process.argv[2] === 'model'
+    ? await listCases().then((cases) => (number: number) => runNumberedCase(cases, number))
+    : (seed: number) => runSeed(seed)
 
 const run = async (seed: number): Promise<SeedReport> => {
   try {
-    return { seed, isHeld: true, ...(await runSeed(seed)) }
+    return { seed, isHeld: true, ...(await runNumber(seed)) }
   } catch (error) {
     return { seed, isHeld: false, violation: describeFailure(error) }
   }

@@ -42,6 +42,9 @@ type Ports = {
   took: (command: Command) => void
 }
 
+/** Between two looks at the containers. */
+const inventoryGapMs = 500
+
 export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): SimulatedAgent => {
   const { time, host } = ports
   const journal = openJournal(':memory:')
@@ -76,6 +79,20 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
         }
       })
     const clock = time.clockFor(lives, ports.skewMs)
+    let told = JSON.stringify(inventoryOf(host))
+    const tellInventory = (): void => {
+      isLooking = false
+      const seen = inventoryOf(host)
+      const text = JSON.stringify(seen)
+      if (text !== told) session?.up.send({ type: 'inventory', inventory: seen })
+      told = text
+    }
+    let isLooking = false
+    host.onChange(() => {
+      if (isLooking) return
+      isLooking = true
+      clock.after(inventoryGapMs, tellInventory)
+    })
     const progress = pacedProgress(clock, (message) => session?.up.send(message))
     runs = createRuns(
       {
@@ -102,7 +119,6 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
         reported: (report) => {
           if (!lives()) return
           session?.up.send({ type: 'report', report })
-          session?.up.send({ type: 'inventory', inventory: inventoryOf(host) })
         }
       }
     )

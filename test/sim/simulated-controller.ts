@@ -64,7 +64,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       store,
       writer: createWriter({ store, clock }),
       clock,
-      steadyClock: clock,
+      steadyClock: time.clockFor(lives),
       random,
       link: {
         isConnected: (agent) => lives() && sessions.get(agent)?.isCut() === false,

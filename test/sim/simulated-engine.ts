@@ -58,6 +58,8 @@ export type SimulatedHost = {
   containers: Map<string, SimulatedContainer>
   record: EngineRecord
   isUp(): boolean
+  /** Calls back after every change of a container, and when the engine goes or comes. */
+  onChange(changed: () => void): void
   /** Stops the engine with all its containers and starts it again after `downMs`. */
   restart(downMs: number): void
   /** What `docker container prune` in a cron job does. */
@@ -85,6 +87,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
   const record: EngineRecord = { created: new Map(), stopping, starting }
   let isEngineUp = true
   let number = 0
+  let changed = (): void => {}
 
   const wait = (delayMs: number): Promise<void> => new Promise((resolve) => clock.after(delayMs, resolve))
   /** One call: there, at the engine, and back; the engine may be away at either moment. */
@@ -92,6 +95,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
     await wait(random.integer(1, 8))
     if (!isEngineUp) throw new EngineError('unreachable', 'the engine does not answer')
     const answer = act()
+    changed()
     acted()
     await wait(random.integer(1, 8))
     if (!isEngineUp) throw new EngineError('unreachable', 'the connection to the engine broke')
@@ -113,6 +117,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       if (container.starts !== starts || container.state !== 'running') return
       container.state = 'exited'
       container.exitCode = exitCode
+      changed()
       if (!isEngineUp || container.restart.name === 'no') return
       container.restartCount += 1
       start(container)
@@ -284,8 +289,12 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
     containers,
     record,
     isUp: () => isEngineUp,
+    onChange: (listener) => {
+      changed = listener
+    },
     prune: () => {
       if (!isEngineUp) return
+      changed()
       for (const { id, state } of [...containers.values()]) if (state !== 'running') containers.delete(id)
     },
     forget: () => {
@@ -298,8 +307,10 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       isEngineUp = false
       const ran = [...containers.values()].filter(({ state }) => state === 'running')
       for (const container of ran) stop(container, 137)
+      changed()
       clock.after(downMs, () => {
         isEngineUp = true
+        changed()
         for (const container of ran)
           if (containers.has(container.id) && container.restart.name !== 'no' && container.state === 'exited')
             start(container)

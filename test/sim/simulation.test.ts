@@ -3,7 +3,7 @@
 import t from 'tap'
 import { runSeed } from './world.ts'
 
-const seeds = 500
+const seeds = 400
 
 t.setTimeout(300_000)
 

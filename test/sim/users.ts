@@ -2,12 +2,14 @@
 // on a pause, new revisions of the specs. Drawn from the seed.
 import type { Amount, ServiceName, ServiceSpec } from '@longshore/protocol'
 import type { DeployRequest } from '../../packages/controller/src/api/schemas.ts'
+import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import { sampleSpec } from '../support/run-samples.ts'
 import { environment, type Fleet, operator } from './fleet.ts'
 import type { SeededRandom } from './seeded-random.ts'
-import type { Behaviour } from './simulated-engine.ts'
+import type { Behaviour, CommandBehaviour } from './simulated-engine.ts'
 
 export const services = ['web', 'api'] as ServiceName[]
+const commands: CommandBehaviour[] = ['succeed', 'succeed', 'succeed', 'succeed', 'fail', 'hang']
 /** What is asked for; each as often as it stands here. */
 const wishes = [
   'deploy',
@@ -17,17 +19,22 @@ const wishes = [
   'together',
   'together',
   'rollback',
-  'restart'
+  'restart',
+  'rehearse',
+  'plan',
+  'remove'
 ] as const
 
 export class Users {
   readonly #fleet: Fleet
   readonly #random: SeededRandom
+  readonly #decided = new Set<string>()
   #images = 0
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet
     this.#random = fleet.random
+    fleet.onCommit = (state) => this.#decide(state)
   }
 
   /** @returns the ids of the deployments that this began */
@@ -40,7 +47,7 @@ export class Users {
       const id = await this.#ask(this.#wish(round))
       if (id === undefined) continue
       ids.push(id)
-      if (random.chance(0.25)) this.#cancelSoon(id)
+      if (random.chance(0.25)) this.#steerSoon(id, 'cancel')
       if (asked + 1 < count) await this.#fleet.pass(random.integer(0, 15_000))
     }
     return ids
@@ -53,6 +60,7 @@ export class Users {
       random.chance(0.3) ? { unit: 'percent', value: 50 } : { unit: 'count', value: random.integer(0, 3) }
     return sampleSpec({
       image: { repository: `registry/${service}`, tag: null, digest: null },
+      releaseCommand: random.chance(0.2) ? { command: [random.pick(commands)], timeoutMs: 20_000 } : null,
       replicas: random.chance(0.2) ? 2 : 1,
       constraints: service === 'api' ? [{ label: 'tier', operator: '==', value: 'back' }] : [],
       healthyTimeoutMs: 12_000,
@@ -119,6 +127,12 @@ export class Users {
         return { ...request, what: { by: 'rollback', release: null } }
       case 'restart':
         return { ...request, what: { by: 'current' }, recreate: true }
+      case 'rehearse':
+        return { ...request, mode: 'rehearse', recreate: false }
+      case 'plan':
+        return { ...request, mode: 'plan', recreate: false }
+      case 'remove':
+        return { ...request, mode: 'remove', what: { by: 'nothing' }, recreate: false }
       default:
         return wish satisfies never
     }
@@ -139,11 +153,19 @@ export class Users {
     }
   }
 
-  #cancelSoon(id: string): void {
+  /** Somebody goes on with a paused deployment, takes it back, or nobody looks. */
+  #decide({ id, phase }: DeploymentState): void {
+    if (phase !== 'paused' || this.#decided.has(id)) return
+    this.#decided.add(id)
+    const decision = this.#random.pick(['resume', 'resume', 'cancel', 'nothing'] as const)
+    if (decision !== 'nothing') this.#steerSoon(id, decision)
+  }
+
+  #steerSoon(id: string, verb: 'cancel' | 'resume'): void {
     const fleet = this.#fleet
     fleet.later(this.#random.integer(0, 25_000), () => {
       if (!fleet.controller.isAlive()) return
-      void fleet.ask((deployments) => deployments.cancel(operator, id))
+      void fleet.ask((deployments) => deployments[verb](operator, id))
     })
   }
 }

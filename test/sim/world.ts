@@ -1,6 +1,6 @@
 // One seed: an installation, people who ask for things, faults in between, and at the end a quiet time after which
 // everything must be true.
-import { checkCalm } from './calm.ts'
+import { checkCalm, findDifference } from './calm.ts'
 import { Faults } from './faults.ts'
 import { Fleet, startMs, type Trace } from './fleet.ts'
 import { createSeededRandom } from './seeded-random.ts'
@@ -54,10 +54,22 @@ const live = async (fleet: Fleet, faults: Faults): Promise<Summary> => {
   faults.end()
   fleet.endClones()
   await fleet.passUntil(() => fleet.isWhole())
-  await fleet.pass(15 * 60_000)
+  await calmDown(fleet)
   await checkCalm(fleet)
   const outcomes = asked.map((id) => watch.states.get(id)?.outcome ?? 'none')
   return { outcomes, faults: fleet.faults, virtualMs: fleet.time.nowMs() - startMs }
+}
+
+/** Long enough for the longest pause between two tries to bring a host where it belongs. */
+const calmDown = async (fleet: Fleet): Promise<void> => {
+  const untilMs = fleet.time.nowMs() + 45 * 60_000
+  do {
+    await fleet.pass(30_000)
+  } while (
+    fleet.time.nowMs() < untilMs &&
+    (fleet.watch.open().length > 0 || (await findDifference(fleet)) !== undefined)
+  )
+  await fleet.pass(90_000)
 }
 
 /** Most deployments begin with everybody there, so that they get further than a refusal. */
