@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { bundlePrograms } from '../../scripts/bundle.ts'
 import { bundledPrograms } from '../../scripts/hosts/programs.ts'
 import { type EngineGate, openEngineGate } from './e2e-engine-gate.ts'
+import type { Host } from './engine.ts'
 import { type DeployDocument, type Fleet, type FleetHost, startFleet } from './fleet.ts'
 import type { WebBehaviour } from './images.ts'
 import type { RunningProcess } from './processes.ts'
@@ -17,11 +18,16 @@ export const isProof = process.env['LONGSHORE_PROOF'] === '1'
 export const realPartsOptions = { timeoutMs: isProof ? 90 * 60_000 : 300_000 }
 
 export type FaultHost = FleetHost & { gate: EngineGate }
-export type FaultFleet = Omit<Fleet, 'hosts'> & {
+export type FaultFleet = Omit<Fleet, 'hosts' | 'join'> & {
   hosts: readonly FaultHost[]
+  join(host: Host, environment: string): Promise<FaultHost>
+  /** The file that `node` runs as `longshore`. */
+  program: string
   /** Pushes a version that never was before; returns its tag. */
   pushNext(behaviour?: WebBehaviour): Promise<string>
-  /** Starts `longshore deploy` and leaves it waiting. */
+  /** Starts any command that waits for a deployment, and leaves it waiting. */
+  start(...args: string[]): Promise<Waiting>
+  /** Starts `longshore deploy` of the service `web`, once every agent is connected. */
   begin(tag: string, ...args: string[]): Promise<Waiting>
 }
 export type Waiting = {
@@ -37,7 +43,7 @@ export type Ended = { exitCode: number | null; document: DeployDocument; output:
 export const startFaultFleet = async (
   t: Test,
   count: number,
-  options: { controllerArgs?: readonly string[]; controllerData?: string } = {}
+  options: { controllerArgs?: readonly string[]; controllerData?: string; spares?: number } = {}
 ): Promise<FaultFleet> => {
   const gates = new Map<string, EngineGate>()
   const bundles = join(makeTestFolder(t), 'out')
@@ -49,18 +55,26 @@ export const startFaultFleet = async (
       const dataFolder = join(makeTestFolder(t), 'agent')
       const gate = await openEngineGate(t, host.engine.socketPath, join(dataFolder, 'journal.sqlite'))
       gates.set(host.name, gate)
-      return { dataFolder, dockerHost: gate.dockerHost }
+      return { dataFolder, dockerHost: gate.dockerHost, env: { LONGSHORE_LABELS: `host=${host.name}` } }
     }
   })
-  const hosts = fleet.hosts.map((host): FaultHost => {
+  const withGate = (host: FleetHost): FaultHost => {
     const gate = gates.get(host.name)
     if (gate === undefined) throw new Error(`no gate for ${host.name}`)
     return Object.assign(host, { gate })
-  })
+  }
+  const hosts = fleet.hosts.map(withGate)
+  const start: FaultFleet['start'] = async (...args) => {
+    const process = await fleet.controller.startCli(...args, '--output', 'ndjson')
+    return waitingFor(process)
+  }
   let versions = 0
   return {
     ...fleet,
     hosts,
+    join: async (host, environment) => withGate(await fleet.join(host, environment)),
+    program: bundledPrograms(bundles).cli,
+    start,
     pushNext: async (behaviour) => {
       versions += 1
       const tag = `v${versions}`
@@ -70,19 +84,19 @@ export const startFaultFleet = async (
     begin: async (tag, ...args) => {
       // An agent killed at the end of the last deployment may still be on its way back.
       await waitForSessions(fleet)
-      const options = ['--env', 'test', '--tag', tag, '--output', 'ndjson', ...args]
-      const process = await fleet.controller.startCli('deploy', 'web', ...options)
-      return {
-        process,
-        end: () => endOf(process),
-        meanwhile: (happening) =>
-          happening.catch((cause: unknown) => {
-            throw new Error(`${String(cause)}; meanwhile ${process.name} said:\n${process.output}`, { cause })
-          })
-      }
+      return start('deploy', 'web', '--env', 'test', '--tag', tag, ...args)
     }
   }
 }
+
+export const waitingFor = (process: RunningProcess): Waiting => ({
+  process,
+  end: () => endOf(process),
+  meanwhile: (happening) =>
+    happening.catch((cause: unknown) => {
+      throw new Error(`${String(cause)}; meanwhile ${process.name} said:\n${process.output}`, { cause })
+    })
+})
 
 /** Asks the API itself: a start of the command line for each look would take longer than what is awaited. */
 export const waitForSessions = async ({

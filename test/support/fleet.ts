@@ -24,6 +24,10 @@ export type Fleet = {
   controller: Controller
   registry: Registry
   hosts: readonly FleetHost[]
+  /** Hosts that have no agent so far. */
+  spares: readonly Host[]
+  /** Gives a host its agent; resolves when its process runs. */
+  join(host: Host, environment: string): Promise<FleetHost>
   /** Pushes `web:TAG`, whose page answers the tag. */
   push(tag: string, behaviour?: WebBehaviour): Promise<string>
   /** Applies the service `web` to the environment `test`; `more` are further Compose keys, as JSON. */
@@ -67,10 +71,13 @@ export const startFleet = async (
     programs?: { cli: string; agent: string }
     /** What is different about the agent of this host. */
     agentOf?: (host: Host) => Promise<Partial<AgentOptions>>
+    /** So many hosts more, which have no agent until they are told to join. */
+    spares?: number
   } = {}
 ): Promise<Fleet> => {
   const folder = makeTestFolder(t)
-  const { hosts, network } = await startTestHosts(t, count)
+  const { hosts: all, network } = await startTestHosts(t, count + (options.spares ?? 0))
+  const hosts = all.slice(0, count)
   const registry = await startTestRegistry(t, network.address)
   const controller = await startTestController(t, {
     address: network.address,
@@ -84,22 +91,21 @@ export const startFleet = async (
     return stdout.trim()
   }
   await expectDone('environments', 'create', 'test')
-  const joinToken = await expectDone('join-token', 'create', '--env', 'test')
-  const withAgents = await Promise.all(
-    hosts.map(async (host): Promise<FleetHost> => {
-      const agent = await startTestAgent(t, {
-        name: host.name,
-        controllerUrl: controller.url,
-        joinToken,
-        dockerHost: host.engine.dockerHost,
-        enter: host.enter,
-        ...(options.programs === undefined ? {} : { program: options.programs.agent }),
-        ...(options.agentEnv === undefined ? {} : { env: options.agentEnv }),
-        ...(await options.agentOf?.(host))
-      })
-      return Object.assign(host, { agent })
+  const joinHost: Fleet['join'] = async (host, environment) => {
+    const joinToken = await expectDone('join-token', 'create', '--env', environment)
+    const agent = await startTestAgent(t, {
+      name: host.name,
+      controllerUrl: controller.url,
+      joinToken,
+      dockerHost: host.engine.dockerHost,
+      enter: host.enter,
+      ...(options.programs === undefined ? {} : { program: options.programs.agent }),
+      ...(options.agentEnv === undefined ? {} : { env: options.agentEnv }),
+      ...(await options.agentOf?.(host))
     })
-  )
+    return Object.assign(host, { agent })
+  }
+  const withAgents = await Promise.all(hosts.map((host) => joinHost(host, 'test')))
   const waitForAgents: Fleet['waitForAgents'] = async (state = 'connected') => {
     await waitUntil(`every agent to be ${state}`, async () => {
       const { document } = await controller.cliJson<{ state: string }[]>('agents')
@@ -111,6 +117,8 @@ export const startFleet = async (
     controller,
     registry,
     hosts: withAgents,
+    spares: all.slice(count),
+    join: joinHost,
     push: (tag, behaviour) => registry.push('web', tag, makeWebImage(tag, behaviour)),
     apply: async (more = {}) => {
       const file = join(folder, 'web.yaml')

@@ -1,0 +1,266 @@
+// A fleet on which several services are told to do things: what each host answers and runs is seen from outside, a
+// version can be made unhealthy on one host alone, and pipelines run the command as Jenkins does.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Test } from 'tap'
+import type { DeploymentView, StatusView } from '../../packages/controller/src/api/schemas.ts'
+import {
+  type FaultFleet,
+  type FaultHost,
+  type Waiting,
+  waitForSessions,
+  waitingFor
+} from './e2e-fault-fleet.ts'
+import type { Host } from './engine.ts'
+import { webPort } from './images.ts'
+import { type RunningProcess, startProcess } from './processes.ts'
+import { makeTestFolder } from './real-parts.ts'
+import { waitUntil } from './wait.ts'
+
+/** The document of commands that wait for a deployment, as far as it is compared here. */
+export type Document = Omit<DeploymentView, 'id' | 'outcome'> & {
+  id: string
+  outcome: string
+  code?: string
+}
+export type Told = { exitCode: number | null; document: Document; stderr: string }
+
+/**
+ * A service whose versions are healthy unless the file `/data/refuses-VERSION` exists: the volume is the host's own.
+ * @param port that every host publishes; null: none
+ */
+export const serviceOf = (
+  registry: string,
+  name: string,
+  port: number | null,
+  { update = {}, deploy = {}, ...more }: { update?: object; deploy?: object; [key: string]: unknown } = {}
+): object => ({
+  image: `${registry}/web`,
+  ...(port === null ? {} : { ports: [`${port}:${webPort}`] }),
+  restart: 'always',
+  volumes: [`${name}-data:/data`],
+  healthcheck: {
+    test: [
+      'CMD-SHELL',
+      `/bin/busybox wget -q -O /tmp/page http://127.0.0.1:${webPort}/ && [ ! -e /data/refuses-$$(/bin/busybox cat /tmp/page) ]`
+    ],
+    interval: '300ms',
+    timeout: '5s',
+    retries: 4
+  },
+  deploy: { update_config: { monitor: '300ms', ...update }, ...deploy },
+  ...more
+})
+
+export class Story {
+  readonly fleet: FaultFleet
+  readonly #folder: string
+  #files = 0
+
+  constructor(t: Test, fleet: FaultFleet) {
+    this.fleet = fleet
+    this.#folder = makeTestFolder(t)
+  }
+
+  /** Services as `serviceOf` makes them. */
+  async apply(environment: string, services: Record<string, object>): Promise<void> {
+    this.#files += 1
+    const file = join(this.#folder, `${this.#files}.yaml`)
+    const volumes = Object.fromEntries(Object.keys(services).map((name) => [`${name}-data`, {}]))
+    writeFileSync(file, JSON.stringify({ services, volumes }))
+    await this.done('apply', '-f', file, '--env', environment)
+  }
+
+  /** Runs a command that has to end with 0; returns what it printed. */
+  async done(...args: string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await this.fleet.controller.cli(...args)
+    if (exitCode !== 0) throw new Error(`longshore ${args.join(' ')} ended with ${exitCode}: ${stderr}`)
+    return stdout.trim()
+  }
+
+  /** Runs a command that waits for a deployment. */
+  tell(...args: string[]): Promise<Told> {
+    return this.fleet.controller.cliJson<Document>(...args)
+  }
+
+  /** As `tell`, and the outcome has to be this one, with its exit code. */
+  async expect(t: Test, outcome: string, ...args: string[]): Promise<Document> {
+    const told = await this.tell(...args)
+    const words = JSON.stringify(told.document, null, 1) + told.stderr
+    t.equal(told.document.outcome, outcome, `${args.join(' ')}: ${outcome}`, { told: words })
+    t.equal(told.exitCode, exitCodes[outcome], `${args.join(' ')}: the exit code of ${outcome}`)
+    return told.document
+  }
+
+  /** Asks the API itself, which costs no start of a command. */
+  async ask<T>(path: string): Promise<T> {
+    const { url, token } = this.fleet.controller
+    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } })
+    if (!answer.ok) throw new Error(`GET ${path}: ${answer.status} ${await answer.text()}`)
+    return (await answer.json()) as T
+  }
+
+  async status(environment: string, service: string): Promise<StatusView> {
+    const all = await this.ask<StatusView[]>(`/v1/status?environment=${environment}`)
+    const one = all.find((status) => status.service === service)
+    if (one === undefined) throw new Error(`${service} is not in the status of ${environment}`)
+    return one
+  }
+
+  deployments(): Promise<DeploymentView[]> {
+    return this.ask('/v1/deployments?limit=100')
+  }
+
+  async isPhase(id: string, phase: string): Promise<boolean> {
+    return (await this.ask<DeploymentView>(`/v1/deployments/${id}`)).phase === phase
+  }
+
+  /** Until every host runs what was decided, and nobody holds the service. */
+  async waitForNoDrift(environment: string, service: string, deadlineMs = 60_000): Promise<StatusView> {
+    return waitUntil(
+      `no drift of ${service}`,
+      async () => {
+        const status = await this.status(environment, service)
+        const isGood = status.hosts.every(({ state, drift }) => state === 'running' && drift === undefined)
+        return isGood && status.lock === null && status.hosts.length > 0 && status
+      },
+      { deadlineMs, intervalMs: 100 }
+    )
+  }
+
+  waitForSessions(): Promise<void> {
+    return waitForSessions(this.fleet)
+  }
+
+  /**
+   * A job that runs the command as its child and prints the exit code: killed, it takes nobody with it.
+   * @param buildTag what Jenkins calls the build
+   */
+  async startPipeline(buildTag: string, ...args: string[]): Promise<Pipeline> {
+    const { url, token } = this.fleet.controller
+    const script = '"$@" & echo "cli=$!"; wait $!; echo "exit=$?"'
+    const command = [process.execPath, this.fleet.program, ...args, '--output', 'ndjson']
+    const shell = await startProcess({
+      name: `pipeline ${buildTag}`,
+      file: 'bash',
+      args: ['-c', script, 'pipeline', ...command],
+      env: {
+        PATH: process.env['PATH'],
+        LONGSHORE_URL: url,
+        LONGSHORE_TOKEN: token,
+        LONGSHORE_ALLOW_PLAINTEXT: '1',
+        BUILD_TAG: buildTag
+      }
+    })
+    const cli = Number((await shell.waitForLine(/^cli=\d+/)).slice('cli='.length))
+    return { shell, cli, waiting: waitingFor(shell), exit: () => shell.waitForLine(/^exit=/, 60_000) }
+  }
+}
+
+export type Pipeline = {
+  shell: RunningProcess
+  /** Process id of the command. */
+  cli: number
+  waiting: Waiting
+  /** `exit=CODE`, as the shell saw it. */
+  exit(): Promise<string>
+}
+
+export const exitCodes: Record<string, number> = {
+  succeeded: 0,
+  reverted: 1,
+  refused: 4,
+  mixed: 5,
+  cancelled: 6,
+  unknown: 7
+}
+
+/** What a host answers; null: nothing. */
+export const pageOf = async ({ address }: Host, port = 80): Promise<string | null> => {
+  try {
+    const answer = await fetch(`http://${address}:${port}/`, { signal: AbortSignal.timeout(2000) })
+    return (await answer.text()).trim()
+  } catch {
+    return null
+  }
+}
+export const pagesOf = (hosts: readonly Host[], port = 80): Promise<(string | null)[]> =>
+  Promise.all(hosts.map((host) => pageOf(host, port)))
+
+/** Container details as Docker tells them, the running and the ended ones. */
+export type Details = {
+  Id: string
+  Name: string
+  Image: string
+  ExecIDs: string[] | null
+  State: { Running: boolean; StartedAt: string; Health?: unknown }
+  HostConfig: { Memory: number }
+  Config: { Image: string; Labels: Record<string, string> }
+  Mounts: { Source: string; Destination: string }[]
+}
+export const detailsOf = async ({ engine }: Host, service?: string): Promise<Details[]> => {
+  const listed = await engine.client.get<{ Id: string }[]>('/containers/json?all=true')
+  const details = await Promise.all(
+    listed.map(({ Id }) => engine.client.get<Details>(`/containers/${Id}/json`))
+  )
+  return details
+    .filter(({ Config }) => service === undefined || Config.Labels['longshore.service'] === service)
+    .sort((a, b) => a.Name.localeCompare(b.Name))
+}
+
+/** All that a host has, without what passes by itself: its health checks. */
+export const everythingOn = async (host: Host): Promise<unknown> => {
+  const containers = await detailsOf(host)
+  const list = async (path: string): Promise<unknown> =>
+    (await host.engine.client.get<{ Id: string }[]>(path)).sort((a, b) => a.Id.localeCompare(b.Id))
+  const { Volumes } = await host.engine.client.get<{ Volumes: { Name: string }[] }>('/volumes')
+  return {
+    containers: containers.map(({ State, ExecIDs: _ExecIDs, ...rest }) => ({
+      ...rest,
+      State: { ...State, Health: undefined }
+    })),
+    images: await list('/images/json?all=true'),
+    networks: await list('/networks'),
+    volumes: Volumes.sort((a, b) => a.Name.localeCompare(b.Name))
+  }
+}
+
+const refusalFile = async (host: Host, service: string, version: string): Promise<string> => {
+  const [container] = await detailsOf(host, service)
+  const mount = container?.Mounts.find(({ Destination }) => Destination === '/data')
+  if (mount === undefined) throw new Error(`${service} has no volume on ${host.name}`)
+  return join(mount.Source, `refuses-${version}`)
+}
+/** From now on this version is unhealthy on this host. The service has to run there. */
+export const refuseOn = async (host: Host, service: string, version: string): Promise<void> =>
+  writeFileSync(await refusalFile(host, service, version), '')
+
+/** Asks every host again and again until `end` is called, which returns every answer that was not expected. */
+export const watchPages = (
+  hosts: readonly Host[],
+  expected: string
+): { end(): Promise<{ asked: number; wrong: (string | null)[] }> } => {
+  const stop = new AbortController()
+  const seen = { asked: 0, wrong: [] as (string | null)[] }
+  const watch = async (host: Host): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const page = await pageOf(host)
+      seen.asked += 1
+      if (page !== expected) seen.wrong.push(`${host.name}: ${page}`)
+      await pause(20)
+    }
+  }
+  const watching = Promise.all(hosts.map(watch))
+  return {
+    end: async () => {
+      stop.abort()
+      await watching
+      return seen
+    }
+  }
+}
+
+/** Holds the agent of this host when it watches its new container, so that a deployment stands there. */
+export const holdSwitch = (host: FaultHost) =>
+  host.gate.hold({ command: 'release', step: 'monitor', edge: 'asked' })
