@@ -63,7 +63,10 @@ testOnRealParts(t, 'what was changed by hand is shown, and repaired where that i
     await waitForDrift(fleet, first, undefined)
     await waitForDrift(fleet, second, undefined)
     t.strictSame(await fleet.pages(), ['v1', 'v1'])
-    t.not(await theOnly(first), changed)
+    await waitUntil('the changed container to be gone', async () => {
+      const left = await containersOf(first)
+      return left.length === 1 && left[0]?.Id !== changed
+    })
   })
 
   await t.test('a service leaves the host that its placement does not name any more', async (t) => {
