@@ -123,10 +123,11 @@ export class Watch {
   }
 
   #noteCurrent({ mode, outcome, parts }: DeploymentState): void {
-    if (outcome !== 'succeeded') return
     for (const { service, release } of parts) {
-      if (mode === 'deploy') this.current.set(service, release)
-      if (mode === 'remove') this.current.set(service, null)
+      if (mode === 'deploy' && outcome === 'succeeded') this.current.set(service, release)
+      // hosts that were away obey when they return
+      if (mode === 'remove' && (outcome === 'succeeded' || outcome === 'mixed'))
+        this.current.set(service, null)
     }
   }
 

@@ -40,6 +40,8 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
   const lines = new Map<AgentId, Promise<void>>()
   let life = 0
   let isAlive = false
+  /** Agents are let in once the controller has started. */
+  let isOpen = false
   let current: Deployments | undefined
 
   const kill = (): void => {
@@ -52,6 +54,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
   const start = async (): Promise<void> => {
     life += 1
     isAlive = true
+    isOpen = false
     const ownLife = life
     const lives = () => isAlive && life === ownLife
     const watched = watchCommits(ports.store, ports.committed)
@@ -82,6 +85,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       log: silentLog
     })
     await current.start()
+    if (lives()) isOpen = true
   }
   const demand = (): Deployments => {
     if (current === undefined) throw new Error('the controller has not been started')
@@ -125,7 +129,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
     kill,
     start,
     admit: (agent, session) => {
-      if (sessions.get(agent)?.isCut() === false) return false
+      if (!isOpen || sessions.get(agent)?.isCut() === false) return false
       sessions.set(agent, session)
       return true
     },
