@@ -42,9 +42,15 @@ export const specOfRehearsal = ({ spec }: RehearseBody): ServiceSpec => ({
   ports: spec.ports.map((port) => ({ ...port, published: null }))
 })
 
-/** Creates, starts, waits for the end; the container is removed after its end stands in the journal. */
+/**
+ * Creates, starts, waits for the end; the container is removed after its end stands in the journal. One that an agent
+ * made whose journal is lost is found by its name, and its command is not started again.
+ */
 export const planRunOnce = (task: Task, body: RunOnceBody, seen: Observation, served: Served): Plan => {
-  const name = new FreeNames(seen).take(`${task.command.service}-r${body.release}-once`)
+  const made = helperContainers(seen.containers, task.command).find(
+    ({ owner }) => owner.command === task.command.id
+  )
+  const name = made?.name ?? new FreeNames(seen).take(`${task.command.service}-r${body.release}-once`)
   const { ref, create } = makeBeside(task, body.release, 0, { name, purpose: 'once' })
   const remove: Step = { kind: 'remove-container', container: ref, graceMs: body.spec.stopGracePeriodMs }
   const steps: Step[] = [

@@ -161,7 +161,7 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
   const step = state.steps[state.position]
   if (step === undefined) return { state, effects: [] }
   const noted = note(state, step, result)
-  if (result.kind === 'unknown')
+  if (result.kind === 'unknown' && !isTidyingCommand(noted, step))
     return afterUnknown({ ...noted, failure: { ...result.error, step: step.kind } })
   // A command that has ended is reported as it ended, however late somebody wanted it stopped.
   if (state.stop !== null && noted.found.exit === null) {
@@ -185,8 +185,12 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
 const isLenient = (state: RunState, step: Step): boolean => {
   const { kind } = state.task.command.body
   const isTidying = step.kind === 'remove-container'
-  return kind === 'settle' || (kind === 'revert' && isTidying) || (kind === 'run-once' && isTidying)
+  return kind === 'settle' || (kind === 'revert' && isTidying) || isTidyingCommand(state, step)
 }
+
+/** How the command ended is known by then, whatever becomes of its container. */
+const isTidyingCommand = (state: RunState, step: Step): boolean =>
+  state.task.command.body.kind === 'run-once' && step.kind === 'remove-container'
 
 /** Of a rehearsal nothing may stay, also when the engine did not answer for a while. */
 const afterUnknown = (state: RunState): Turn =>

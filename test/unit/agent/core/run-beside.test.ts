@@ -122,6 +122,26 @@ t.test('a command that ended before it was to stop is reported as it ended', asy
   t.match(outcome, { status: 'succeeded', result: { exitCode: 0 } })
 })
 
+t.test('a command whose container cannot be removed is reported as it ended', async (t) => {
+  const removing = stateAt(withFirstRelease(), once(2), 'remove-container')
+  const { outcome } = stepRun(removing, { kind: 'step-ended', atMs: 4, result: unknown }).state
+  t.match(outcome, { status: 'succeeded', result: { exitCode: 0 }, serving: 'old' })
+  const engine = withFirstRelease()
+  engine.exitCode = 3
+  const afterFailure = stateAt(engine, once(2), 'remove-container')
+  const ended = stepRun(afterFailure, { kind: 'step-ended', atMs: 4, result: unknown }).state
+  t.match(ended.outcome, { status: 'failed', error: { code: 'command-failed', exitCode: 3 } })
+})
+
+t.test('a command that was begun before the journal was lost is not begun again', async (t) => {
+  const engine = withFirstRelease()
+  stateAt(engine, once(2), 'await-command')
+  const { outcome } = finish(engine, once(2), noTrouble)
+  t.match(outcome, { status: 'succeeded', result: { exitCode: 0 } })
+  t.equal(engine.commandStarts, 1)
+  t.equal(engine.containers.length, 1)
+})
+
 t.test('a command that cannot be stopped is not said to be cancelled', async (t) => {
   const waiting = stateAt(withFirstRelease(), once(2), 'await-command')
   const asked = stepRun(waiting, { kind: 'cancelled', atMs: 3 }).state
