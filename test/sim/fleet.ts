@@ -35,6 +35,8 @@ export type Member = {
   hasClone: boolean
   /** For good: it does not come back. */
   isOff: boolean
+  /** Its new key is not registered yet. */
+  isBeingSetUp: boolean
 }
 /** Where something may go wrong: a message is being sent, a write was done, a call to an engine took effect. */
 export type Point =
@@ -138,10 +140,11 @@ export class Fleet {
   killAgent(member: Member, downMs: number): void {
     if (!member.agent.isAlive()) return
     this.#note(`the agent of ${member.name} died`)
-    member.agent.kill()
+    const { agent } = member
+    agent.kill()
     this.#noticeLoss(member)
     this.later(downMs, () => {
-      if (!member.agent.isAlive()) this.startAgent(member)
+      if (member.agent === agent && !agent.isAlive()) this.startAgent(member)
     })
   }
 
@@ -189,12 +192,14 @@ export class Fleet {
 
   /** The host is set up again: a new key, an empty journal; its engine keeps its containers or is empty too. */
   wipe(member: Member, isEngineLost: boolean, downMs: number): void {
+    if (member.isBeingSetUp) return
     this.#note(`${member.name} is set up again ${isEngineLost ? 'from nothing' : 'beside its containers'}`)
     const former = member.agent
     former.kill()
     this.#noticeLoss(member)
     former.journal.close()
     if (isEngineLost) member.host.forget()
+    member.isBeingSetUp = true
     member.agent = this.#makeAgent(member, this.#nextAgentId())
     this.later(downMs, () => {
       this.#reRegister(member, former.id).catch((error: unknown) => this.fail(error))
@@ -241,7 +246,8 @@ export class Fleet {
       isCutOff: false,
       session: undefined,
       hasClone: false,
-      isOff: false
+      isOff: false,
+      isBeingSetUp: false
     } as Member
     member.host = createSimulatedHost({
       clock: this.time.clockFor(() => true),
@@ -275,6 +281,7 @@ export class Fleet {
       const { id } = member.agent
       await tx.putAgent({ ...agentRow(id, member.name, environment, nowMs), labels: member.labels })
     })
+    member.isBeingSetUp = false
     this.startAgent(member)
   }
 
