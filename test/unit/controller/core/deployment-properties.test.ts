@@ -279,41 +279,45 @@ const checkOutcome = (state: DeploymentState): void => {
 t.test('never throws, always ends, never says anything untrue, and replays to the same state', async (t) => {
   const ends = new Set<string>()
   fc.assert(
-    fc.property(arbitraryRequest, fc.array(arbitraryHappening, { maxLength: 80 }), (request, happenings) => {
-      const events: StoredEvent[] = [request]
-      let last = begin(request)
-      let atMs = 0
-      const runs: string[] = []
-      const take = (before: DeploymentState | undefined): void => {
-        checkStep(before, last)
-        for (const effect of last.effects)
-          if (effect.kind === 'sendCommand' && effect.order.kind === 'run-once') runs.push(effect.service)
-        demand(new Set(runs).size === runs.length, 'a release command was given twice')
+    fc.property(
+      arbitraryRequest,
+      fc.array(arbitraryHappening, { maxLength: 80, size: 'max' }),
+      (request, happenings) => {
+        const events: StoredEvent[] = [request]
+        let last = begin(request)
+        let atMs = 0
+        const runs: string[] = []
+        const take = (before: DeploymentState | undefined): void => {
+          checkStep(before, last)
+          for (const effect of last.effects)
+            if (effect.kind === 'sendCommand' && effect.order.kind === 'run-once') runs.push(effect.service)
+          demand(new Set(runs).size === runs.length, 'a release command was given twice')
+        }
+        take(undefined)
+        const happen = (event: DeploymentEvent | undefined): void => {
+          if (event === undefined) return
+          const before = last.state
+          last = step(before, event)
+          take(before)
+          if (last.state !== before) events.push(event)
+        }
+        for (const happening of happenings) {
+          atMs += happening.kind === 'pass' ? happening.ms : 10
+          happen(eventOf(last.state, happening, atMs))
+        }
+        for (let round = 0; last.state.phase !== 'ended'; round += 1) {
+          demand(round < 100, 'a deployment does not end')
+          const next = nextDeadline(last.state)
+          demand(next !== null, 'a deployment waits for nothing')
+          atMs = Math.max(atMs, next ?? 0)
+          happen({ kind: 'timePassed', atMs })
+        }
+        ends.add(`${last.state.mode} ${last.state.outcome}`)
+        const stored = JSON.parse(JSON.stringify(events)) as StoredEvent[]
+        demand(JSON.stringify(replay(stored)) === JSON.stringify(last.state), 'the replay differs')
+        demand(Object.isFrozen(last.state) && Object.isFrozen(last.state.targets), 'the state is not frozen')
       }
-      take(undefined)
-      const happen = (event: DeploymentEvent | undefined): void => {
-        if (event === undefined) return
-        const before = last.state
-        last = step(before, event)
-        take(before)
-        if (last.state !== before) events.push(event)
-      }
-      for (const happening of happenings) {
-        atMs += happening.kind === 'pass' ? happening.ms : 10
-        happen(eventOf(last.state, happening, atMs))
-      }
-      for (let round = 0; last.state.phase !== 'ended'; round += 1) {
-        demand(round < 100, 'a deployment does not end')
-        const next = nextDeadline(last.state)
-        demand(next !== null, 'a deployment waits for nothing')
-        atMs = Math.max(atMs, next ?? 0)
-        happen({ kind: 'timePassed', atMs })
-      }
-      ends.add(`${last.state.mode} ${last.state.outcome}`)
-      const stored = JSON.parse(JSON.stringify(events)) as StoredEvent[]
-      demand(JSON.stringify(replay(stored)) === JSON.stringify(last.state), 'the replay differs')
-      demand(Object.isFrozen(last.state) && Object.isFrozen(last.state.targets), 'the state is not frozen')
-    }),
+    ),
     { numRuns: 2000 }
   )
   const reachable = [
