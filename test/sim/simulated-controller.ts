@@ -1,6 +1,13 @@
 // The controller's real engine with its real store (in memory), over simulated sessions. A crash ends it between
 // two commits or right after one; the store is all that the next one knows.
-import type { AgentId, DownMessage, EnvironmentName, Thumbprint, TokenId } from '@longshore/protocol'
+import {
+  type AgentId,
+  agentCapabilities,
+  type DownMessage,
+  type EnvironmentName,
+  type Thumbprint,
+  type TokenId
+} from '@longshore/protocol'
 import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
 import { createWriter } from '../../packages/controller/src/engine/writer.ts'
@@ -71,6 +78,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       random,
       link: {
         isConnected: (agent) => lives() && sessions.get(agent)?.isCut() === false,
+        capabilitiesOf: () => agentCapabilities,
         send: (agent, messages) => {
           const session = sessions.get(agent)
           if (!lives() || session === undefined || session.isCut()) return false

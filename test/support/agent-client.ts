@@ -7,6 +7,7 @@ import {
   type AgentEndEvent,
   type AgentEndState,
   type AssertionClaims,
+  agentCapabilities,
   agentEndDueAtMs,
   beginAgentEnd,
   createAgentCodec,
@@ -108,7 +109,7 @@ export const assertionOf = (
     jti: nonce(),
     issuedAtMs: Date.now(),
     minor: 0,
-    capabilities: [],
+    capabilities: [...agentCapabilities],
     nonce: nonce(),
     ...change
   }

@@ -5,11 +5,11 @@ import {
   type AgentEndEvent,
   type AgentEndState,
   type AssertionClaims,
+  agentCapabilities,
   agentEndDueAtMs,
   beginAgentEnd,
   clockOffsetOf,
   closeFrameOf,
-  commandBody,
   createAgentCodec,
   type DeliveredDown,
   type FrameCodec,
@@ -72,8 +72,6 @@ export type SessionOutcome = {
 
 /** Beyond what progress and reports fill by themselves: a controller that does not read. */
 const maxUnsentBytes = 4 * limits.maxBufferedBytes
-
-const capabilities: readonly string[] = commandBody.options.map((option) => option.shape.kind.value)
 
 /** @returns the session, of use at once for `stop`; `ended` never rejects */
 export const openSession = (
@@ -148,7 +146,7 @@ class OpenSession implements Session {
       jti: this.#jti,
       issuedAtMs: this.#ports.clock.nowMs() + clockOffsetMs,
       minor: protocolMinor,
-      capabilities: [...capabilities],
+      capabilities: [...agentCapabilities],
       nonce: this.#clientNonce
     }
     return signJws('assertion', claims, signing)

@@ -2,9 +2,8 @@
 // signer. Adapters implement them; main.ts puts them together. One transaction per engine step.
 import type {
   AgentId,
-  Command,
+  Capability,
   CommandId,
-  CommandKind,
   DeploymentId,
   Digest,
   DownMessage,
@@ -19,7 +18,8 @@ import type {
   ServiceSpec,
   Thumbprint,
   TokenId,
-  WebhookId
+  WebhookId,
+  WrittenCommand
 } from '@longshore/protocol'
 import type {
   DeployWhat,
@@ -61,12 +61,14 @@ export type Actor = {
 /** To the connected agents; never waits, never throws. */
 export type AgentLink = {
   isConnected(agent: AgentId): boolean
+  /** What the agent of the session says that it can do; none without a session. */
+  capabilitiesOf(agent: AgentId): readonly string[]
   /** false: not connected, or too much is waiting for it already. */
   send(agent: AgentId, messages: DownMessage[]): boolean
   /** Ends the session with `bye`. */
   close(agent: AgentId, reason: 'revoked' | 'replaced' | 'reconnect', detail: string): void
 }
-export type CommandSigner = { sign(command: Command): Promise<string> }
+export type CommandSigner = { sign(command: WrittenCommand): Promise<string> }
 /** Keeps secrets that have to be read again; whoever has only the database cannot. */
 export type Sealer = { seal(secret: string): Promise<string>; open(sealed: string): Promise<string> }
 /** `status` null: nobody answered. `detail`: one line about it, without the URL. */
@@ -231,7 +233,8 @@ export type OutboxRow = {
   agent: AgentId
   service: ServiceName
   deployment: DeploymentId
-  kind: CommandKind
+  /** What the agent has to be able to do for it. */
+  kind: Capability
   fence: Fence
   jws: string
   notAfterMs: number

@@ -112,7 +112,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   })
   const { writer, lease } = ownership
   const ports = { ...given, writer, lease }
-  const outbox = createOutbox(ports)
+  const outbox = createOutbox({ ...ports, refused: (agent, message) => hearing.refused(agent, message) })
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })

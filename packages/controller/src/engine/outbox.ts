@@ -1,7 +1,8 @@
 // Sends what hosts are owed: at once, again while unanswered, and all of it at each new session. What is owed is in
 // the store; here is only when it was last sent.
-import type { AgentId, CommandId } from '@longshore/protocol'
+import type { AgentId, CommandId, RefusedMessage } from '@longshore/protocol'
 import { planDelivery } from '../core/delivery/plan-delivery.ts'
+import { refusalFor } from '../core/delivery/refusal-for.ts'
 import type { AgentLink, Clock, Log, OutboxRow, Store } from '../ports.ts'
 import type { Writer } from './writer.ts'
 
@@ -25,6 +26,8 @@ export type OutboxPorts = {
   writer: Writer
   clock: Clock
   link: AgentLink
+  /** For what an agent cannot do: answered here, as it would have answered itself. */
+  refused(agent: AgentId, message: RefusedMessage): Promise<void>
   log: Log
   settings: { commandResendMs: number }
   /** Only the owner of the lease sends. */
@@ -56,7 +59,13 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
     const active = new Set<string>(await store.activeDeployments())
     const owed = rows.map((row) => ({ ...row, isActive: active.has(row.deployment) }))
     const plan = planDelivery(owed, line.sentAtMs, clock.nowMs(), settings.commandResendMs)
+    const capabilities = link.capabilitiesOf(agent)
     for (const row of plan.send) {
+      const refusal = refusalFor(row, capabilities)
+      if (refusal !== null) {
+        await ports.refused(agent, refusal)
+        continue
+      }
       if (!link.send(agent, [{ type: 'command', jws: row.jws }])) break
       line.sentAtMs.set(row.command, clock.nowMs())
     }

@@ -2,11 +2,12 @@
 // What is left to do once it is committed (send, cancel, announce) is returned, not done.
 import {
   type AgentId,
-  type Command,
   type CommandId,
+  capabilityFor,
   formatId,
   type InstallationId,
-  type ServiceSpec
+  type ServiceSpec,
+  type WrittenCommand
 } from '@longshore/protocol'
 import { commandBody } from '../core/delivery/command-body.ts'
 import type { CommandName, Effect, Step, StoredEvent } from '../core/deployment/events.ts'
@@ -120,7 +121,8 @@ const persistCommand = async (
   const { service, agent, index, notAfterMs, timeLimitMs, order } = effect
   const { environment } = after
   const part = partOf(stateOf(after), effect)
-  const command: Command = {
+  const body = commandBody(order, { ...part, spec: await findSpec(tx, environment, part) })
+  const command: WrittenCommand = {
     id: formatId<CommandId>('cmd', random.bytes(13)),
     installation: await requireInstallation(tx),
     agent,
@@ -130,7 +132,7 @@ const persistCommand = async (
     fence: { generation: part.generation, epoch: lease.epoch(), index },
     notAfterMs,
     timeLimitMs,
-    body: commandBody(order, { ...part, spec: await findSpec(tx, environment, part) })
+    body
   }
   const { id, fence } = command
   await tx.putCommand({
@@ -138,7 +140,7 @@ const persistCommand = async (
     agent,
     service,
     deployment: after.id,
-    kind: order.kind,
+    kind: capabilityFor(body),
     fence,
     jws: await signer.sign(command),
     notAfterMs,

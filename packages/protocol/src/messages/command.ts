@@ -131,6 +131,8 @@ export const commandBody = z.discriminatedUnion('kind', [
   rehearseBody
 ])
 export type CommandBody = z.infer<typeof commandBody>
+/** As it is sent: what has its default may be left out. */
+export type WrittenBody = z.input<typeof commandBody>
 export type CommandKind = CommandBody['kind']
 export type ResolveBody = z.infer<typeof resolveBody>
 export type StageBody = z.infer<typeof stageBody>
@@ -142,8 +144,19 @@ export type PlanBody = z.infer<typeof planBody>
 export type RunOnceBody = z.infer<typeof runOnceBody>
 export type RehearseBody = z.infer<typeof rehearseBody>
 
+/** What an agent can do, as its assertion says: every kind of command, and to remove containers by their ids. */
+export type Capability = CommandKind | 'remove-containers'
+export const agentCapabilities: readonly Capability[] = [
+  ...commandBody.options.map((option) => option.shape.kind.value),
+  'remove-containers'
+]
+
+/** What an agent has to be able to do for this command. */
+export const capabilityFor = (body: WrittenBody): Capability =>
+  body.kind === 'remove' && (body.containers ?? null) !== null ? 'remove-containers' : body.kind
+
 /** Kinds that only look: they neither raise the fence of the service nor are stopped by it, and run beside its runs. */
-export const isLook = (kind: CommandKind): kind is 'resolve' | 'plan' => kind === 'resolve' || kind === 'plan'
+export const isLook = (kind: Capability): kind is 'resolve' | 'plan' => kind === 'resolve' || kind === 'plan'
 
 export const command = z.strictObject({
   id: commandId,
@@ -160,3 +173,4 @@ export const command = z.strictObject({
   body: commandBody
 })
 export type Command = z.infer<typeof command>
+export type WrittenCommand = Omit<Command, 'body'> & { body: WrittenBody }

@@ -1,9 +1,19 @@
 // What fits into a command; what is sent to a host, and when again; how targets and batches are chosen; counters after a restored backup.
-import { generateSigningKey, limits, type ServiceMark, type ServiceSpec, signJws } from '@longshore/protocol'
+import {
+  type CommandId,
+  capabilityFor,
+  generateSigningKey,
+  limits,
+  type ServiceMark,
+  type ServiceSpec,
+  signJws
+} from '@longshore/protocol'
 import t from 'tap'
 import { formBatches } from '../../../../packages/controller/src/core/batches/form-batches.ts'
+import { commandBody } from '../../../../packages/controller/src/core/delivery/command-body.ts'
 import { planDelivery } from '../../../../packages/controller/src/core/delivery/plan-delivery.ts'
 import { numbersSeen, raised } from '../../../../packages/controller/src/core/delivery/raise-counters.ts'
+import { refusalFor } from '../../../../packages/controller/src/core/delivery/refusal-for.ts'
 import { maxSpecBytes, specBytes } from '../../../../packages/controller/src/core/delivery/spec-size.ts'
 import { chooseTargets } from '../../../../packages/controller/src/core/targets/choose-targets.ts'
 
@@ -128,4 +138,17 @@ t.test('the largest spec fits into a command with the longest of everything else
     }
   }
   t.ok((await signJws('command', command, key)).length <= limits.maxCommandBytes)
+})
+
+t.test('removes containers by their ids only where the agent can', async (t) => {
+  const content = { release: 1, repository: 'a', tag: null, digest: null, spec: undefined, replace: null }
+  const named = commandBody({ kind: 'remove', release: null, containers: ['0123456789ab'] }, content)
+  const whole = commandBody({ kind: 'remove', release: null, containers: null }, content)
+  t.same(whole, { kind: 'remove', release: null }, 'an agent that knows no ids takes it')
+  t.same([capabilityFor(named), capabilityFor(whole)], ['remove-containers', 'remove'])
+  const row = { command: 'cmd_00000000000000000001' as CommandId, kind: capabilityFor(named) }
+  t.match(refusalFor({ ...row, state: 'owed' }, ['remove']), { code: 'unsupported' })
+  t.equal(refusalFor({ ...row, state: 'owed' }, ['remove-containers']), null)
+  t.equal(refusalFor({ ...row, state: 'accepted' }, []), null, 'only its report tells what became of it')
+  t.equal(refusalFor({ ...row, kind: 'release', state: 'owed' }, []), null)
 })

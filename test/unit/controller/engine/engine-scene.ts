@@ -1,4 +1,5 @@
 // The engine with a real store, a clock that is moved by hand, and hosts that answer as they are told: no sockets.
+
 import type {
   Command,
   CommandId,
@@ -10,6 +11,7 @@ import type {
   ServiceName,
   ServiceSpec
 } from '@longshore/protocol'
+import { agentCapabilities } from '@longshore/protocol'
 import type { DeployRequest, StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
 import {
   createDeployments,
@@ -162,6 +164,8 @@ export class EngineScene {
   readonly commands: Command[] = []
   readonly faults: string[] = []
   readonly connected = new Set<string>()
+  /** Of every agent. */
+  capabilities: readonly string[] = agentCapabilities
   readonly #hosts: Hosts
   #queue: (() => Promise<void>)[] = []
   isDead = false
@@ -179,6 +183,7 @@ export class EngineScene {
       random: { bytes: (count) => hosts.randomBytes(count) },
       link: {
         isConnected: (agent) => this.connected.has(agent),
+        capabilitiesOf: () => this.capabilities,
         send: (agent, messages) => this.#send(agent, messages),
         close: () => {
           throw new Error('no session is closed here')

@@ -47,7 +47,7 @@ t.test('a life sign that cannot be kept harms nobody', async (t) => {
   const unprepared = () => {
     throw new Error('not prepared')
   }
-  const link = { isConnected: unprepared, send: unprepared, close: unprepared }
+  const link = { isConnected: unprepared, capabilitiesOf: unprepared, send: unprepared, close: unprepared }
   const presences = createPresences({ store, clock, publisher: { publish: unprepared } })
   const fleet = createFleet({ store, writer, clock, link, presences })
   disk.isFull = true

@@ -270,6 +270,24 @@ t.test('forgets plans after a day and the text of commands after a month', async
   await store.close()
 })
 
+t.test('sends an agent only what it can do, and says that it has to be upgraded', async (t) => {
+  const { scene } = await openScene(['a', 'b'])
+  scene.capabilities = ['resolve', 'stage', 'release', 'revert', 'settle', 'remove']
+  const upgrade = { state: 'failed', code: 'unsupported', reason: /cannot do rehearse.*upgrade the agent/ }
+  const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'rehearse' }))
+  await scene.settle()
+  t.match(await scene.deployments.view(id), { outcome: 'refused', targets: [upgrade, upgrade] })
+  t.notOk(scene.commands.some(({ body }) => body.kind === 'rehearse'))
+  const deployed = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  t.match(await scene.deployments.view(deployed.id), { outcome: 'succeeded' })
+  const sent = scene.commands.find(({ body }) => body.kind === 'release')?.body
+  if (sent?.kind !== 'release') throw new Error('no release was sent')
+  t.notOk('releaseCommand' in sent.spec)
+  t.notOk('canary' in sent.spec.update)
+  await scene.deployments.stop()
+})
+
 t.test('leaves a service without a current release when it was removed', async (t) => {
   const { scene, store } = await openScene(['a', 'b'])
   await scene.deployments.request(jenkins, requestFor())
@@ -283,8 +301,8 @@ t.test('leaves a service without a current release when it was removed', async (
   t.same(
     scene.commands.map(({ body }: Command) => body),
     [
-      { kind: 'remove', release: null, containers: null },
-      { kind: 'remove', release: null, containers: null }
+      { kind: 'remove', release: null },
+      { kind: 'remove', release: null }
     ]
   )
   t.equal(await store.currentRelease('staging', 'api'), undefined)

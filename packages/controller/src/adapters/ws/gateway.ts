@@ -46,6 +46,7 @@ type Session = {
   name: string
   agent: AgentId
   address: string
+  capabilities: readonly string[]
   connection: Connection
   inbox: Inbox
   hello: HelloMessage | undefined
@@ -91,6 +92,7 @@ export const createGateway = (ports: GatewayPorts): Gateway => {
       beginSession(gate, { name: `${admission.agent.id}#${opened}`, socket, admission, address, welcome })
     },
     isConnected: (agent) => current.has(agent),
+    capabilitiesOf: (agent) => current.get(agent)?.capabilities ?? [],
     send: (agent, messages) => current.get(agent)?.connection.send(messages.filter(isQueued)) ?? false,
     close: (agent, reason, detail) => {
       for (const session of [...open.values()].filter((one) => one.agent === agent)) {
@@ -136,7 +138,7 @@ type Opened = {
 }
 
 const beginSession = (gate: Gate, { name, socket, admission, address, welcome }: Opened): void => {
-  const { agent, key } = admission
+  const { agent, key, claims } = admission
   const connection = openConnection(
     socket,
     {
@@ -164,6 +166,7 @@ const beginSession = (gate: Gate, { name, socket, admission, address, welcome }:
     name,
     agent: agent.id,
     address,
+    capabilities: claims.capabilities,
     connection,
     inbox,
     hello: undefined,

@@ -1,6 +1,8 @@
 // What a command says: the machine's order, with image and spec of the release.
-import type { CommandBody, Digest, ServiceSpec } from '@longshore/protocol'
+import type { Digest, ServiceSpec, WrittenBody } from '@longshore/protocol'
 import type { Order } from '../deployment/events.ts'
+
+type WrittenSpec = Extract<WrittenBody, { kind: 'stage' }>['spec']
 
 export type ReleaseContent = {
   release: number
@@ -12,8 +14,12 @@ export type ReleaseContent = {
   replace: string | null
 }
 
-/** @throws TypeError for an order that needs digest or spec before it is known: the machine never gives one */
-export const commandBody = (order: Order, content: ReleaseContent): CommandBody => {
+/**
+ * What is only the controller's business, and what has its default, is left out: an agent refuses a body with a key
+ * that it does not know.
+ * @throws TypeError for an order that needs digest or spec before it is known: the machine never gives one
+ */
+export const commandBody = (order: Order, content: ReleaseContent): WrittenBody => {
   const { release, replace, repository, tag } = content
   switch (order.kind) {
     case 'resolve':
@@ -30,8 +36,11 @@ export const commandBody = (order: Order, content: ReleaseContent): CommandBody 
       const { kind, command } = order
       return { kind, release, image: pinned(content), spec: specOf(content), command }
     }
+    case 'remove': {
+      const { kind, containers } = order
+      return { kind, release: order.release, ...(containers !== null && { containers }) }
+    }
     case 'revert':
-    case 'remove':
     case 'settle':
       return order
     default:
@@ -39,9 +48,11 @@ export const commandBody = (order: Order, content: ReleaseContent): CommandBody 
   }
 }
 
-const specOf = ({ spec }: ReleaseContent): ServiceSpec => {
+const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
   if (spec === undefined) throw new TypeError('a release without its spec is never sent')
-  return spec
+  const { releaseCommand: _releaseCommand, update, ...rest } = spec
+  const { canary: _canary, ...pace } = update
+  return { ...rest, update: pace }
 }
 
 const pinned = ({ repository, tag, digest }: ReleaseContent) => {
