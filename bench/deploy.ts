@@ -4,7 +4,6 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundlePrograms } from '../scripts/bundle.ts'
-import type { EngineClient } from '../scripts/hosts/engine-client.ts'
 import { type Host, startHosts } from '../scripts/hosts/hosts.ts'
 import {
   bundledPrograms,
@@ -18,42 +17,10 @@ import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { makeWebImage, webPort } from '../scripts/hosts/web-image.ts'
 import { measureMs, median } from './measure.ts'
+import { stageDirectly, switchOver } from './switch-directly.ts'
 
 const rounds = Number(process.argv[2] ?? 9)
 const endings: (() => Promise<unknown>)[] = []
-
-const never = { RestartPolicy: { Name: 'no', MaximumRetryCount: 0 } }
-const always = { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } }
-
-/** What a careful script does: pin the tag's digest, pull it, create, stop the old, start, wait until healthy. */
-const switchDirectly = async (client: EngineClient, repository: string, tag: string): Promise<void> => {
-  const { Descriptor } = await client.get<{ Descriptor: { digest: string } }>(
-    `/distribution/${repository}:${tag}/json`
-  )
-  const image = `${repository}@${Descriptor.digest}`
-  await client.postRaw(
-    `/images/create?${new URLSearchParams({ fromImage: image })}`,
-    Buffer.alloc(0),
-    'application/json'
-  )
-  await client.get(`/images/${image}/json`)
-  await client.post(`/images/${image}/tag?${new URLSearchParams({ repo: 'kept/direct', tag })}`)
-  const { Id } = await client.post<{ Id: string }>(`/containers/create?name=direct-${tag}`, {
-    Image: image,
-    HostConfig: { PortBindings: { [`${webPort}/tcp`]: [{ HostPort: '81' }] } }
-  })
-  const [old] = await client.get<{ Id: string }[]>('/containers/json?filters={"name":["direct"]}')
-  if (old !== undefined) {
-    await client.post(`/containers/${old.Id}/update`, never)
-    await client.post(`/containers/${old.Id}/stop`)
-  }
-  await client.post(`/containers/${Id}/update`, always)
-  await client.post(`/containers/${Id}/start`)
-  await waitUntil('health', async () => {
-    const { State } = await client.get<{ State: { Health: { Status: string } } }>(`/containers/${Id}/json`)
-    return State.Health.Status === 'healthy'
-  })
-}
 
 const startInstallation = async (folder: string, address: string, host: Host): Promise<Controller> => {
   const programs = bundledPrograms(join(folder, 'out'))
@@ -100,7 +67,10 @@ const run = async (folder: string): Promise<void> => {
     const tag = `v${round}`
     await registry.push('web', tag, makeWebImage(`longshore ${tag}`))
     await registry.push('direct', tag, makeWebImage(`direct ${tag}`))
-    const directMs = await measureMs(() => switchDirectly(host.engine.client, `${registry.name}/direct`, tag))
+    const directMs = await measureMs(async () => {
+      const image = await stageDirectly(host.engine.client, `${registry.name}/direct`, tag)
+      await switchOver(host.engine.client, image, tag)
+    })
     const wholeMs = await measureMs(async () => {
       const { exitCode, stderr } = await controller.cli('deploy', 'web', '--env', 'bench', '--tag', tag)
       if (exitCode !== 0) throw new Error(stderr)
