@@ -8,6 +8,7 @@ const kinds = [
   'agent',
   'controller',
   'controller',
+  'take-over',
   'engine',
   'engine',
   'network',
@@ -82,6 +83,7 @@ export class Faults {
     const does: Record<(typeof kinds)[number], () => void> = {
       agent: () => fleet.killAgent(member, random.integer(100, 30_000)),
       controller: () => fleet.killController(random.integer(100, 30_000)),
+      'take-over': () => fleet.takeOver(random.integer(1_000, 90_000)),
       engine: () => fleet.restartEngine(member, random.integer(300, 8_000)),
       network: () => fleet.cutOff(member, random.integer(500, 200_000)),
       'long-loss': () => {

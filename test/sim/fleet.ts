@@ -7,7 +7,7 @@ import { ApiError } from '../../packages/controller/src/api/errors.ts'
 import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import type { Deployments } from '../../packages/controller/src/engine/deployments.ts'
 import type { Actor, DeploymentRow, Store } from '../../packages/controller/src/ports.ts'
-import { Violation, Watch } from './invariants.ts'
+import { demand, Violation, Watch } from './invariants.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { settle } from './settle.ts'
 import { createSimulatedAgent, type SimulatedAgent } from './simulated-agent.ts'
@@ -29,6 +29,8 @@ export type Member = {
   agent: SimulatedAgent
   isCutOff: boolean
   session: SimulatedSession | undefined
+  /** Who has its session. */
+  heldBy: SimulatedController | undefined
   /** How far its wall clock is off. */
   skewMs: number
   /** Its key is on another machine too: what it is told may be carried out there. */
@@ -61,7 +63,8 @@ export class Fleet {
   readonly members: Member[] = []
   readonly watch: Watch
   readonly store: Store
-  readonly controller: SimulatedController
+  /** The one that agents reach. */
+  controller: SimulatedController
   /** Faults that happened, for the summary. */
   faults = 0
   /** How far the controller's wall clock is off. */
@@ -71,6 +74,8 @@ export class Fleet {
   readonly #trace: Trace
   readonly #interfere: FleetPorts['interfere']
   readonly #clones: Member[] = []
+  /** Taken over while they stood still. */
+  readonly #formers: SimulatedController[] = []
   #agents = 0
   #failure: unknown
 
@@ -84,14 +89,7 @@ export class Fleet {
     this.random = ports.random
     this.store = store
     this.watch = new Watch(this.members)
-    this.controller = createSimulatedController({
-      time: this.time,
-      random: this.random,
-      store,
-      skewMs: () => this.controllerSkewMs,
-      wrote: () => void this.#interfere({ kind: 'committed' }),
-      committed: (row) => this.#noteCommit(row)
-    })
+    this.controller = this.#makeController()
   }
 
   async populate(hosts: readonly HostPlan[], services: readonly ServicePlan[]): Promise<void> {
@@ -123,7 +121,7 @@ export class Fleet {
   }
 
   async close(): Promise<void> {
-    this.controller.kill()
+    for (const controller of [this.controller, ...this.#formers]) controller.kill()
     const all = [...this.members, ...this.#clones]
     for (const { agent } of all) agent.kill()
     await settle()
@@ -155,14 +153,38 @@ export class Fleet {
   }
 
   killController(downMs: number): void {
-    if (!this.controller.isAlive()) return
+    const { controller } = this
+    if (!controller.isAlive()) return
     this.#note('the controller died')
-    this.controller.kill()
+    controller.kill()
     this.later(downMs, () => {
-      if (this.controller.isAlive()) return
-      this.controller.start().catch((error: unknown) => this.fail(error))
+      if (!controller.isAlive()) this.#startController()
     })
     for (const member of [...this.members, ...this.#clones]) this.#connectSoon(member)
+  }
+
+  /**
+   * The controller stands still, another one takes over, and the first goes on as if nothing had happened, until it is
+   * found and ended.
+   */
+  takeOver(stillMs: number): void {
+    const former = this.controller
+    if (!former.isOpen()) return
+    this.#note(`another controller takes over from one that stands still for ${stillMs} ms`)
+    former.standStill()
+    this.#formers.push(former)
+    this.controller = this.#makeController()
+    this.#startController()
+    for (const member of [...this.members, ...this.#clones]) {
+      const { session } = member
+      // it hears nothing for too long
+      this.later(this.random.integer(0, 40_000), () => {
+        if (member.heldBy === former && member.session === session) this.#noticeLoss(member)
+        this.#connectSoon(member)
+      })
+    }
+    this.later(stillMs, () => former.goOn())
+    this.later(stillMs + 40_000, () => former.kill())
   }
 
   restartEngine(member: Member, downMs: number): void {
@@ -233,6 +255,32 @@ export class Fleet {
 
   // Making
 
+  #makeController(): SimulatedController {
+    const controller = createSimulatedController({
+      time: this.time,
+      random: this.random,
+      store: this.store,
+      skewMs: () => this.controllerSkewMs,
+      wrote: () => {
+        if (controller === this.controller) this.#interfere({ kind: 'committed' })
+      },
+      committed: (row) => {
+        const isTakenOver = controller !== this.controller && this.controller.isOpen()
+        this.#guard(() => demand(!isTakenOver, `${row.id} was written by a controller that was taken over`))
+        this.#noteCommit(row)
+      },
+      closed: (agent) => {
+        for (const member of [...this.members, ...this.#clones])
+          if (member.agent.id === agent) this.#connectSoon(member)
+      }
+    })
+    return controller
+  }
+
+  #startController(): void {
+    this.controller.start().catch((error: unknown) => this.fail(error))
+  }
+
   #nextAgentId(): AgentId {
     this.#agents += 1
     return `agt_${String(this.#agents).padStart(20, '0')}` as AgentId
@@ -245,6 +293,7 @@ export class Fleet {
       skewMs,
       isCutOff: false,
       session: undefined,
+      heldBy: undefined,
       hasClone: false,
       isOff: false,
       isBeingSetUp: false
@@ -289,37 +338,39 @@ export class Fleet {
 
   /** The session is dead; the controller hears of it between at once and the silence limit. */
   #noticeLoss(member: Member): void {
-    const { session, agent } = member
+    const { session, agent, heldBy } = member
     if (session === undefined) return
     session.cut()
     member.session = undefined
-    this.later(this.random.integer(0, 40_000), () => this.controller.lose(agent.id, session))
+    this.later(this.random.integer(0, 40_000), () => heldBy?.lose(agent.id, session))
   }
 
   /** Tries until there is a session. */
   #connectSoon(member: Member): void {
     this.later(this.random.integer(50, 3_000), () => {
       const { agent } = member
+      const { controller } = this
       if (!agent.isAlive() || member.isCutOff || member.session?.isCut() === false) return
-      if (!this.controller.isAlive()) {
+      if (!controller.isAlive()) {
         this.#connectSoon(member)
         return
       }
       const session: SimulatedSession = openSession(
         {
-          onUp: (message) => this.controller.hear(agent.id, session, message),
+          onUp: (message) => controller.hear(agent.id, session, message),
           onDown: (message) => agent.hear(message),
           fateOf: (kind, type) => this.#interfere({ kind, member, type })
         },
         this.time.clockFor(() => true),
         this.random
       )
-      if (!this.controller.admit(agent.id, session)) {
+      if (!controller.admit(agent.id, session)) {
         session.cut()
         this.later(30_000, () => this.#connectSoon(member))
         return
       }
       member.session = session
+      member.heldBy = controller
       agent.greet(session)
     })
   }
@@ -375,9 +426,9 @@ export class Fleet {
 
   /** Everybody is there: nothing is down, cut off or on its way back. */
   isWhole(): boolean {
-    const isThere = ({ agent, host, session }: Member) =>
-      agent.isAlive() && host.isUp() && session?.isCut() === false
-    return this.controller.isAlive() && this.members.every(isThere)
+    const isThere = ({ agent, host, session, heldBy }: Member) =>
+      agent.isAlive() && host.isUp() && session?.isCut() === false && heldBy === this.controller
+    return this.controller.isOpen() && this.members.every(isThere)
   }
 
   /** What the controller answers; `crashed` when it died before it did, `refused` for an ApiError. */

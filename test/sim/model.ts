@@ -18,6 +18,8 @@ export type Scenario = (typeof scenarios)[number]
 
 const anywhere = [
   'crash-controller',
+  /** another one goes on while it stands still; then it wakes up */
+  'take-over',
   'crash-agent',
   'restart-engine',
   /** what is under way arrives, then the session ends */
@@ -94,6 +96,9 @@ const strike = (fleet: Fleet, point: Point, fault: FaultKind, deployment: () => 
   switch (fault) {
     case 'crash-controller':
       fleet.killController(5_000)
+      return 'arrives'
+    case 'take-over':
+      fleet.takeOver(15_000)
       return 'arrives'
     case 'crash-agent':
       fleet.killAgent(member, 5_000)

@@ -1,5 +1,6 @@
 // The controller's real engine with its real store (in memory), over simulated sessions. A crash ends it between
-// two commits or right after one; the store is all that the next one knows.
+// two commits or right after one; the store is all that the next one knows. It may also stand still for a while, and
+// go on when another one has taken over.
 import {
   type AgentId,
   agentCapabilities,
@@ -8,20 +9,26 @@ import {
   type Thumbprint,
   type TokenId
 } from '@longshore/protocol'
+import { ApiError } from '../../packages/controller/src/api/errors.ts'
 import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
 import { createWriter } from '../../packages/controller/src/engine/writer.ts'
 import type { DeploymentRow, Log, Store, Tx } from '../../packages/controller/src/ports.ts'
-import { behindBoundary } from './process-boundary.ts'
+import { behindBoundary, createGate, type Gate } from './process-boundary.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { Down, SimulatedSession, Up } from './simulated-network.ts'
-import type { VirtualTime } from './virtual-time.ts'
+import type { ProcessClock, VirtualTime } from './virtual-time.ts'
 
 export type SimulatedController = {
   isAlive(): boolean
+  /** It is alive and has started. */
+  isOpen(): boolean
   deployments(): Deployments
   kill(): void
   start(): Promise<void>
+  /** It does nothing from here on, and its sessions stay. */
+  standStill(): void
+  goOn(): void
   /** false: another session of the same key is alive, this one is refused. */
   admit(agent: AgentId, session: SimulatedSession): boolean
   hear(agent: AgentId, session: SimulatedSession, message: Up): void
@@ -39,6 +46,8 @@ type Ports = {
   wrote: () => void
   /** Every state of a deployment that was committed. */
   committed: (row: DeploymentRow, state: DeploymentState) => void
+  /** It has ended the session. */
+  closed: (agent: AgentId) => void
 }
 
 export const createSimulatedController = (ports: Ports): SimulatedController => {
@@ -51,8 +60,10 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
   let isOpen = false
   let current: Deployments | undefined
 
+  const gate = createGate()
   const kill = (): void => {
     isAlive = false
+    gate.open()
     life += 1
     for (const session of sessions.values()) session.cut()
     sessions.clear()
@@ -68,13 +79,13 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
     const crashing = callAfterCommit(watched, () => {
       if (lives()) ports.wrote()
     })
-    const store = behindBoundary(crashing, lives)
-    const clock = time.clockFor(lives, ports.skewMs)
+    const store = behindBoundary(crashing, lives, gate.pass)
+    const clock = behindGate(time.clockFor(lives, ports.skewMs), gate)
     current = createDeployments({
       store,
       writer: createWriter({ store, clock }),
       clock,
-      steadyClock: time.clockFor(lives),
+      steadyClock: behindGate(time.clockFor(lives), gate),
       random,
       link: {
         isConnected: (agent) => lives() && sessions.get(agent)?.isCut() === false,
@@ -101,7 +112,14 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
   }
   /** What one agent says is heard in order. */
   const inLine = (agent: AgentId, work: () => Promise<void>): void => {
-    lines.set(agent, (lines.get(agent) ?? Promise.resolve()).then(work))
+    gate.pass(() => lines.set(agent, (lines.get(agent) ?? Promise.resolve()).then(work)))
+  }
+  /** As the gateway does it when a message cannot be taken. */
+  const closeTakenOver = (agent: AgentId, session: SimulatedSession, error: unknown): void => {
+    if (!(error instanceof ApiError) || error.code !== 'stopping') throw error
+    session.cut()
+    if (sessions.get(agent) === session) sessions.delete(agent)
+    ports.closed(agent)
   }
   const take = async (agent: AgentId, session: SimulatedSession, message: Up): Promise<void> => {
     const deployments = demand()
@@ -127,24 +145,49 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
   }
   const lose = (agent: AgentId, session: SimulatedSession): void => {
     session.cut()
-    if (!isAlive || sessions.get(agent) !== session) return
-    sessions.delete(agent)
-    inLine(agent, () => demand().agentDisconnected(agent))
+    gate.pass(() => {
+      if (!isAlive || sessions.get(agent) !== session) return
+      sessions.delete(agent)
+      inLine(agent, () => demand().agentDisconnected(agent))
+    })
   }
   return {
     isAlive: () => isAlive,
+    isOpen: () => isAlive && isOpen,
     deployments: demand,
     kill,
     start,
+    standStill: gate.shut,
+    goOn: gate.open,
     admit: (agent, session) => {
       if (!isOpen || sessions.get(agent)?.isCut() === false) return false
       sessions.set(agent, session)
       return true
     },
     hear: (agent, session, message) => {
-      if (isAlive && sessions.get(agent) === session) inLine(agent, () => take(agent, session, message))
+      if (!isAlive || sessions.get(agent) !== session) return
+      inLine(agent, () =>
+        take(agent, session, message).catch((error: unknown) => closeTakenOver(agent, session, error))
+      )
     },
     lose
+  }
+}
+
+/** What is due while it stands still comes when it goes on. */
+const behindGate = (clock: ProcessClock, gate: Gate): ProcessClock => {
+  const hold = (wait: (wake: () => void) => () => void, wake: () => void): (() => void) => {
+    let isCancelled = false
+    const cancel = wait(() => gate.pass(() => !isCancelled && wake()))
+    return () => {
+      isCancelled = true
+      cancel()
+    }
+  }
+  return {
+    ...clock,
+    at: (atMs, wake) => hold((held) => clock.at(atMs, held), wake),
+    after: (delayMs, wake) => hold((held) => clock.after(delayMs, held), wake)
   }
 }
 
