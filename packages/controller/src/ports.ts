@@ -287,7 +287,12 @@ export type NotificationRow = {
 /** A host that was told to be lost and has not been back since. */
 export type LostHostRow = { environment: EnvironmentName; host: string; sinceMs: number }
 /** Counters per service and environment; they only grow. */
-export type Counters = { generation: number; release: number }
+export type Counters = {
+  generation: number
+  release: number
+  /** Highest generation that a host has seen and this store had not given: it is older than its hosts; 0: none. */
+  heard: number
+}
 
 export type Reads = {
   environments(): Promise<EnvironmentRow[]>

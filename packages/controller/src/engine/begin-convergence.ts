@@ -107,10 +107,10 @@ const describeConvergence = async (
   }
 }
 
-/** Names what is taken away after the service was removed: it has no current release then. */
+/** Names what is taken away after the service was removed: it has no current release then, and may never have had one. */
 const lastRelease = async (tx: Tx, environment: string, service: string): Promise<ReleaseRow | undefined> => {
-  const rows = await tx.releases({ environment, service })
-  return rows.find(({ outcome }) => outcome === 'succeeded')
+  const [newest] = await tx.releases({ environment, service, limit: 1 })
+  return newest
 }
 
 /** A deployment of a service goes before convergence of it: what runs is cancelled and undoes itself. */

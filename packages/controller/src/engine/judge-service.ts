@@ -36,6 +36,9 @@ export const judgeService = async (
 ): Promise<JudgedService> => {
   const { environment, service } = address
   const current = await reads.currentRelease(environment, service)
+  const [decided] = await reads.currentReleases(address)
+  const { heard } = await reads.counters(environment, service)
+  const isOutdated = heard > 0 && heard >= (decided?.generation ?? 0)
   const spec = (await reads.spec(environment, service, current?.specRevision))?.spec
   const releases = await releasesOnHosts(reads, knowledge, agents, address)
   const placed = new Set(spec === undefined ? [] : chooseTargets(agents, spec).map(({ id }) => id))
@@ -56,10 +59,10 @@ export const judgeService = async (
         isConnected: knowledge.isConnected(id),
         inventory: knowledge.inventoryOf(id) ?? null,
         isPlaced: placed.has(id),
-        crashLoops: knowledge.crashLoopsOf(id)
+        crashLoops: knowledge.crashLoopsOf(id),
+        isOutdated
       })
     }))
-  const [decided] = await reads.currentReleases(address)
   const isStale = judged.some(({ judgement }) => judgement.driftKind === 'stale')
   const left = isStale ? await listLeft(reads, address, decided?.generation ?? 0) : new Set()
   const hosts = judged.map((host) => ({

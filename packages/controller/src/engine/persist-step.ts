@@ -11,8 +11,9 @@ import {
 } from '@longshore/protocol'
 import { commandBody } from '../core/delivery/command-body.ts'
 import type { CommandName, Effect, Step, StoredEvent } from '../core/deployment/events.ts'
-import { type DeploymentState, type Part, partOf } from '../core/deployment/state.ts'
+import { type DeploymentState, type Part, partOf, type Target } from '../core/deployment/state.ts'
 import type { Actor, CommandSigner, DeploymentRow, OutboxRow, Random, Tx } from '../ports.ts'
+import { endOvertaken } from './end-overtaken.ts'
 import { oweStep } from './owe-notices.ts'
 import { firstPart, stateOf } from './view-deployment.ts'
 import { auditRow } from './writer.ts'
@@ -195,18 +196,17 @@ const persistEnd = async (tx: Tx, after: DeploymentRow): Promise<void> => {
 const persistOutcome = async (
   tx: Tx,
   { id, environment }: DeploymentRow,
-  { mode, outcome, endedAtMs }: DeploymentState,
+  { mode, outcome, endedAtMs, targets }: DeploymentState,
   { service, release, generation }: Part
 ): Promise<void> => {
-  const setCurrent = (number: number | null) =>
-    tx.putCurrentRelease({
-      environment,
-      service,
-      release: number,
-      generation,
-      deployment: id,
-      sinceMs: endedAtMs ?? 0
-    })
+  const atMs = endedAtMs ?? 0
+  const setCurrent = async (number: number | null) => {
+    const decision = { environment, service, generation }
+    await tx.putCurrentRelease({ ...decision, release: number, deployment: id, sinceMs: atMs })
+    const asked = new Set(targets.filter((one) => one.service === service && one.index > 0).map(agentOf))
+    const others = (await tx.agents({ environment })).filter((agent) => !asked.has(agent.id))
+    await endOvertaken(tx, others, { ...decision, atMs })
+  }
   if (mode === 'remove' && (outcome === 'succeeded' || outcome === 'mixed')) {
     await setCurrent(null)
     return
@@ -216,6 +216,8 @@ const persistOutcome = async (
   if (row !== undefined && row.outcome !== 'succeeded') await tx.putRelease({ ...row, outcome })
   if (outcome === 'succeeded') await setCurrent(release)
 }
+
+const agentOf = ({ agent }: Target): AgentId => agent
 
 const requireInstallation = async (tx: Tx): Promise<InstallationId> => {
   const installation = await tx.installation()

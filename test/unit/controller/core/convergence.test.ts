@@ -111,7 +111,7 @@ t.test(
     t.match(decide({ ...later, attempts: after(1) }), { kind: 'start', action: { recreate: true }, tries: 2 })
     t.same(decide({ ...later, attempts: after(maxTries) }), {
       kind: 'give-up',
-      reason: '5 tries succeeded, and yet it runs release 6'
+      reason: '5 tries succeeded, and yet: runs release 6'
     })
   }
 )

@@ -107,8 +107,9 @@ t.test('raises counters above everything that a host has seen, never lowers them
   const [seen] = numbersSeen('staging', [mark], inventory)
   t.same(seen, { environment: 'staging', service: 'api', generation: 9, release: 4 })
   if (seen === undefined) return
-  t.same(raised({ generation: 2, release: 7 }, seen), { generation: 9, release: 7 })
-  t.equal(raised({ generation: 9, release: 4 }, seen), undefined)
+  t.same(raised({ generation: 2, release: 7, heard: 0 }, seen), { generation: 9, release: 7, heard: 9 })
+  t.equal(raised({ generation: 9, release: 4, heard: 0 }, seen), undefined)
+  t.same(raised({ generation: 12, release: 3, heard: 9 }, seen), { generation: 12, release: 4, heard: 9 })
   t.same(numbersSeen('production', [mark], inventory), [], 'a host speaks for its own environment only')
   const liar = { ...mark, fence: { ...mark.fence, generation: 2 ** 53 - 1 } }
   t.same(numbersSeen('staging', [liar], inventory), [], 'nor is it believed what nobody can have counted to')

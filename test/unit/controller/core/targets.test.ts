@@ -47,7 +47,8 @@ const question: Omit<HostQuestion, 'inventory'> = {
   ]),
   isPlaced: true,
   replicas: 1,
-  crashLoops: new Map()
+  crashLoops: new Map(),
+  isOutdated: false
 }
 const judgeAs = (change: Partial<HostQuestion>, ...containers: InventoryContainer[]) =>
   judgeHost({ ...question, inventory: inventoryOf(...containers), ...change })
@@ -109,6 +110,17 @@ t.test('says what was changed by hand', async (t) => {
     drift: 'api-r2-0: is stopped (exit code 137)'
   })
   t.match(judge(containerOf(2, { state: 'paused' })), { state: 'stopped', driftKind: 'changed' })
+})
+
+t.test('does not say what is missing, stale or too much by a decision that was overtaken', async (t) => {
+  const late = (change: Partial<HostQuestion>, ...containers: InventoryContainer[]) =>
+    judgeAs({ isOutdated: true, ...change }, ...containers)
+  const drift = /later deployment than this controller/
+  t.match(late({}, containerOf(1)), { driftKind: 'unknown', drift })
+  t.match(late({}), { driftKind: 'unknown', drift })
+  t.match(late({ isPlaced: false }, containerOf(2)), { driftKind: 'unknown', drift })
+  t.same(late({}, containerOf(2)), judge(containerOf(2)), 'a host that runs the current release is right')
+  t.match(late({}, containerOf(2, { state: 'paused' })), { driftKind: 'changed' })
 })
 
 t.test('names the containers that nothing wants on the host', async (t) => {

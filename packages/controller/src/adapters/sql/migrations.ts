@@ -347,6 +347,15 @@ const migrations: readonly Migration[] = [
         epoch: 'whole',
         leaseUntilMs: 'whole'
       })
+  },
+  {
+    number: 8,
+    name: 'deployments that only hosts know of',
+    up: (db, { columnTypes }) =>
+      db.schema
+        .alterTable('counters')
+        .addColumn('heard', columnTypes.whole, (column) => column.notNull().defaultTo(0))
+        .execute()
   }
 ]
 

@@ -215,12 +215,12 @@ const deploymentReads = (db: Kysely<Tables>) =>
       return many(convergenceCodec, query.orderBy('environment').orderBy('service').orderBy('agent'))
     },
     counters: async (environment, service) => {
-      const query = db.selectFrom('counters').select(['generation', 'release'])
+      const query = db.selectFrom('counters').select(['generation', 'release', 'heard'])
       const row = await query
         .where('environment', '=', environment)
         .where('service', '=', service)
         .executeTakeFirst()
-      return row ?? { generation: 0, release: 0 }
+      return row ?? { generation: 0, release: 0, heard: 0 }
     }
   }) satisfies Partial<Reads>
 

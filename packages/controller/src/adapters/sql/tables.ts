@@ -48,7 +48,7 @@ export type Tables = {
   /** Service '' stands for all of them: a key has no NULL. */
   freezes: Omit<Kept<FreezeRow>, 'service'> & { service: string }
   idempotency_keys: Kept<IdempotencyKeyRow>
-  counters: { service: string; environment: string; generation: number; release: number }
+  counters: { service: string; environment: string; generation: number; release: number; heard: number }
   outbox: Kept<OutboxRow, 'fence'>
   audit: Kept<AuditRow, 'request'> & { number: number }
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>

@@ -113,7 +113,7 @@ const isFor = ({ release, generation }: Attempts, desired: Desired): boolean =>
 const succeeded = ({ endedAtMs, reason }: Attempts): boolean => endedAtMs !== null && reason === null
 
 const yetDiffers = ({ drift }: HostJudgement): string =>
-  `${maxTries} tries succeeded, and yet it ${drift ?? 'differs'}`
+  `${maxTries} tries succeeded, and yet: ${drift ?? 'it differs'}`
 
 const attemptsThatCount = ({ attempts, desired, nowMs }: ConvergenceQuestion): Attempts | undefined => {
   if (attempts === undefined || !isFor(attempts, desired)) return undefined

@@ -1,5 +1,5 @@
 // After a restored backup the hosts know of more deployments and releases than the store: its counters are raised
-// above everything that a host has seen.
+// above everything that a host has seen, and it is kept that its hosts know of deployments that it does not.
 import type { Inventory, ServiceMark } from '@longshore/protocol'
 
 export type SeenNumbers = { environment: string; service: string; generation: number; release: number }
@@ -35,14 +35,15 @@ export const numbersSeen = (
   return [...seen.values()]
 }
 
+/** As the store keeps them; `heard` is what was seen above the generation that it had come to. */
+type Counters = { generation: number; release: number; heard: number }
+
 /** @returns the raised counters, or undefined when they are high enough */
-export const raised = (
-  counters: { generation: number; release: number },
-  seen: SeenNumbers
-): { generation: number; release: number } | undefined =>
+export const raised = (counters: Counters, seen: SeenNumbers): Counters | undefined =>
   seen.generation <= counters.generation && seen.release <= counters.release
     ? undefined
     : {
         generation: Math.max(counters.generation, seen.generation),
-        release: Math.max(counters.release, seen.release)
+        release: Math.max(counters.release, seen.release),
+        heard: seen.generation > counters.generation ? seen.generation : counters.heard
       }

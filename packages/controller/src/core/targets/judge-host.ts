@@ -29,6 +29,8 @@ export type HostQuestion = {
   replicas: number
   /** Restarts of the containers that crash again and again, by id. */
   crashLoops: ReadonlyMap<string, number>
+  /** A host has seen a later deployment than the one that decided: what is current may not be. */
+  isOutdated: boolean
 }
 type Difference = { kind: DriftKind; text: string } | null
 
@@ -92,7 +94,21 @@ const stateOfContainer = ({ state, health }: InventoryContainer): HostState => {
   return health === 'starting' ? 'starting' : 'running'
 }
 
+/** Against a decision that was overtaken nothing is missing, stale or too much: nobody here can say what should run. */
 const differenceOf = (
+  question: HostQuestion,
+  own: InventoryContainer[],
+  release: number | null
+): Difference => {
+  const difference = differenceFrom(question, own, release)
+  const isByDecision = difference !== null && ['missing', 'stale', 'extra'].includes(difference.kind)
+  if (!question.isOutdated || !isByDecision) return difference
+  const why =
+    'hosts know of a later deployment than this controller, so that nothing is done until the next one'
+  return { kind: 'unknown', text: `${difference.text}; ${why}` }
+}
+
+const differenceFrom = (
   question: HostQuestion,
   own: InventoryContainer[],
   release: number | null

@@ -1,0 +1,111 @@
+// Convergence brings what was decided and decides nothing: on an older database, after a removal, and against orders
+// that a later deployment has overtaken.
+import type { ServiceMark } from '@longshore/protocol'
+import t from 'tap'
+import { containerOf, openWorld, type World } from './converge-scene.ts'
+import { jenkins, requestFor } from './engine-scene.ts'
+
+/** Deployments that the store has no record of any more. */
+const later: ServiceMark[] = [
+  {
+    environment: 'staging' as ServiceMark['environment'],
+    service: 'api' as ServiceMark['service'],
+    fence: { generation: 9, epoch: 2, index: 3 },
+    release: 2
+  }
+]
+const returnTo = async (world: World, host: string, marks: ServiceMark[]): Promise<void> => {
+  await world.scene.disconnect(host)
+  await world.scene.connect(host, { inventory: world.inventoryOf(host), marks })
+}
+
+t.test('leaves hosts as they are that know of later deployments than its database', async (t) => {
+  const world = await openWorld('a', 'b', 'c')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1', { offline: 'skip' })
+  await world.deploy('v2', { offline: 'skip' })
+  world.containers.set('a', [containerOf(1)])
+  world.containers.set('b', [])
+  for (const host of ['a', 'b']) await returnTo(world, host, later)
+  await world.connect('c')
+  await world.pass(30_000)
+  t.same(world.releases('a', 'b', 'c'), [1, undefined, undefined], 'rolled back since, and removed by hand')
+  t.same(await world.converged(), [])
+  for (const host of ['a', 'b', 'c'])
+    t.match(await world.statusOf(host), {
+      driftKind: 'unknown',
+      drift: /later deployment than this controller/
+    })
+
+  await world.restart()
+  await world.pass(30_000)
+  t.same(await world.converged(), [], 'neither after another start, when nobody tells of it any more')
+
+  t.equal(await world.deploy('v2'), 'succeeded', 'somebody decides')
+  t.same(world.releases('a', 'b', 'c'), [2, 2, 2])
+  world.containers.set('b', [])
+  await world.pass(5000)
+  t.same(world.releases('a', 'b', 'c'), [2, 2, 2])
+  t.same(await world.converged(), ['b succeeded'])
+  await world.close()
+})
+
+t.test('takes away what a removed service left, though no release of it ever succeeded', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.store.transaction(async (tx) => {
+    const former = await tx.spec('staging', 'api')
+    if (former === undefined) throw new Error('there is no spec')
+    const update = { ...former.spec.update, maxFailureRatio: 0.5 }
+    await tx.insertSpec({ ...former, revision: 2, spec: { ...former.spec, update } })
+  })
+  world.broken.add('b')
+  t.equal(await world.deploy('v1'), 'mixed')
+  await world.pass(30_000)
+  t.same(world.releases('a', 'b'), [1, undefined], 'nobody has decided on it')
+  await world.scene.disconnect('a')
+  const gone = await world.deploy('v1', { mode: 'remove', what: { by: 'nothing' }, offline: 'skip' })
+  t.equal(gone, 'succeeded')
+  await world.connect('a')
+  await world.pass(10_000)
+  t.same(world.releases('a', 'b'), [undefined, undefined])
+  await world.close()
+})
+
+/** Host b was lost while it switched to release 2, and is owed the order to go back. */
+const loseOne = async (world: World): Promise<void> => {
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  world.mute.add('b')
+  const wish = requestFor({ what: { by: 'tag', tag: 'v2' } })
+  const { id } = await world.scene.deployments.request(jenkins, wish)
+  await world.pass(3000)
+  await world.scene.disconnect('b')
+  await world.pass(70_000)
+  if ((await world.scene.deployments.view(id)).outcome !== 'mixed') throw new Error('b is not lost')
+  world.mute.delete('b')
+}
+
+t.test('sends no order to go back that a later deployment has overtaken', async (t) => {
+  const world = await openWorld('a', 'b')
+  await loseOne(world)
+  t.equal(await world.deploy('v3', { offline: 'skip' }), 'succeeded')
+  await world.connect('b')
+  await world.pass(40_000)
+  t.same(world.releases('a', 'b'), [3, 3])
+  t.notOk(world.scene.sent.includes('b revert'), 'it goes straight to what is current')
+  t.same(await world.converged(), ['b succeeded'])
+  await world.close()
+})
+
+t.test('never starts a service again that was removed meanwhile', async (t) => {
+  const world = await openWorld('a', 'b')
+  await loseOne(world)
+  const gone = await world.deploy('v1', { mode: 'remove', what: { by: 'nothing' }, offline: 'skip' })
+  t.equal(gone, 'succeeded')
+  await world.connect('b')
+  await world.pass(40_000)
+  t.same(world.releases('a', 'b'), [undefined, undefined])
+  t.notOk(world.scene.sent.includes('b revert'))
+  await world.close()
+})
