@@ -14,7 +14,7 @@ import type { RowScope } from '../core/access/readable-rows.ts'
 import type { DeploymentEvent } from '../core/deployment/events.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
 import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, Store, Tx } from '../ports.ts'
-import { acceptRequest } from './accept-request.ts'
+import { type Accepted, acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
 import { createConverger } from './converge.ts'
@@ -138,7 +138,8 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
       const subject = `${request.environment}/${services.join(',')}`
       const note = { actor, action: 'deployment.request', subject, request }
       const work = (tx: Tx) => acceptRequest(tx, inside, actor, request)
-      const done = await writer.change(note, work, ({ committed }) => driver.follow(committed))
+      const outcomeOf = ({ row, isAttached }: Accepted) => (isAttached ? `attached:${row.id}` : 'ok')
+      const done = await writer.change(note, work, ({ committed }) => driver.follow(committed), outcomeOf)
       return { ...driver.view(done.row), ...(done.isAttached && { attached: true }) }
     },
     converge: async (wish) => {

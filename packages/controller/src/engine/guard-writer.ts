@@ -36,8 +36,10 @@ export const guardWriter = <Shifted>(writer: Writer, guards: Guards<Shifted>): W
     }
   return {
     ...writer,
-    change: async (note, work, committed) =>
-      (await writer.change(note, before(work), after(committed))).result,
+    change: async <T>(...[note, work, committed, outcomeOf]: Parameters<typeof writer.change<T>>) => {
+      const told = outcomeOf && (({ result }: Guarded<T, Shifted>) => outcomeOf(result))
+      return (await writer.change(note, before(work), after(committed), told)).result
+    },
     step: async (work, committed) => (await writer.step(before(work), after(committed))).result
   }
 }

@@ -13,8 +13,14 @@ export type Writer = {
    * (then nothing but the audit row is written). Rethrows what `work` threw. Never call it from within `work`,
    * and read there through `tx` only: the queue would wait for itself.
    * @param committed runs after the commit and before the next change; must not throw
+   * @param outcomeOf what the audit says instead of `ok`
    */
-  change<T>(note: AuditNote, work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
+  change<T>(
+    note: AuditNote,
+    work: (tx: Tx) => Promise<T>,
+    committed?: (result: T) => void,
+    outcomeOf?: (result: T) => string
+  ): Promise<T>
   /** The same for steps that append audit rows of their own. */
   step<T>(work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T>
   /** Records a refusal that was decided before any change began; not again what `change` has recorded. */
@@ -47,12 +53,12 @@ export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
   }
 
   return {
-    change: (note, work, committed) =>
+    change: (note, work, committed, outcomeOf = () => 'ok') =>
       enqueue(async () => {
         try {
           return await commit(async (tx) => {
             const result = await work(tx)
-            await tx.appendAudit(auditRow(note, 'ok', ports.clock.nowMs()))
+            await tx.appendAudit(auditRow(note, outcomeOf(result), ports.clock.nowMs()))
             return result
           }, committed)
         } catch (error) {

@@ -104,6 +104,16 @@ t.test('the same key attaches to what runs, and to a success while it is current
   await close()
 })
 
+t.test('the audit tells a request that began something from one that only attached', async (t) => {
+  const { store, run, close } = await openScene()
+  const first = await run(keyed)
+  const again = await run(keyed)
+  t.equal(again.id, first.id)
+  const rows = (await store.audit({ limit: 100 })).filter(({ action }) => action === 'deployment.request')
+  t.same(rows.map(({ outcome }) => outcome).sort(), [`attached:${first.id}`, 'ok'])
+  await close()
+})
+
 t.test('after a failure the same key is a new attempt, linked to the first of all', async (t) => {
   const { run, close } = await openScene()
   await run(tagged('v1'))
