@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { readServiceFiles } from '@longshore/protocol/spec'
 import t from 'tap'
 import { cliMain, environmentFor, run, withStandIn } from '../support/cli-process.ts'
 import {
@@ -84,6 +85,45 @@ const matches = (found: object, wanted: object): boolean =>
   Object.entries(wanted).every(
     ([key, value]) => JSON.stringify(Reflect.get(found, key)) === JSON.stringify(value)
   )
+
+t.test('says where the file that names the services differs from what is stored', async (t) => {
+  const standIn = await withStandIn(t)
+  ending(standIn)
+  const source = (tag: string, more: string) =>
+    `services:\n  web:\n    image: r.example/web:${tag}\n    environment: {SECRET: hush}\n${more}`
+  const { services } = readServiceFiles([{ name: 'stored.yaml', text: source('1', '') }], {
+    environment: {},
+    readEnvFile: () => ''
+  })
+  const stored = { service: 'web', environment: 'staging', revision: 3, appliedAtMs: 0, appliedBy: 'ops' }
+  standIn.on('GET /v1/environments/staging/services/web/spec', (response) =>
+    json(response, 200, { ...stored, spec: Object.values(services)[0] })
+  )
+  const dir = t.testdir({
+    'same.yaml': source('2', ''),
+    'other.yaml': source('2', '    user: nobody\n').replace('hush', 'loud')
+  })
+  const deploy = (file: string) =>
+    run(standIn.url, ['deploy', '-f', join(dir, file), '--env', 'staging']).ended
+  const same = await deploy('same.yaml')
+  t.equal(same.code, 0, same.err)
+  t.notMatch(same.err, /warning/)
+  const other = await deploy('other.yaml')
+  t.equal(other.code, 0)
+  t.match(other.err, /warning: the file differs .* web in staging \(revision 3\): environment.SECRET, user/)
+  t.notMatch(other.err, /hush|loud/, 'values may be secrets')
+  standIn.on('GET /v1/environments/staging/services/web/spec', (response) =>
+    json(response, 403, {
+      type: 'about:blank',
+      title: 'x',
+      status: 403,
+      code: 'forbidden',
+      detail: 'no read'
+    })
+  )
+  const unknown = await deploy('same.yaml')
+  t.match(unknown, { code: 0, err: /stored for web in staging is not known: no read/ })
+})
 
 t.test('what does not go together is refused before anything is asked', async (t) => {
   const standIn = await withStandIn(t)

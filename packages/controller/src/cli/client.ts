@@ -10,6 +10,7 @@ import type {
   DeploymentView,
   DeployRequest,
   Permission,
+  SpecView,
   WebhookFormat
 } from '../api/schemas.ts'
 import { CliError, ProblemError } from './cli-errors.ts'
@@ -117,6 +118,9 @@ export function createClient(settings: Settings) {
         { method: 'PUT', path: at`/v1/environments/${environment}/services/${service}/spec`, body },
         ({ applyAnswer }) => applyAnswer
       ),
+
+    spec: (environment: string, service: string): Promise<SpecView> =>
+      get(at`/v1/environments/${environment}/services/${service}/spec`, ({ specView }) => specView),
 
     deploy: (body: DeployAsked, signal: AbortSignal): Promise<DeploymentView> =>
       post('/v1/deployments', body, ({ deploymentView }) => deploymentView, signal),

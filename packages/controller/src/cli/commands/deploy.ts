@@ -63,7 +63,7 @@ export function addDeploy(program: Command, context: CliContext): void {
 async function chooseServices(
   context: CliContext,
   service: string | undefined,
-  { services, file, env }: Flags
+  { services, file, env, url }: Flags
 ): Promise<Wanted[]> {
   if ([service, services, file].filter((one) => one !== undefined).length !== 1) {
     throw new CliError('usage', 'which services? Give SERVICE, or --services a,b, or -f FILE')
@@ -73,7 +73,10 @@ async function chooseServices(
   }
   const files = await readFiles(context, file)
   const { readSpecs } = await import('../read-specs.ts')
-  return readSpecs(files, env, context.env).services.map(({ service: name, spec: { image } }) => ({
+  const read = readSpecs(files, env, context.env).services
+  const { warnOfDifferences } = await import('../compare-specs.ts')
+  await warnOfDifferences(context, url, env, read)
+  return read.map(({ service: name, spec: { image } }) => ({
     service: name,
     own:
       image.digest !== null
