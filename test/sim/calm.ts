@@ -60,7 +60,7 @@ const isLeft = ({ states }: Fleet['watch'], { agent }: Member, service: string):
   )
 }
 
-const checkHost = ({ name, host }: Member): void => {
+const checkHost = ({ name, host, inherited }: Member): void => {
   for (const [key, count] of host.record.created)
     demand(count === 1, `${name}: command ${key} made its container ${count} times`)
   const services = new Set<string>()
@@ -72,8 +72,9 @@ const checkHost = ({ name, host }: Member): void => {
     const releases = new Set(running.map(({ owner }) => owner?.release))
     demand(releases.size <= 1, `${name} runs ${wordsOf(running)} at once`)
   }
+  // What nobody remembers is taken away with the next release there.
   const helpers = [...host.containers.values()].filter(
-    (one) => one.owner !== null && purposeOf(one) !== 'serving'
+    (one) => one.owner !== null && purposeOf(one) !== 'serving' && !inherited.has(one.id)
   )
   demand(helpers.length === 0, `${name} still has ${wordsOf(helpers)}`)
 }

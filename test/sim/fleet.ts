@@ -37,6 +37,8 @@ export type Member = {
   hasClone: boolean
   /** For good: it does not come back. */
   isOff: boolean
+  /** Containers of an agent whose journal is lost. */
+  inherited: Set<string>
   /** Its new key is not registered yet. */
   isBeingSetUp: boolean
 }
@@ -221,6 +223,7 @@ export class Fleet {
     this.#noticeLoss(member)
     former.journal.close()
     if (isEngineLost) member.host.forget()
+    for (const { id } of member.host.containers.values()) member.inherited.add(id)
     member.isBeingSetUp = true
     member.agent = this.#makeAgent(member, this.#nextAgentId())
     this.later(downMs, () => {
@@ -296,6 +299,7 @@ export class Fleet {
       heldBy: undefined,
       hasClone: false,
       isOff: false,
+      inherited: new Set(),
       isBeingSetUp: false
     } as Member
     member.host = createSimulatedHost({
@@ -316,6 +320,7 @@ export class Fleet {
       time: this.time,
       host,
       skewMs: () => member.skewMs,
+      controllerNowMs: () => this.time.nowMs() + this.controllerSkewMs,
       wrote: () => void this.#interfere({ kind: 'journalled', member }),
       took: (command) => this.#guard(() => this.watch.took(member, command))
     })

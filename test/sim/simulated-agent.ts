@@ -36,6 +36,8 @@ type Ports = {
   host: SimulatedHost
   /** How far the host's wall clock is off; nothing that matters may rest on it. */
   skewMs: () => number
+  /** The controller's time of day, as its session tells it. */
+  controllerNowMs: () => number
   /** Called right after each write to the journal: the process may be killed there. */
   wrote: () => void
   /** Called with each command that is taken into the journal. */
@@ -132,7 +134,7 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
   const take = (command: Command, jws: string): void => {
     const own = session
     const ownLife = life
-    void runs?.receive(command, jws, time.nowMs()).then((answer) => {
+    void runs?.receive(command, jws, ports.controllerNowMs()).then((answer) => {
       if (answer !== undefined && isAlive && life === ownLife) own?.up.send(answer)
     })
   }

@@ -45,7 +45,7 @@ export type SimulatedContainer = {
 export const purposeOf = ({ owner }: SimulatedContainer): Purpose => owner?.purpose ?? 'serving'
 
 export type EngineRecord = {
-  /** Containers made, by command, release and index. */
+  /** Containers made and not removed since, by command, release and index. */
   created: Map<string, number>
   /** Called when a running container of ours is about to be stopped by a call. */
   stopping: (container: SimulatedContainer) => void
@@ -235,6 +235,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
         const container = demand(id)
         if (container.state === 'running') throw new EngineError('conflict', 'it runs')
         containers.delete(container.id)
+        if (container.owner !== null) record.created.delete(creationKey(container.owner))
       }),
     renameContainer: (id, name) =>
       call(() => {
@@ -295,7 +296,12 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
     prune: () => {
       if (!isEngineUp) return
       changed()
-      for (const { id, state } of [...containers.values()]) if (state !== 'running') containers.delete(id)
+      for (const { id, state, owner } of [...containers.values()]) {
+        if (state === 'running') continue
+        containers.delete(id)
+        // who goes back to it makes it again
+        if (owner !== null) record.created.delete(creationKey(owner))
+      }
     },
     forget: () => {
       for (const container of containers.values()) stop(container, 137)
@@ -319,7 +325,9 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
   }
 }
 
-const countCreation = (record: EngineRecord, { command, release, index }: Ownership): void => {
-  const key = `${command} r${release}-${index}`
+const creationKey = ({ command, release, index }: Ownership): string => `${command} r${release}-${index}`
+
+const countCreation = (record: EngineRecord, owner: Ownership): void => {
+  const key = creationKey(owner)
   record.created.set(key, (record.created.get(key) ?? 0) + 1)
 }
