@@ -70,9 +70,22 @@ t.test('never gives the release command again: a lost host makes its end unknown
   scene.pass(60_000)
   t.equal(scene.state.outcome, 'refused')
   t.match(stateOfCommand(scene), { state: 'unknown' })
-  t.match(scene.state.reason, /^how the release command ended on host a is not known: its agent has not been/)
+  t.equal(
+    scene.state.reason,
+    'how the release command ended on host a is not known: its agent has not been connected for 60 s; the command may still be running there; no container was stopped; what the release command did stays'
+  )
   const runs = scene.all.filter((effect) => effect.kind === 'sendCommand' && effect.order.kind === 'run-once')
   t.equal(runs.length, 1)
+})
+
+t.test('says of a cancelled release command whose host is lost that it may still run', async (t) => {
+  const scene = new Scene(prepared(['a']))
+  scene.report('a', staged())
+  scene.cancel()
+  scene.presence('hostDisconnected', 'a')
+  scene.pass(60_000)
+  t.equal(scene.state.outcome, 'cancelled')
+  t.match(scene.state.reason, /ended on host a is not known: .*; the command may still be running there; no/)
 })
 
 t.test('takes a refusal of the release command as an end', async (t) => {

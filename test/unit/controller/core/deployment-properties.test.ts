@@ -62,8 +62,10 @@ const truths: Record<Kind, RunOutcome[]> = {
 type Happening =
   /** @param back 0: the command in flight; more: an older one. `as`: the kind that it answers; null: the true one */
   | { kind: 'answer'; host: string; service: string; back: number; truth: number; as: Kind | null }
-  | { kind: 'refuse'; host: string; service: string }
+  | { kind: 'refuse'; host: string; service: string; code: 'policy' | 'expired' }
   | { kind: 'presence'; host: string; isConnected: boolean }
+  | { kind: 'gone'; host: string }
+  | { kind: 'jump'; ms: number }
   | { kind: 'cancel' }
   | { kind: 'resume' }
   | { kind: 'restart' }
@@ -82,7 +84,12 @@ const arbitraryHappening: fc.Arbitrary<Happening> = fc.oneof(
       as: fc.constantFrom<Kind | null>(null, null, null, null, null, null, null, null, 'release', 'stage')
     })
   },
-  fc.record({ kind: fc.constant('refuse' as const), host: arbitraryHost, service: arbitraryService }),
+  fc.record({
+    kind: fc.constant('refuse' as const),
+    host: arbitraryHost,
+    service: arbitraryService,
+    code: fc.constantFrom('policy' as const, 'expired' as const)
+  }),
   {
     weight: 3,
     arbitrary: fc.record({
@@ -95,6 +102,14 @@ const arbitraryHappening: fc.Arbitrary<Happening> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 90_000 }) })
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('jump' as const),
+      ms: fc.integer({ min: -7_200_000, max: 7_200_000 })
+    })
+  },
+  fc.record({ kind: fc.constant('gone' as const), host: arbitraryHost }),
   fc.record({ kind: fc.constant('restart' as const) }),
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('resume' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const) }) }
@@ -159,12 +174,16 @@ const eventOf = (state: DeploymentState, happening: Happening, atMs: number): De
     }
     case 'refuse': {
       const name = nameOf(aimOf(state, happening.host, happening.service), 0)
-      return name && { kind: 'commandRefused', atMs, ...name, code: 'policy', detail: 'no' }
+      return name && { kind: 'commandRefused', atMs, ...name, code: happening.code, detail: 'no' }
     }
     case 'presence': {
       const kind = happening.isConnected ? 'hostConnected' : 'hostDisconnected'
       return { kind, atMs, agent: agentOf(happening.host) }
     }
+    case 'gone':
+      return { kind: 'hostGone', atMs, agent: agentOf(happening.host), why: 'its agent was revoked' }
+    case 'jump':
+      return { kind: 'clockJumped', atMs, byMs: happening.ms }
     case 'cancel':
       return { kind: 'cancelRequested', atMs, by: 'jenkins' }
     case 'resume':
@@ -302,7 +321,7 @@ t.test('never throws, always ends, never says anything untrue, and replays to th
           if (last.state !== before) events.push(event)
         }
         for (const happening of happenings) {
-          atMs += happening.kind === 'pass' ? happening.ms : 10
+          atMs += happening.kind === 'pass' || happening.kind === 'jump' ? happening.ms : 10
           happen(eventOf(last.state, happening, atMs))
         }
         for (let round = 0; last.state.phase !== 'ended'; round += 1) {

@@ -195,6 +195,17 @@ export class Scene {
     this.#take(step(this.state, { kind, atMs: this.atMs, agent: agentOf(host) }))
   }
 
+  gone(host: string, why: string): void {
+    this.atMs += 1000
+    this.#take(step(this.state, { kind: 'hostGone', atMs: this.atMs, agent: agentOf(host), why }))
+  }
+
+  /** Somebody sets the clock. */
+  jump(byMs: number): void {
+    this.atMs += byMs
+    this.#take(step(this.state, { kind: 'clockJumped', atMs: this.atMs, byMs }))
+  }
+
   cancel(): void {
     this.atMs += 1000
     this.#take(step(this.state, { kind: 'cancelRequested', atMs: this.atMs, by: 'jenkins' }))

@@ -366,3 +366,66 @@ t.test('turns what settling could not clean up into warnings', async (t) => {
   t.equal(scene.state, before, 'said twice, it changes nothing')
   t.equal(scene.target('a').agent, agentOf('a'))
 })
+
+t.test(
+  'gives a command anew that was too old only because the clock was set forward, once a jump',
+  async (t) => {
+    const scene = new Scene(requestOf(['a']))
+    scene.jump(3_600_000)
+    scene.refuse('a', 'expired')
+    t.same(scene.sent, ['a stage'])
+    const [fresh] = scene.effects
+    t.match(fresh, { index: 2, notAfterMs: scene.atMs + 120_000 })
+    scene.jump(-3_600_000)
+    scene.refuse('a', 'expired')
+    t.same(scene.sent, [], 'a clock that was set back makes nothing too old')
+    t.equal(scene.state.outcome, 'refused')
+  }
+)
+
+t.test('gives no cancelled run anew, nor one that is simply too old', async (t) => {
+  const slow = new Scene(requestOf(['a']))
+  slow.refuse('a', 'expired')
+  t.equal(slow.state.outcome, 'refused')
+  const cancelled = new Scene(requestOf(['a']))
+  stageAll(cancelled, ['a'])
+  cancelled.cancel()
+  cancelled.jump(3_600_000)
+  cancelled.refuse('a', 'expired')
+  t.same(cancelled.sent, [])
+  t.equal(cancelled.state.outcome, 'cancelled')
+})
+
+t.test('judges a host at once whose agent never comes back, and owes it nothing', async (t) => {
+  const voting = new Scene(requestOf(['a', 'b']))
+  voting.report('a', staged())
+  voting.gone('b', 'its agent was revoked by ops')
+  t.equal(voting.state.outcome, 'refused')
+  t.match(voting.state.reason, /host b: its agent was revoked by ops;/)
+
+  const switching = new Scene(requestOf(['a', 'b']))
+  stageAll(switching, ['a', 'b'])
+  switching.gone('a', 'its agent was revoked by ops')
+  t.equal(switching.target('a').state, 'unknown')
+  t.equal(switching.state.outcome, 'mixed')
+  t.match(switching.state.reason, /host a: its agent was revoked by ops \(what runs there is not known\)/)
+  t.match(
+    switching.effects.map(({ kind }) => kind),
+    ['cancelCommand', 'abandonCommand'],
+    'nothing is owed to it'
+  )
+})
+
+t.test('does not wait for such a host when its turn comes, nor when it is to go back', async (t) => {
+  const scene = new Scene(requestOf(['a', 'b']))
+  stageAll(scene, ['a', 'b'])
+  scene.gone('b', 'its agent was replaced')
+  scene.presence('hostConnected', 'b')
+  scene.report('a', released)
+  scene.pass(0)
+  t.equal(scene.target('b').state, 'failed', 'it never got the release')
+  scene.gone('a', 'its agent was replaced')
+  t.equal(scene.target('a').state, 'unknown')
+  t.equal(scene.target('a').owedRevert, null)
+  t.equal(scene.state.outcome, 'mixed')
+})

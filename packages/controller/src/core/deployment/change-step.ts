@@ -50,7 +50,8 @@ export const giveCommand = (
     kind: order.kind,
     sentAtMs: atMs,
     deadlineAtMs: limits.deadlineAtMs,
-    isCancelled: false
+    isCancelled: false,
+    order
   }
   return send(withTarget(step, target, { ...change, index, inFlight }), nameOf(target, index), order, limits)
 }

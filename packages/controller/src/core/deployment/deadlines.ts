@@ -20,11 +20,12 @@ export const nextDeadline = (state: DeploymentState): number | null => {
   return moments.length === 0 ? null : Math.min(...moments)
 }
 
-/** Counted from the later of: the session ended, the host was needed. */
+/** Counted from the later of: the session ended, the host was needed. One that never comes back is lost at once. */
 const lostAt = (state: DeploymentState, target: Target): number => {
   const neededAtMs = neededSince(state, target)
   if (target.absentSinceMs === null || neededAtMs === null) return Number.POSITIVE_INFINITY
-  return Math.max(target.absentSinceMs, neededAtMs) + state.timing.lostAfterMs
+  const patienceMs = target.goneBecause === undefined ? state.timing.lostAfterMs : 0
+  return Math.max(target.absentSinceMs, neededAtMs) + patienceMs
 }
 
 const neededSince = (state: DeploymentState, target: Target): number | null => {

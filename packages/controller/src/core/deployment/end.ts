@@ -38,7 +38,7 @@ export const endSucceeded = (step: Step, atMs: number): Step => {
   const ended = finish(step, 'succeeded', succeededReason(step.state), atMs)
   return forEachTarget(ended, (done, target) => {
     const { isUnchanged, release, keepImages } = partOf(done.state, target)
-    if (target.state === 'skipped' || isUnchanged) return done
+    if (target.state === 'skipped' || isUnchanged || target.goneBecause !== undefined) return done
     const order: Order = { kind: 'settle', release, keepImages }
     return oweCommand(done, target, order, atMs, (index) => ({ settling: index }))
   })
@@ -78,7 +78,10 @@ export const endReverted = (step: Step, atMs: number): Step => {
 export const endMixed = (step: Step, atMs: number): Step => {
   const ended = finish(step, 'mixed', mixedReason(step.state), atMs)
   return forEachTarget(ended, (done, target) =>
-    target.state === 'unknown' && !target.wasToldToGoBack && !isRepair(partOf(done.state, target))
+    target.state === 'unknown' &&
+    target.goneBecause === undefined &&
+    !target.wasToldToGoBack &&
+    !isRepair(partOf(done.state, target))
       ? oweBack(done, target, atMs)
       : done
   )

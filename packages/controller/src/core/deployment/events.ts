@@ -43,6 +43,8 @@ export type DeploymentEvent =
   | { kind: 'resumed'; atMs: number; by: string }
   | { kind: 'hostConnected'; atMs: number; agent: AgentId }
   | { kind: 'hostDisconnected'; atMs: number; agent: AgentId }
+  /** Its agent was revoked, replaced or removed: nobody is to wait for it. `why`: in words. */
+  | { kind: 'hostGone'; atMs: number; agent: AgentId; why: string }
   /** `busy` never comes here: the engine sends the command again. */
   | ({ kind: 'commandRefused'; atMs: number; code: RefusalCode; detail: string } & CommandName)
   /** `changes`: of a plan, from the spec of what serves there. */

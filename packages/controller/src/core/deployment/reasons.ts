@@ -1,6 +1,6 @@
 // The one sentence that says why a deployment ended as it did, for somebody who was just woken up: which host,
 // what happened there, and what runs now. With several services each is named beside its host or release.
-import { lastingEffects } from './release-command.ts'
+import { lastingEffects, unknownCommands } from './release-command.ts'
 import {
   type DeploymentState,
   isRepair,
@@ -19,7 +19,7 @@ export const succeededReason = (state: DeploymentState): string => {
 }
 
 export const cancelledEarlyReason = (state: DeploymentState): string =>
-  `${cancelledText(state)}; no container had been stopped${lastingEffects(state)}`
+  `${cancelledText(state)}${unknownCommands(state)}; no container had been stopped${lastingEffects(state)}`
 
 export const rehearsedReason = (state: DeploymentState): string =>
   `${releases(state)} became healthy beside what serves on ${countText(state)}, and ${isSingle(state) ? 'was' : 'were'} removed again; nothing was switched`

@@ -22,7 +22,10 @@ export const recordSilence = (step: Step, target: Target, isLost: boolean): Step
     case 'stage':
       return voteNo(silent, target, why)
     case 'run-once':
-      return withReleaseCommand(silent, target, { state: 'unknown', reason: why.reason })
+      return withReleaseCommand(silent, target, {
+        state: 'unknown',
+        reason: `${why.reason}; the command may still be running there`
+      })
     case 'rehearse':
       return withTarget(silent, target, { ...why, state: 'failed' })
     case 'release':
@@ -33,7 +36,7 @@ export const recordSilence = (step: Step, target: Target, isLost: boolean): Step
         ...why,
         state: 'unknown',
         serving: 'unknown',
-        owedRevert: inFlight.index
+        owedRevert: target.goneBecause === undefined ? inFlight.index : null
       })
     case 'settle':
       return silent
@@ -42,13 +45,14 @@ export const recordSilence = (step: Step, target: Target, isLost: boolean): Step
   }
 }
 
-/** The command to go back stays owed: the host obeys it when it returns. */
+/** The command to go back stays owed: the host obeys it when it returns, unless it never does. */
 const abandonInFlightUnlessGoingBack = (step: Step, target: Target): Step =>
-  target.inFlight?.kind === 'revert' || target.inFlight?.kind === 'remove'
+  target.goneBecause === undefined && ['revert', 'remove'].includes(target.inFlight?.kind ?? '')
     ? withTarget(step, target, { inFlight: null })
     : abandonInFlight(step, target)
 
 const silenceOf = (state: DeploymentState, target: Target, isLost: boolean): Why => {
+  if (isLost && target.goneBecause !== undefined) return { reason: target.goneBecause, code: 'lost', log: [] }
   const seconds = Math.round(state.timing.lostAfterMs / 1000)
   const silence = isLost
     ? `its agent has not been connected for ${seconds} s`

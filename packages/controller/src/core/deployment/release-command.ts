@@ -46,6 +46,13 @@ export const commandText = (part: Part, isSingle: boolean): string => {
   return `${name} ${state}${where}${why}`
 }
 
+/** Said of those that may still run although the deployment ends. */
+export const unknownCommands = ({ parts }: DeploymentState): string =>
+  parts
+    .filter(({ releaseCommand }) => releaseCommand?.state === 'unknown')
+    .map((part) => `; ${commandText(part, parts.length === 1)}`)
+    .join('')
+
 /** Said wherever a deployment ends without its release: what such a command changed is not taken back. */
 export const lastingEffects = ({ parts }: DeploymentState): string =>
   parts.some(({ releaseCommand }) => releaseCommand !== null && releaseCommand.state !== 'pending')

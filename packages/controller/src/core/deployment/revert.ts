@@ -30,5 +30,6 @@ const mustGoBack = (state: DeploymentState, target: Target): boolean =>
   target.state !== 'skipped' &&
   target.inFlight === null &&
   !target.wasToldToGoBack &&
+  !(target.state === 'unknown' && target.goneBecause !== undefined) &&
   !isRepair(partOf(state, target)) &&
   !isBack(state, target)

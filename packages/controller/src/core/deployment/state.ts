@@ -93,6 +93,10 @@ export type InFlight = {
   sentAtMs: number
   deadlineAtMs: number
   isCancelled: boolean
+  /** To be given again if need be; absent in deployments that an older version stored. */
+  order?: Order
+  /** The clock was set forward since it was signed: an agent that has not begun it may call it expired. */
+  isOutdated?: boolean
 }
 
 export type Target = {
@@ -114,6 +118,8 @@ export type Target = {
   inFlight: InFlight | null
   /** Since when its session is gone. */
   absentSinceMs: number | null
+  /** Its agent was revoked, replaced or removed, and never comes back: who did so. */
+  goneBecause?: string
   /** Since when its batch waits for it to be connected. */
   turnAtMs: number | null
   image: { platform: string; diffIds: string[] } | null

@@ -1,7 +1,7 @@
 // The deployment machine: `begin` with what was asked for, then one `step` per event. First the event is written
 // down, then everything that follows from it. The same events give the same state, whenever they are replayed.
 import { advance } from './advance.ts'
-import { withState } from './change-step.ts'
+import { giveCommand, withState } from './change-step.ts'
 import { dueOf } from './deadlines.ts'
 import type { CommandName, DeploymentEvent, Requested, RequestedPart, Step, StoredEvent } from './events.ts'
 import { recordResumed } from './pause.ts'
@@ -106,9 +106,11 @@ const record = (at: Step, event: DeploymentEvent): Step => {
       return recordPresence(at, event.agent, null)
     case 'hostDisconnected':
       return recordPresence(at, event.agent, event.atMs)
+    case 'hostGone':
+      return recordTime(recordGone(at, event), event.atMs)
     case 'commandRefused': {
       const { code, detail } = event
-      return answered(at, event, { kind: 'refused', code, detail })
+      return giveAgain(at, event) ?? answered(at, event, { kind: 'refused', code, detail })
     }
     case 'commandReported': {
       const { outcome, changes = [] } = event
@@ -130,11 +132,36 @@ const answered = (at: Step, event: CommandName, answer: Parameters<typeof record
   return target === undefined ? at : recordAnswer(at, target, event.index, answer)
 }
 
+/**
+ * A command that the clock alone made too old is given anew; the fresh one is outdated only by another jump. A release
+ * command is not: an agent that lost its journal may have run it.
+ */
+const giveAgain = (at: Step, event: DeploymentEvent & { kind: 'commandRefused' }): Step | undefined => {
+  const target = findTarget(at.state, event)
+  const { inFlight } = target ?? {}
+  if (target === undefined || inFlight?.index !== event.index || event.code !== 'expired') return undefined
+  const { order, isOutdated = false, isCancelled } = inFlight
+  if (order === undefined || order.kind === 'run-once' || !isOutdated || isCancelled) return undefined
+  return at.state.phase === 'paused' ? undefined : giveCommand(at, target, order, event.atMs)
+}
+
+const recordGone = (at: Step, { agent, why, atMs }: DeploymentEvent & { kind: 'hostGone' }): Step => {
+  const isNews = (target: Target): boolean => target.agent === agent && target.goneBecause === undefined
+  if (at.state.phase === 'ended' || !at.state.targets.some(isNews)) return at
+  return withState(at, {
+    targets: at.state.targets.map((target) =>
+      isNews(target) ? { ...target, goneBecause: why, absentSinceMs: target.absentSinceMs ?? atMs } : target
+    )
+  })
+}
+
 /** A session is the host's, whatever services it has. */
 const recordPresence = (at: Step, agent: Target['agent'], absentSinceMs: number | null): Step => {
   if (at.state.phase === 'ended') return at
   const isNews = (target: Target): boolean =>
-    target.agent === agent && (target.absentSinceMs === null) !== (absentSinceMs === null)
+    target.agent === agent &&
+    target.goneBecause === undefined &&
+    (target.absentSinceMs === null) !== (absentSinceMs === null)
   if (!at.state.targets.some(isNews)) return at
   return withState(at, {
     targets: at.state.targets.map((target) => (isNews(target) ? { ...target, absentSinceMs } : target))
@@ -173,6 +200,7 @@ const recordJump = (at: Step, byMs: number): Step => {
       turnAtMs: moved(target.turnAtMs),
       inFlight: target.inFlight && {
         ...target.inFlight,
+        ...(byMs > 0 && { isOutdated: true }),
         sentAtMs: target.inFlight.sentAtMs + byMs,
         deadlineAtMs: target.inFlight.deadlineAtMs + byMs
       }
