@@ -110,6 +110,7 @@ export class Fleet {
   /** A new revision of the spec, as `apply` stores it. */
   async apply(service: ServiceName, spec: ServiceSpec): Promise<void> {
     const former = await this.store.spec(environment, service)
+    this.watch.replicas.set(service, Math.max(this.watch.replicas.get(service) ?? 1, spec.replicas))
     await this.store.transaction((tx) =>
       tx.insertSpec({
         service,

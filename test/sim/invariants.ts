@@ -29,6 +29,8 @@ export class Watch {
   readonly rows = new Map<string, DeploymentRow>()
   /** Service -> number of the release that is current; null: removed. */
   readonly current = new Map<string, number | null>()
+  /** Service -> the most containers that any revision of its spec wants on a host. */
+  readonly replicas = new Map<string, number>()
   readonly #members: readonly Member[]
   readonly #taken = new Set<string>()
   readonly #fences = new Map<string, Fence>()
@@ -71,7 +73,8 @@ export class Watch {
   }
 
   /** An engine is asked to stop one of our containers, which runs. */
-  stopping({ name, agent }: Member, container: SimulatedContainer): void {
+  stopping(member: Member, container: SimulatedContainer): void {
+    const { name, agent } = member
     const { owner } = container
     if (owner === null || purposeOf(container) !== 'serving') return
     const run = agent.journal
@@ -86,8 +89,9 @@ export class Watch {
     demand(mode !== 'plan' && mode !== 'rehearse', `a ${mode} stopped ${what}`)
     demand(!early.includes(phase), `${run.body.kind} stopped ${what} while its deployment was ${phase}`)
     const isCurrent = this.current.get(owner.service) === owner.release && owner.command !== run.id
+    const isShort = shouldServe(member, owner.service).length < (this.replicas.get(owner.service) ?? 1)
     demand(
-      mode !== 'converge' || !isCurrent || container.behaviour !== 'serves',
+      mode !== 'converge' || !isCurrent || isShort || container.behaviour !== 'serves',
       `convergence stopped ${what}, which is the current release and well`
     )
   }
