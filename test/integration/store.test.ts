@@ -156,6 +156,17 @@ t.test('finds a deployment by each of its services, and leaves plans out of list
   await store.close()
 })
 
+t.test('forgets no deployment in progress, however many there are', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  await store.transaction(async (tx) => {
+    for (let number = 1; number <= 1100; number += 1)
+      await tx.putDeployment({ ...deploymentRow(number, number, null), endedAtMs: null })
+  })
+  t.equal((await store.deployments({ isEnded: false })).length, 1100)
+  t.equal((await store.deployments({})).length, 1000, 'lists have an end')
+  await store.close()
+})
+
 t.test('grants a lock once', async (t) => {
   const store = await openStore({ path: ':memory:' })
   const lock = {

@@ -319,11 +319,12 @@ export type Reads = {
   currentRelease(environment: string, service: string): Promise<ReleaseRow | undefined>
   /** What each service is to run; none for those that never ran. */
   currentReleases(filter?: { environment?: string; service?: string }): Promise<CurrentReleaseRow[]>
-  /** `service`: among others too; `readable`: all of them. Plans are left out unless asked for. */
+  /** Newest first. `service`: among others too; `readable`: all of them. Plans are left out unless asked for. */
   deployments(filter: {
     environment?: string
     service?: string
     mode?: Mode
+    outcome?: Outcome
     isEnded?: boolean
     limit?: number
     readable?: readonly RowScope[]

@@ -89,25 +89,28 @@ const releasesOnHosts = async (
   return rows
 }
 
-/** `agent release` of the hosts that the last deployment brought its release to, when it ended mixed. */
+/**
+ * `agent release` of the hosts that deployments which ended mixed since the last decision left with their release.
+ * Whatever else was tried meanwhile touched nothing, or put back what it found.
+ */
 const listLeft = async (
   reads: Reads,
   { environment, service }: Address,
   decidedBy: number
 ): Promise<ReadonlySet<string>> => {
-  const latest = { environment, service, mode: 'deploy', isEnded: true, limit: looked } as const
-  const generationOf = (row: DeploymentRow): number => partOfService(row, service)?.generation ?? 0
-  const rows = (await reads.deployments(latest)).sort((a, b) => generationOf(b) - generationOf(a))
-  const [last] = rows
-  if (last === undefined || last.outcome !== 'mixed' || generationOf(last) <= decidedBy) return new Set()
-  const release = partOfService(last, service)?.release ?? null
-  const released = stateOf(last).targets.filter(
-    (target) => target.service === service && target.state === 'released'
-  )
-  return new Set(released.map(({ agent }) => leftKey(agent, release)))
+  const mixed = { environment, service, mode: 'deploy', outcome: 'mixed', limit: looked } as const
+  const left = new Set<string>()
+  for (const row of await reads.deployments(mixed)) {
+    const part = partOfService(row, service)
+    if (part === undefined || part.generation <= decidedBy) continue
+    for (const target of stateOf(row).targets)
+      if (target.service === service && target.state === 'released')
+        left.add(leftKey(target.agent, part.release))
+  }
+  return left
 }
-/** Newest by the clock, which may have jumped: the last one by its generation is among them. */
-const looked = 10
+/** Newest by the clock, which may have jumped: those since the last decision are among them. */
+const looked = 20
 const leftKey = (agent: string, release: number | null): string => `${agent} ${release}`
 const partOfService = (row: DeploymentRow, service: string) =>
   stateOf(row).parts.find((part) => part.service === service)

@@ -144,10 +144,12 @@ const serviceReads = (db: Kysely<Tables>) =>
 
 const deploymentReads = (db: Kysely<Tables>) =>
   ({
-    deployments: ({ environment, service, mode, isEnded, limit, readable, withPlans = false }) => {
+    deployments: (filter) => {
+      const { environment, service, mode, outcome, isEnded, limit, readable, withPlans = false } = filter
       let query = db.selectFrom('deployments').selectAll()
       if (!withPlans) query = query.where('mode', '!=', 'plan')
       if (mode !== undefined) query = query.where('mode', '=', mode)
+      if (outcome !== undefined) query = query.where('outcome', '=', outcome)
       if (environment !== undefined) query = query.where('environment', '=', environment)
       if (service !== undefined) {
         const having = db.selectFrom('deployment_services').select('deployment')
@@ -164,7 +166,9 @@ const deploymentReads = (db: Kysely<Tables>) =>
       }
       if (isEnded !== undefined) query = query.where('endedAtMs', isEnded ? 'is not' : 'is', null)
       const newestFirst = query.orderBy('requestedAtMs', 'desc').orderBy('generation', 'desc').orderBy('id')
-      return many(deploymentCodec, newestFirst.limit(limit ?? defaultLimit))
+      // none of those in progress may be forgotten
+      const most = limit ?? (isEnded === false ? undefined : defaultLimit)
+      return many(deploymentCodec, most === undefined ? newestFirst : newestFirst.limit(most))
     },
     activeDeployments: async () => {
       const query = db.selectFrom('deployments').select('id').where('endedAtMs', 'is', null)
