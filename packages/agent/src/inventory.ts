@@ -70,6 +70,8 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
     look: () => look('all'),
     attach(next) {
       tell = next
+      // its hello told more than the session before was told last
+      toldContainers = ''
       if (!isLooking) wakeIn(hasChanged ? minGapMs : paceMs)
     },
     detach() {
