@@ -74,7 +74,7 @@ t.test('says who holds a service, and why', async (t) => {
   })
   t.same(lines.slice(1), [
     '  being deployed by jenkins since 2023-11-14T22:13:20Z (dep_00000000000000000001): build 12',
-    '  frozen with its environment by ann since 2023-11-14T22:13:20Z: inventory',
+    '  locked with its environment by ann since 2023-11-14T22:13:20Z: inventory',
     '  no hosts',
     ''
   ])

@@ -11,18 +11,17 @@ import {
 } from '@longshore/protocol'
 import * as z from 'zod'
 
-export const noticeTypes = [
+const deploymentTypes = [
   'deployment.started',
   'deployment.paused',
   'deployment.succeeded',
   'deployment.reverted',
   'deployment.mixed',
   'deployment.refused',
-  'deployment.cancelled',
-  'convergence.given-up',
-  'host.lost',
-  'host.returned'
+  'deployment.cancelled'
 ] as const
+const hostTypes = ['host.lost', 'host.returned'] as const
+export const noticeTypes = [...deploymentTypes, 'convergence.given-up', ...hostTypes] as const
 /** What may be asked for; `webhook.test` comes to every webhook. */
 export const noticeType = z.enum(noticeTypes)
 export type NoticeType = z.infer<typeof noticeType>
@@ -119,19 +118,11 @@ const stamped = { timestamp: z.string() }
 export const notice = z.discriminatedUnion('type', [
   z.object({
     ...stamped,
-    type: z.enum([
-      'deployment.started',
-      'deployment.paused',
-      'deployment.succeeded',
-      'deployment.reverted',
-      'deployment.mixed',
-      'deployment.refused',
-      'deployment.cancelled'
-    ]),
+    type: z.enum(deploymentTypes),
     data: deploymentData
   }),
   z.object({ ...stamped, type: z.literal('convergence.given-up'), data: convergenceData }),
-  z.object({ ...stamped, type: z.enum(['host.lost', 'host.returned']), data: hostsData }),
+  z.object({ ...stamped, type: z.enum(hostTypes), data: hostsData }),
   z.object({ ...stamped, type: z.literal('webhook.test'), data: testData })
 ])
 /** One event as it is sent: the body of a notification. */

@@ -28,7 +28,6 @@ function describeProblem({ problem }: ProblemError): string[] {
     ...(freeze === undefined
       ? []
       : [
-          `locked by ${formatText(freeze.holder)} at ${formatTime(freeze.sinceMs)}${reasonOf(freeze)}`,
           `to unlock: longshore unlock ${[freeze.environment, ...(freeze.service === null ? [] : [freeze.service])].join(' ')}`
         ]),
     ...(errors.length < 2

@@ -19,16 +19,16 @@ const paintColumn =
 
 export function renderEnvironments(environments: readonly EnvironmentView[]): string {
   if (environments.length === 0) return 'no environments; make one with: longshore environments create NAME\n'
-  const isFrozen = environments.some(({ freeze }) => freeze !== null)
+  const isLocked = environments.some(({ freeze }) => freeze !== null)
   const rows = environments.map(({ name, agents, heal, promotesFrom, createdAtMs, freeze }) => [
     name,
     String(agents),
     heal ? 'on' : 'off',
     promotesFrom ?? '-',
     formatTime(createdAtMs),
-    ...(isFrozen ? [freeze === null ? '' : `by ${freeze.holder}: ${freeze.reason}`] : [])
+    ...(isLocked ? [freeze === null ? '' : `by ${freeze.holder}: ${freeze.reason}`] : [])
   ])
-  const head = ['ENVIRONMENT', 'AGENTS', 'HEAL', 'PROMOTES FROM', 'CREATED', ...(isFrozen ? ['FROZEN'] : [])]
+  const head = ['ENVIRONMENT', 'AGENTS', 'HEAL', 'PROMOTES FROM', 'CREATED', ...(isLocked ? ['LOCKED'] : [])]
   return renderTable(head, rows)
 }
 

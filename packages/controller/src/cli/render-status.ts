@@ -33,7 +33,7 @@ const describeLock = ({ lock }: StatusView): string | null =>
 const describeFreeze = ({ freeze }: StatusView): string | null =>
   freeze === null
     ? null
-    : `frozen${freeze.service === null ? ' with its environment' : ''} by ${freeze.holder} since ${formatTime(
+    : `locked${freeze.service === null ? ' with its environment' : ''} by ${freeze.holder} since ${formatTime(
         freeze.sinceMs
       )}: ${freeze.reason}`
 

@@ -11,31 +11,25 @@ type Ports = { clock: Clock; driver: Driver }
 export type Steered = { row: DeploymentRow; committed: Committed | undefined }
 
 /** @throws ApiError `unknown-deployment`, `already-ended` */
-export const cancelDeployment = async (
-  tx: Tx,
-  { clock, driver }: Ports,
-  actor: Actor,
-  id: string
-): Promise<Steered> => {
-  const row = await requireGoing(tx, id)
-  const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: actor.name } as const
-  const committed = await driver.step(tx, id, event)
-  return { row: committed?.after ?? row, committed }
-}
+export const cancelDeployment = async (tx: Tx, ports: Ports, actor: Actor, id: string): Promise<Steered> =>
+  tell(tx, ports, await requireGoing(tx, id), { kind: 'cancelRequested', by: actor.name })
 
 /** @throws ApiError `unknown-deployment`, `already-ended`, `not-paused`, `frozen`: more would be changed */
-export const resumeDeployment = async (
-  tx: Tx,
-  { clock, driver }: Ports,
-  actor: Actor,
-  id: string
-): Promise<Steered> => {
+export const resumeDeployment = async (tx: Tx, ports: Ports, actor: Actor, id: string): Promise<Steered> => {
   const row = await requireGoing(tx, id)
   if (row.phase !== 'paused') throw new ApiError('not-paused', `${id} is ${row.phase}, not paused`)
   for (const { service } of await tx.deploymentServices(id))
     await requireUnfrozen(tx, { environment: row.environment, service })
-  const event = { kind: 'resumed', atMs: clock.nowMs(), by: actor.name } as const
-  const committed = await driver.step(tx, id, event)
+  return tell(tx, ports, row, { kind: 'resumed', by: actor.name })
+}
+
+const tell = async (
+  tx: Tx,
+  { clock, driver }: Ports,
+  row: DeploymentRow,
+  wish: { kind: 'cancelRequested' | 'resumed'; by: string }
+): Promise<Steered> => {
+  const committed = await driver.step(tx, row.id, { ...wish, atMs: clock.nowMs() })
   return { row: committed?.after ?? row, committed }
 }
 
