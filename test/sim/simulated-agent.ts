@@ -54,6 +54,8 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
   let isAlive = false
   let runs: Runs | undefined
   let session: SimulatedSession | undefined
+  /** The containers that this session was told last. */
+  let told = ''
 
   const kill = (): void => {
     isAlive = false
@@ -81,7 +83,6 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
         }
       })
     const clock = time.clockFor(lives, ports.skewMs)
-    let told = JSON.stringify(inventoryOf(host))
     const tellInventory = (): void => {
       isLooking = false
       const seen = inventoryOf(host)
@@ -147,6 +148,7 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
     start,
     greet: (opened) => {
       session = opened
+      told = ''
       session.up.send({
         type: 'hello',
         agentVersion: '0.0.0',

@@ -12,6 +12,7 @@ import {
 import { ApiError } from '../../packages/controller/src/api/errors.ts'
 import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
+import { createLease } from '../../packages/controller/src/engine/lease.ts'
 import { createWriter } from '../../packages/controller/src/engine/writer.ts'
 import type { DeploymentRow, Log, Store, Tx } from '../../packages/controller/src/ports.ts'
 import { behindBoundary, createGate, type Gate } from './process-boundary.ts'
@@ -81,11 +82,14 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
     })
     const store = behindBoundary(crashing, lives, gate.pass)
     const clock = behindGate(time.clockFor(lives, ports.skewMs), gate)
+    const steadyClock = behindGate(time.clockFor(lives), gate)
+    const lease = createLease({ store, clock, steadyClock, random, log: silentLog })
     current = createDeployments({
       store,
-      writer: createWriter({ store, clock }),
+      writer: createWriter({ store, clock, lease }),
+      lease,
       clock,
-      steadyClock: behindGate(time.clockFor(lives), gate),
+      steadyClock,
       random,
       link: {
         isConnected: (agent) => lives() && sessions.get(agent)?.isCut() === false,
