@@ -38,6 +38,7 @@ export type ConvergerPorts = ChangePorts & {
   log: Log
 }
 
+const notCompared = 'hosts could not be compared with what was decided; they are looked at again'
 /** Many things change at once: they are looked at together. */
 const gatherMs = 250
 
@@ -59,7 +60,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     const perform = async (): Promise<void> => {
       for (const environment of await takeChanged()) if (!isStopped) await lookAt(environment)
     }
-    enqueue(perform, 'hosts could not be compared with what was decided')
+    enqueue(perform, notCompared)
   }
   const enqueue = (perform: () => Promise<void>, failure: string): void => {
     work = work.then(perform).catch((error: unknown) => log.error({ err: error }, failure))
@@ -80,9 +81,16 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     const agents = [...changedHosts]
     changedEnvironments.clear()
     changedHosts.clear()
-    for (const agent of agents) {
-      const row = await store.agent(agent)
-      if (row?.state === 'active') names.add(row.environment)
+    try {
+      for (const agent of agents) {
+        const row = await store.agent(agent)
+        if (row?.state === 'active') names.add(row.environment)
+      }
+    } catch (error) {
+      for (const name of names) changedEnvironments.add(name)
+      for (const agent of agents) changedHosts.add(agent)
+      retryLater(schedule)
+      throw error
     }
     return [...names]
   }
@@ -103,8 +111,9 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
       wakeAt(environment, wakeAtMs)
       if (changes.length > 0) await writer.step((tx) => actIn(tx, ports, environment), tell)
     } catch (error) {
+      // the other environments are looked at all the same
+      log.error({ environment, err: error }, notCompared)
       wakeAt(environment, clock.nowMs() + retryMs)
-      throw error
     }
   }
   const tell = (done: Done[]): void => {

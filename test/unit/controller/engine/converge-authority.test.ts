@@ -1,9 +1,11 @@
 // Convergence brings what was decided and decides nothing: on an older database, after a removal, and against orders
-// that a later deployment has overtaken.
+// that a later deployment has overtaken. Nothing keeps it from the other hosts: no store that fails, no crowd.
 import type { ServiceMark } from '@longshore/protocol'
 import t from 'tap'
-import { containerOf, openWorld, type World } from './converge-scene.ts'
-import { jenkins, requestFor } from './engine-scene.ts'
+import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
+import type { EnvironmentRow } from '../../../../packages/controller/src/ports.ts'
+import { containerOf, openWorld, World } from './converge-scene.ts'
+import { furnish, jenkins, requestFor } from './engine-scene.ts'
 
 /** Deployments that the store has no record of any more. */
 const later: ServiceMark[] = [
@@ -107,5 +109,59 @@ t.test('never starts a service again that was removed meanwhile', async (t) => {
   await world.pass(40_000)
   t.same(world.releases('a', 'b'), [undefined, undefined])
   t.notOk(world.scene.sent.includes('b revert'))
+  await world.close()
+})
+
+t.test('looks at the other environments though one cannot be read, and at that one again', async (t) => {
+  const store = await openStore({ path: ':memory:' })
+  await furnish(store, ['a', 'b'])
+  const production = 'production' as EnvironmentRow['name']
+  await store.transaction(async (tx) => {
+    await tx.insertEnvironment({ name: production, createdAtMs: 0 })
+    const [host] = (await tx.agents()).filter(({ hostName }) => hostName === 'b')
+    const spec = await tx.spec('staging', 'api')
+    if (host === undefined || spec === undefined) throw new Error('nothing is furnished')
+    await tx.putAgent({ ...host, environment: production })
+    await tx.insertSpec({ ...spec, environment: production })
+  })
+  let isBroken = false
+  const environment = async (name: string): Promise<EnvironmentRow | undefined> => {
+    if (isBroken && name === 'staging') throw new Error('the page cannot be read')
+    return store.environment(name)
+  }
+  const world = new World({ ...store, environment }, ['a', 'b'])
+  await world.scene.deployments.start()
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  await world.deploy('v1', { environment: production })
+  await world.pass(10_000)
+  t.same(world.releases('a', 'b'), [1, 1])
+  for (const host of ['a', 'b']) world.containers.set(host, [])
+  isBroken = true
+  await world.pass(2000)
+  t.same(world.releases('a', 'b'), [undefined, 1])
+  isBroken = false
+  await world.pass(10_000)
+  t.same(world.releases('a', 'b'), [1, 1])
+  await world.close()
+})
+
+t.test('brings 120 hosts back that return at once, fifty at a time, and each once', async (t) => {
+  const names = Array.from({ length: 120 }, (_, number) => `h${number}`)
+  const world = await openWorld(...names)
+  await world.connect('h0')
+  t.equal(await world.deploy('v1', { offline: 'skip' }), 'succeeded')
+  for (const name of names.slice(1)) await world.connect(name)
+  let most = 0
+  for (let round = 0; round < 20 && (await world.converged()).length < 119; round += 1) {
+    world.clock.move(500)
+    await world.scene.pause()
+    most = Math.max(most, (await world.scene.deployments.list({ isEnded: false })).length)
+    await world.pass(1000)
+  }
+  t.equal(most, 50)
+  t.same(new Set(world.releases(...names)), new Set([1]))
+  t.equal((await world.converged()).filter((line) => line.endsWith('succeeded')).length, 119)
+  t.equal((await world.converged()).length, 119)
   await world.close()
 })

@@ -61,7 +61,7 @@ export class World {
     const up = (this.containers.get(host) ?? []).filter(({ state }) => state === 'running')
     return up.length === 1 && up[0]?.release === release
   }
-  #execute(host: string, { body }: Command): RunOutcome | undefined {
+  #execute(host: string, { body, environment }: Command): RunOutcome | undefined {
     const own = this.containers.get(host) ?? []
     const former = own.find(({ state }) => state === 'running')?.release ?? null
     switch (body.kind) {
@@ -87,7 +87,7 @@ export class World {
       }
       case 'release':
         if (this.broken.has(host)) return failed(former === null ? 'none' : 'old')
-        this.containers.set(host, [containerOf(body.release)])
+        this.containers.set(host, [containerOf(body.release, { environment })])
         if (this.mute.has(host)) return undefined
         return {
           status: 'succeeded',
@@ -96,7 +96,7 @@ export class World {
           release: body.release
         }
       case 'revert':
-        this.containers.set(host, [containerOf(body.to)])
+        this.containers.set(host, [containerOf(body.to, { environment })])
         return { status: 'succeeded', result: { kind: 'revert' }, serving: 'old', release: body.to }
       case 'remove': {
         const { containers: named = null } = body
