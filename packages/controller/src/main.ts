@@ -28,6 +28,7 @@ import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
 import { createFreezes } from './engine/freezes.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
+import { createLease, type Lease } from './engine/lease.ts'
 import { createNotifications } from './engine/notifications.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
@@ -102,6 +103,8 @@ const refuseComplete = async (store: Store, dataDir: string): Promise<void> => {
 export type RunningController = {
   /** `http://HOST:PORT`, with the port that is really listened on. */
   url: string
+  /** Resolves when another controller has taken over: this one refuses all and writes nothing; stop it. */
+  lost: Promise<void>
   /** Says goodbye to agents and streams, finishes what is being written, closes the store. */
   stop(): Promise<void>
 }
@@ -118,6 +121,7 @@ export const startController = async (
   const { store, onOwed } = watchOwed(opened)
   try {
     const installation = await readInstallation(store, key)
+    const lease = createLease({ ...parts, store, log })
     return await run({
       ...parts,
       settings,
@@ -126,7 +130,8 @@ export const startController = async (
       store,
       onOwed,
       installation,
-      writer: createWriter({ ...parts, store })
+      lease,
+      writer: createWriter({ ...parts, store, lease })
     })
   } catch (error) {
     await store.close()
@@ -148,16 +153,18 @@ type Ground = Parts &
     /** PEM; null: the system's certificate authorities. */
     ca: string | null
     log: ReturnType<typeof createLog>
+    lease: Lease
+    /** Asks the lease first. */
     writer: Writer
     installation: Installation
   }
 
 const run = async (ground: Ground): Promise<RunningController> => {
-  const { settings, log, store, writer } = ground
+  const { settings, log, store, writer, lease } = ground
   let isStopping = false
   const engine = createEngine(ground)
   const { gateway, deployments, notifications, hostWatch } = engine
-  const app = await createServer(ground, engine, () => isStopping)
+  const app = await createServer(ground, engine, () => isStopping || lease.isLost())
   await deployments.start()
   await hostWatch.start()
   notifications.wake()
@@ -170,6 +177,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
   log.info({ version: controllerVersion }, `listening on ${url}`)
   return {
     url,
+    lost: lease.lost,
     stop: async () => {
       if (isStopping) return
       isStopping = true
@@ -194,7 +202,6 @@ const createEngine = (ground: Ground) => {
   const events = createEventStream()
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
-  const fleet = createFleet({ ...ground, link: gateway, presences })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
@@ -202,6 +209,7 @@ const createEngine = (ground: Ground) => {
     publisher: events,
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })
+  const fleet = createFleet({ ...ground, link: gateway, presences, deployments })
   gateway.serve({ fleet, deployments, presences })
   return {
     events,
@@ -236,9 +244,9 @@ const createServer = async (
   isStopping: () => boolean
 ) => {
   const { settings, log, installation, clock } = ground
-  const { gateway, presences, failures } = engine
+  const { gateway, presences, deployments, failures } = engine
   const { trustedProxies, tls } = settings
-  const enrolment = { ...ground, link: gateway, presences }
+  const enrolment = { ...ground, link: gateway, presences, deployments }
   const app = await createApp(
     {
       ...engine,

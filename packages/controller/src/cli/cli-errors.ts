@@ -12,6 +12,7 @@ export const cliErrors = {
   'plaintext-refused': exitCodes.usage,
   'token-missing': exitCodes.denied,
   'controller-not-started': exitCodes.refused,
+  'taken-over': exitCodes.unknown,
   unreachable: exitCodes.unknown,
   'connection-lost': exitCodes.unknown,
   'unexpected-answer': exitCodes.unknown

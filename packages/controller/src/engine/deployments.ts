@@ -21,6 +21,7 @@ import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
+import type { Lease } from './lease.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
@@ -46,7 +47,9 @@ export const defaultDeploymentSettings: DeploymentSettings = {
 }
 export type DeploymentsPorts = {
   store: Store
+  /** Asks the lease first. */
   writer: Writer
+  lease: Lease
   clock: Clock
   /** Never jumps, whatever the time of day does. */
   steadyClock: Clock
@@ -85,6 +88,8 @@ export type Deployments = {
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */
   agentConnected(agent: AgentId, hello: HelloMessage): Promise<void>
   agentDisconnected(agent: AgentId): Promise<void>
+  /** After an agent was revoked, replaced or removed: nothing waits for it, and it is owed nothing. Never throws. */
+  agentGone(agent: AgentId): Promise<void>
   /** The latest inventory, kept in memory for `status`. */
   observed(agent: AgentId, inventory: Inventory): void
   accepted(agent: AgentId, command: CommandId): Promise<void>
@@ -110,8 +115,8 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
       outbox.clockJumped()
     }
   })
-  const { writer, lease } = ownership
-  const ports = { ...given, writer, lease }
+  const { writer } = ownership
+  const ports = { ...given, writer }
   const outbox = createOutbox({ ...ports, refused: (agent, message) => hearing.refused(agent, message) })
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
@@ -162,6 +167,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
       converger.hostReturned(agent)
     },
     agentDisconnected: hearing.disconnected,
+    agentGone: hearing.gone,
     observed: (agent, inventory) => {
       if (hosts.observed(agent, inventory)) converger.hostChanged(agent)
     },
@@ -183,6 +189,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
       await converger.start()
       const event = { kind: 'controllerRestarted', atMs: clock.nowMs() } as const
       await writer.step((tx) => tellAll(tx, inside, event), driver.follow)
+      await hearing.goneMeanwhile()
     },
     stop: async () => {
       ownership.end()

@@ -17,6 +17,7 @@ import {
 } from '@longshore/protocol'
 import { decideEnrolment, type EnrolmentDecision, mergeLabels } from '../core/fleet/enrolment.ts'
 import type { Actor, AgentLink, AgentRow, Clock, Random, Store, Tx } from '../ports.ts'
+import type { Deployments } from './deployments.ts'
 import { revokeAgent } from './fleet.ts'
 import type { Installation } from './installation.ts'
 import type { Presences } from './presence.ts'
@@ -30,6 +31,7 @@ export type EnrolmentPorts = {
   installation: Installation
   link: AgentLink
   presences: Presences
+  deployments: Pick<Deployments, 'agentGone'>
 }
 
 type Enrolment = { claims: EnrolClaims; key: VerifyKey; join: JoinClaims }
@@ -44,6 +46,7 @@ export const enrol = async (ports: EnrolmentPorts, request: string, address: str
   const enrolment = await verifyEnrolment(ports, request)
   const { agent, former } = await register(ports, enrolment, address)
   if (former !== undefined) {
+    await ports.deployments.agentGone(former.id)
     ports.link.close(former.id, 'replaced', `${agent.id} enrolled as ${agent.hostName}`)
     await ports.presences.announce(former.id)
   }

@@ -14,6 +14,7 @@ import {
   StoreFull,
   type Tx
 } from '../ports.ts'
+import type { Deployments } from './deployments.ts'
 import type { Presences } from './presence.ts'
 import { requireEnvironment } from './require-named.ts'
 import { requireNoHeir, setEnvironment } from './set-environment.ts'
@@ -48,7 +49,15 @@ export type Fleet = {
   reportsUpTo(agent: string): Promise<number>
 }
 
-export type FleetPorts = { store: Store; writer: Writer; clock: Clock; link: AgentLink; presences: Presences }
+export type FleetPorts = {
+  store: Store
+  writer: Writer
+  clock: Clock
+  link: AgentLink
+  presences: Presences
+  /** What waits for agents. */
+  deployments: Pick<Deployments, 'agentGone'>
+}
 
 export const createFleet = (ports: FleetPorts): Fleet => ({
   ...environmentsOf(ports),
@@ -137,6 +146,7 @@ const agentsOf = (ports: FleetPorts) =>
     remove: async (actor, agent) => {
       const note = { actor, action: 'agent.remove', subject: agent.id, request: {} }
       await ports.writer.change(note, (tx) => tx.deleteAgent(agent.id))
+      await ports.deployments.agentGone(agent.id)
       ports.link.close(agent.id, 'revoked', `removed by ${actor.name}`)
       ports.presences.forget(agent.id)
     }
@@ -172,6 +182,7 @@ const approve = async (ports: FleetPorts, actor: Actor, agent: AgentRow): Promis
     return active
   })
   for (const other of former) {
+    await ports.deployments.agentGone(other.id)
     ports.link.close(other.id, 'replaced', `${agent.id} was approved for ${agent.hostName}`)
     await ports.presences.announce(other.id)
   }
@@ -187,6 +198,7 @@ export const revokeAgent = async (tx: Tx, agent: AgentRow, reason: string): Prom
 }
 
 const settled = async (ports: FleetPorts, row: AgentRow, reason: string): Promise<AgentView> => {
+  await ports.deployments.agentGone(row.id)
   ports.link.close(row.id, 'revoked', reason)
   await ports.presences.announce(row.id)
   return ports.presences.view(row)

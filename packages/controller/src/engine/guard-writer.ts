@@ -1,11 +1,10 @@
-// The writer as deployments use it: each transaction begins with two questions, whether this controller still owns
-// the lease, and whether somebody has set the clock. What follows from the answers is part of the transaction.
-import type { Log, Reads, Tx } from '../ports.ts'
+// The writer as deployments use it: each transaction begins with the question whether somebody has set the clock. What
+// follows from the answer is part of the transaction.
+import type { Log, Tx } from '../ports.ts'
 import type { ClockDrift } from './clock-drift.ts'
 import type { Writer } from './writer.ts'
 
 type Guards<Shifted> = {
-  lease: { require(reads: Reads): Promise<void> }
   drift: ClockDrift
   /** Moves every wait. */
   shift(tx: Tx, byMs: number): Promise<Shifted>
@@ -19,7 +18,6 @@ export const guardWriter = <Shifted>(writer: Writer, guards: Guards<Shifted>): W
   const before =
     <T>(work: (tx: Tx) => Promise<T>) =>
     async (tx: Tx): Promise<Guarded<T, Shifted>> => {
-      await guards.lease.require(tx)
       const byMs = guards.drift.measure()
       const move = byMs === 0 ? undefined : { byMs, shifted: await guards.shift(tx, byMs) }
       return { result: await work(tx), move }

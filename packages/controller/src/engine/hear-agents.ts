@@ -22,6 +22,10 @@ export type AgentHearing = {
   connected(agent: AgentId, hello: HelloMessage): Promise<void>
   /** Never throws: what cannot be stored is tried again until the agent is back. */
   disconnected(agent: AgentId): Promise<void>
+  /** The agent never comes back. Never throws: what cannot be stored is found at the next start. */
+  gone(agent: AgentId): Promise<void>
+  /** The same for those of which a former life of the controller did not hear. */
+  goneMeanwhile(): Promise<void>
   accepted(agent: AgentId, command: CommandId): Promise<void>
   refused(agent: AgentId, message: RefusedMessage): Promise<void>
   reported(agent: AgentId, report: RunReport): Promise<void>
@@ -58,6 +62,14 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       })
     },
     disconnected: (agent) => noteGone(agent, clock.nowMs()),
+    gone: letGo,
+    goneMeanwhile: async () => {
+      const targets = await writer.step(async (tx) => {
+        const rows = await tx.deployments({ isEnded: false, withPlans: true })
+        return rows.flatMap((row) => stateOf(row).targets)
+      })
+      for (const agent of new Set(targets.map((target) => target.agent))) await letGo(agent)
+    },
     accepted: async (agent, command) => {
       await writer.step(async (tx) => {
         const row = await ownCommand(tx, agent, command)
@@ -109,6 +121,26 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       retries.get(agent)?.()
       retries.set(agent, clock.at(clock.nowMs() + retryMs, again))
     }
+  }
+
+  /** An agent that is active is left alone. */
+  async function letGo(agent: AgentId): Promise<void> {
+    const work = async (tx: Tx): Promise<Committed[]> => {
+      const row = await tx.agent(agent)
+      if (row?.state === 'active' || row?.state === 'held') return []
+      const why = `its agent was ${row?.stateReason ?? 'removed'}`
+      const atMs = clock.nowMs()
+      const committed = await tellActive(tx, agent, { kind: 'hostGone', atMs, agent, why })
+      for (const owed of await tx.outbox({ agent, isEnded: false }))
+        await tx.putCommand({ ...owed, state: 'ended', endedAtMs: atMs })
+      for (const attempt of await tx.convergences({ agent })) await tx.deleteConvergence(attempt)
+      return committed
+    }
+    await writer
+      .step(work, driver.follow)
+      .catch((error: unknown) =>
+        log.error({ agent, err: error }, 'that an agent is gone could not be stored')
+      )
   }
 
   async function hearReport(tx: Tx, agent: AgentId, report: RunReport): Promise<Committed | undefined> {

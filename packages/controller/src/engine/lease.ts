@@ -3,28 +3,30 @@
 import { formatId } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { Clock, Log, Random, Reads, Store, Tx } from '../ports.ts'
-import type { Writer } from './writer.ts'
 
 export type Lease = {
   owner: string
   leaseMs: number
   /** Goes into every fence; grows with each take-over, so that hosts refuse what the former owner still sends. */
   epoch(): number
-  /** Makes this controller the owner, whoever was it before, and renews that from now on. */
-  take(): Promise<void>
+  /**
+   * Makes this controller the owner, whoever was it before, and renews that from now on.
+   * @param renewed called now and then, while the lease is held
+   */
+  take(renewed: () => void): Promise<void>
   /** @throws ApiError `stopping` when another controller has taken over */
   require(tx: Reads): Promise<void>
   isHeld(): Promise<boolean>
+  /** Resolves once another controller is known to have taken over: this one is of no use any more. */
+  lost: Promise<void>
+  isLost(): boolean
   stop(): void
 }
 type Ports = {
   store: Store
-  writer: Writer
   clock: Clock
   steadyClock: Clock
   random: Random
-  /** Now and then, while the lease is held. */
-  renewed(): void
   log: Log
 }
 
@@ -32,16 +34,27 @@ type Ports = {
 const leaseMs = 60_000
 const renewMs = 20_000
 
-/** @param ports.writer writes whatever the lease says: `take` is what makes it true */
+/** Writes without the writer, whose every transaction asks the lease first: `take` is what makes it true. */
 export const createLease = (ports: Ports): Lease => {
-  const { store, writer, clock, steadyClock, random, log } = ports
+  const { store, clock, steadyClock, random, log } = ports
   const owner = formatId<string>('ctl', random.bytes(13))
   let epoch = 0
   let cancelTimer = (): void => {}
   let isStopped = false
+  let isLost = false
+  const lost = Promise.withResolvers<void>()
 
+  const isOwner = async (reads: Pick<Reads, 'lease'>): Promise<boolean> => {
+    if ((await reads.lease())?.owner === owner) return true
+    if (epoch > 0 && !isLost) {
+      isLost = true
+      log.error({}, 'another controller has taken over: nothing is written or sent any more')
+      lost.resolve()
+    }
+    return false
+  }
   const require = async (reads: Reads): Promise<void> => {
-    if ((await reads.lease())?.owner === owner) return
+    if (await isOwner(reads)) return
     throw new ApiError('stopping', 'another controller has taken over')
   }
   const put = async (tx: Tx, next: number): Promise<void> => {
@@ -50,18 +63,18 @@ export const createLease = (ports: Ports): Lease => {
     await tx.holdLocks(owner, leaseUntilMs)
   }
   const renew = async (): Promise<void> => {
-    await writer.step(async (tx) => {
+    await store.transaction(async (tx) => {
       await require(tx)
       await put(tx, epoch)
     })
   }
-  const renewLater = (): void => {
-    if (isStopped) return
+  const renewLater = (renewed: () => void): void => {
+    if (isStopped || isLost) return
     const wake = (): void => {
       renew()
-        .then(ports.renewed)
+        .then(renewed)
         .catch((error: unknown) => log.error({ err: error }, 'the lease could not be renewed'))
-        .finally(renewLater)
+        .finally(() => renewLater(renewed))
     }
     cancelTimer = steadyClock.at(steadyClock.nowMs() + renewMs, wake)
   }
@@ -69,16 +82,18 @@ export const createLease = (ports: Ports): Lease => {
     owner,
     leaseMs,
     epoch: () => epoch,
-    take: async () => {
-      epoch = await writer.step(async (tx) => {
+    take: async (renewed) => {
+      epoch = await store.transaction(async (tx) => {
         const next = ((await tx.lease())?.epoch ?? 1) + 1
         await put(tx, next)
         return next
       })
-      renewLater()
+      renewLater(renewed)
     },
     require,
-    isHeld: async () => (await store.lease())?.owner === owner,
+    isHeld: () => isOwner(store),
+    lost: lost.promise,
+    isLost: () => isLost,
     stop: () => {
       isStopped = true
       cancelTimer()

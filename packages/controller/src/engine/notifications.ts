@@ -36,6 +36,8 @@ export type NotificationsPorts = {
   steadyClock: Clock
   sealer: Sealer
   sender: WebhookSender
+  /** Only the owner of the lease tells. */
+  lease: { isHeld(): Promise<boolean> }
   log: Log
 }
 
@@ -47,7 +49,7 @@ const keepGivenUpMs = 7 * 86_400_000
 type Line = { sending: Repeated; cancelTimer: () => void }
 
 export const createNotifications = (ports: NotificationsPorts): Notifications => {
-  const { store, clock, steadyClock, log } = ports
+  const { store, clock, steadyClock, lease, log } = ports
   const lines = new Map<WebhookId, Line>()
   const stopping = new AbortController()
   /** Tries whose result the store did not take: told again, not sent again. */
@@ -63,7 +65,7 @@ export const createNotifications = (ports: NotificationsPorts): Notifications =>
       const webhook = await store.webhook(id)
       if (webhook?.state !== 'active') return void lines.delete(id)
       const [next] = await store.notifications({ webhook: id, state: 'waiting', limit: 1 })
-      if (next === undefined || stopping.signal.aborted) return
+      if (next === undefined || stopping.signal.aborted || !(await lease.isHeld())) return
       const nowMs = clock.nowMs()
       if (!isDue(next.nextAtMs, nowMs)) {
         line.cancelTimer = later(next.nextAtMs - nowMs, line.sending.ask)

@@ -1,15 +1,13 @@
-// This controller as the owner of the deployments: its lease, its writer that asks the lease first, the clock that it
-// trusts, and what it throws away in time.
-import type { Clock, Log, Random, Store, Tx } from '../ports.ts'
+// This controller as the owner of the deployments: its lease, the clock that it trusts, and what it throws away in time.
+import type { Clock, Log, Store, Tx } from '../ports.ts'
 import { createClockDrift } from './clock-drift.ts'
 import { guardWriter } from './guard-writer.ts'
-import { createLease, type Lease } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { createPruner } from './prune.ts'
 import type { Writer } from './writer.ts'
 
 export type Ownership = {
   writer: Writer
-  lease: Lease
   /** From now on this controller writes, and no other one. */
   begin(): Promise<void>
   /** No timer is left; the lease stays taken. */
@@ -17,10 +15,11 @@ export type Ownership = {
 }
 type Ports = {
   store: Store
+  /** Asks the lease first. */
   writer: Writer
+  lease: Lease
   clock: Clock
   steadyClock: Clock
-  random: Random
   log: Log
 }
 /** How waits go along when the clock was set, see guard-writer.ts. */
@@ -30,7 +29,7 @@ type Moves<Shifted> = {
 }
 
 export const createOwnership = <Shifted>(ports: Ports, moves: Moves<Shifted>): Ownership => {
-  const { log } = ports
+  const { lease, log } = ports
   const drift = createClockDrift(ports)
   /** A wait that a clock set back would hold up is moved although nothing happens. */
   const renewed = (): void => {
@@ -39,14 +38,12 @@ export const createOwnership = <Shifted>(ports: Ports, moves: Moves<Shifted>): O
       .step(async () => {})
       .catch((error: unknown) => log.error({ err: error }, 'waits could not be moved with the clock'))
   }
-  const lease = createLease({ ...ports, renewed })
-  const writer = guardWriter(ports.writer, { ...moves, lease, drift, log })
+  const writer = guardWriter(ports.writer, { ...moves, drift, log })
   const pruner = createPruner({ ...ports, writer })
   return {
     writer,
-    lease,
     begin: async () => {
-      await lease.take()
+      await lease.take(renewed)
       pruner.start()
     },
     end: () => {

@@ -24,6 +24,8 @@ export type HostWatchPorts = {
   random: Random
   link: Pick<AgentLink, 'isConnected'>
   events: Pick<EventStream, 'listen'>
+  /** Only the owner of the lease tells. */
+  lease: { isHeld(): Promise<boolean> }
   settings: { lostAfterMs: number }
   log: Log
 }
@@ -37,7 +39,7 @@ const retryMs = 5_000
 type Found = { lost: AgentRow[]; lostHosts: LostHostRow[] }
 
 export const createHostWatch = (ports: HostWatchPorts): HostWatch => {
-  const { store, writer, steadyClock, link, events, settings, log } = ports
+  const { store, writer, steadyClock, link, events, lease, settings, log } = ports
   /** Sessions of one cut network end within a ping interval of each other. */
   const gatherMs = Math.min(limits.pingIntervalMs, settings.lostAfterMs / 4)
   const dueAtMs = new Map<AgentId, number>()
@@ -64,6 +66,7 @@ export const createHostWatch = (ports: HostWatchPorts): HostWatch => {
     const gone = [...dueAtMs].filter(([, atMs]) => atMs <= nowMs).map(([agent]) => agent)
     const returned = [...back]
     try {
+      if (!(await lease.isHeld())) return
       const found = await writer.step((tx) => tellIn(tx, ports, gone, returned))
       told = new Set(found.lostHosts.map(keyOf))
       for (const agent of gone) dueAtMs.delete(agent)

@@ -2,7 +2,7 @@
 // change does is left to the caller; what follows from it after the commit runs before the next change begins.
 import { ProtocolError } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { Actor, AuditRow, Clock, Store, Tx } from '../ports.ts'
+import type { Actor, AuditRow, Clock, Reads, Store, Tx } from '../ports.ts'
 
 /** Who asks for what, for the audit. `request` holds no secret. */
 export type AuditNote = { actor: Actor; action: string; subject: string; request: unknown }
@@ -29,7 +29,19 @@ export type Writer = {
   idle(): Promise<void>
 }
 
-export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
+type Ports = {
+  store: Store
+  clock: Clock
+  /** Asked first in every transaction, those of refusals too; absent where nobody else can write. */
+  lease?: { require(reads: Reads): Promise<void> }
+}
+
+export const createWriter = (ports: Ports): Writer => {
+  const transaction = <T>(work: (tx: Tx) => Promise<T>): Promise<T> =>
+    ports.store.transaction(async (tx) => {
+      await ports.lease?.require(tx)
+      return work(tx)
+    })
   let last: Promise<unknown> = Promise.resolve()
 
   const enqueue = <T>(turn: () => Promise<T>): Promise<T> => {
@@ -38,7 +50,7 @@ export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
     return result
   }
   const commit = async <T>(work: (tx: Tx) => Promise<T>, committed?: (result: T) => void): Promise<T> => {
-    const result = await ports.store.transaction(work)
+    const result = await transaction(work)
     committed?.(result)
     return result
   }
@@ -49,7 +61,7 @@ export const createWriter = (ports: { store: Store; clock: Clock }): Writer => {
       recorded.add(error)
     }
     const row = auditRow(note, refusalCodeOf(error), ports.clock.nowMs())
-    await ports.store.transaction((tx) => tx.appendAudit(row))
+    await transaction((tx) => tx.appendAudit(row))
   }
 
   return {

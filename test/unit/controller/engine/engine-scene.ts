@@ -17,6 +17,7 @@ import {
   createDeployments,
   type Deployments
 } from '../../../../packages/controller/src/engine/deployments.ts'
+import { createLease, type Lease } from '../../../../packages/controller/src/engine/lease.ts'
 import { createWriter, type Writer } from '../../../../packages/controller/src/engine/writer.ts'
 import type { Actor, AgentRow, Clock, Log, Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
@@ -156,6 +157,7 @@ export type Behaviour = (host: string, command: Command) => RunOutcome | undefin
 export class EngineScene {
   readonly store: Store
   readonly clock: HandClock
+  readonly lease: Lease
   readonly writer: Writer
   readonly deployments: Deployments
   readonly events: StreamEvent[] = []
@@ -174,13 +176,17 @@ export class EngineScene {
     this.store = store
     this.clock = clock
     this.#hosts = hosts
-    this.writer = createWriter({ store, clock })
+    const random = { bytes: (count: number) => hosts.randomBytes(count) }
+    const lease = createLease({ store, clock, steadyClock, random, log: this.#log() })
+    this.lease = lease
+    this.writer = createWriter({ store, clock, lease })
     this.deployments = createDeployments({
       store,
       writer: this.writer,
+      lease,
       clock,
       steadyClock,
-      random: { bytes: (count) => hosts.randomBytes(count) },
+      random,
       link: {
         isConnected: (agent) => this.connected.has(agent),
         capabilitiesOf: () => this.capabilities,

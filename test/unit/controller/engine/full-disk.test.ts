@@ -49,7 +49,8 @@ t.test('a life sign that cannot be kept harms nobody', async (t) => {
   }
   const link = { isConnected: unprepared, capabilitiesOf: unprepared, send: unprepared, close: unprepared }
   const presences = createPresences({ store, clock, publisher: { publish: unprepared } })
-  const fleet = createFleet({ store, writer, clock, link, presences })
+  const deployments = { agentGone: unprepared }
+  const fleet = createFleet({ store, writer, clock, link, presences, deployments })
   disk.isFull = true
   await fleet.lastSeen(agentOf('a'), 5)
   t.equal((await store.agent(agentOf('a')))?.lastSeenAtMs, null)

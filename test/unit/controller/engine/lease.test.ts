@@ -54,7 +54,14 @@ t.test('lets the controller that was taken over write and send nothing', async (
   await former.settle()
   t.same(former.sent, [], 'nothing is sent again')
   t.same((await store.deployment(id))?.state, state)
-  t.match(former.faults.join(), /^$/)
+  t.match(former.faults, [/another controller has taken over/], 'said once')
+  await former.lease.lost
+  t.ok(former.lease.isLost())
+  t.notOk(next.lease.isLost())
+  const audited = (await store.audit({ limit: 100 })).length
+  const note = { actor: jenkins, action: 'POST /v1/deployments', subject: '/', request: {} }
+  await t.rejects(former.writer.refused(note, new Error('no')), { code: 'stopping' })
+  t.equal((await store.audit({ limit: 100 })).length, audited, 'nor does it say in the audit what it refused')
 
   await next.connect('a')
   await next.settle()
@@ -86,7 +93,10 @@ t.test('renews the lease of everything that it works on, and notices when it has
   await store.transaction((tx) => tx.putLease({ owner: 'somebody else', epoch: 9, leaseUntilMs: 0 }))
   scene.clock.move(20_000)
   await scene.settle()
-  t.match(scene.faults, [/the lease could not be renewed/])
+  t.match(scene.faults, [/another controller has taken over/, /the lease could not be renewed/])
+  scene.clock.move(20_000)
+  await scene.settle()
+  t.equal(scene.faults.length, 2, 'and tries no more')
   t.match(await store.lease(), { owner: 'somebody else' })
   await scene.deployments.stop()
   await store.close()

@@ -94,6 +94,7 @@ class Scene {
   readonly sent: Sent[] = []
   readonly said: string[] = []
   readonly disk = { isFull: false }
+  isOwner = true
   answers: Answers = () => taken
   readonly random: ReturnType<typeof random>
 
@@ -121,6 +122,7 @@ class Scene {
       writer: this.writer,
       clock: this.clock,
       steadyClock: this.steadyClock,
+      lease: { isHeld: async () => this.isOwner },
       log,
       sealer
     }
@@ -645,4 +647,16 @@ t.test('a lost host that could not be stored is told of once there is room', asy
   scene.disk.isFull = false
   await scene.pass(5_000)
   t.same(hostsOf(scene.sent), ['host.lost a'])
+})
+
+t.test('a controller that was taken over tells nobody of anything', async (t) => {
+  const scene = await openFleet(t, ['a'])
+  await scene.disconnect('a')
+  scene.isOwner = false
+  await scene.pass(lostAfterMs + gatherMs)
+  t.same(await scene.store.lostHosts(), [])
+  await scene.owe('a')
+  await scene.settle()
+  t.same(scene.sent, [])
+  t.equal((await scene.store.notifications({})).length, 1, 'the other one sends it')
 })

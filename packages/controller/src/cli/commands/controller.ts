@@ -74,10 +74,11 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
     startController({ dataDir, listen, trustedProxies, ...waits, ...tls, ...outward(context.env) })
   )
   context.stderr.write(`listening on ${controller.url}\n`)
-  await stopWanted.promise
+  const isLost = await Promise.race([stopWanted.promise.then(() => false), controller.lost.then(() => true)])
   // from here on a signal ends the process at once
   stopListening()
   await controller.stop()
+  if (isLost) throw new CliError('taken-over', `another controller has taken over ${dataDir}`)
 }
 
 /** How webhooks are reached; the same variables as for the CLI itself. */
