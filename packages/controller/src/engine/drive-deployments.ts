@@ -1,15 +1,16 @@
 // Moves deployments on: gives the machine an event inside a transaction, and after the commit sends, announces and
 // sets the timer for the next deadline. Which events there are is left to the callers.
 import type { ProgressMessage, StepReceipt } from '@longshore/protocol'
-import type { ProgressView } from '../api/schemas.ts'
 import { nextDeadline } from '../core/deployment/deadlines.ts'
-import type { CommandName, DeploymentEvent, Requested } from '../core/deployment/events.ts'
+import type { DeploymentEvent, Requested } from '../core/deployment/events.ts'
 import { findTarget } from '../core/deployment/state.ts'
 import { begin, step } from '../core/deployment/step.ts'
 import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
+import { createDeadlineTimers } from './deadline-timers.ts'
 import { createKnownRows } from './known-rows.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
+import { createProgressMemory } from './progress-memory.ts'
 import { createStepMemory } from './step-memory.ts'
 import { announcements, stateOf, turnOf, viewDeployment } from './view-deployment.ts'
 import type { Writer } from './writer.ts'
@@ -43,8 +44,8 @@ type DriverPorts = PersistPorts & {
 
 export const createDriver = (ports: DriverPorts): Driver => {
   const { writer, clock, outbox, publisher, log } = ports
-  const timers = new Map<string, () => void>()
-  const progress = new Map<string, ProgressView>()
+  const timers = createDeadlineTimers(clock, (id) => wake(id))
+  const progress = createProgressMemory()
   const memory = createStepMemory()
   const rows = createKnownRows()
   let isStopped = false
@@ -52,7 +53,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const view = (row: DeploymentRow) =>
     viewDeployment(
       row,
-      (target) => progress.get(progressKey(row.id, target)),
+      (target) => progress.of(row.id, target),
       (target) => memory.of(row.id, target)
     )
 
@@ -77,19 +78,10 @@ export const createDriver = (ports: DriverPorts): Driver => {
       )
       .catch((error: unknown) => {
         log.error({ deployment: id, err: error }, 'a deadline could not be handled; it is tried again')
-        setTimer(id, clock.nowMs() + retryMs)
+        timers.set(id, clock.nowMs() + retryMs)
       })
   }
-  const setTimer = (id: string, atMs: number | null): void => {
-    timers.get(id)?.()
-    timers.delete(id)
-    if (atMs !== null && !isStopped)
-      timers.set(
-        id,
-        clock.at(atMs, () => wake(id))
-      )
-  }
-  const watch = (row: DeploymentRow): void => setTimer(row.id, nextDeadline(stateOf(row)))
+  const watch = (row: DeploymentRow): void => timers.set(row.id, nextDeadline(stateOf(row)))
   const shown = (row: DeploymentRow) => ({ view: view(row), turn: turnOf(stateOf(row)) })
   const followOne = ({ before, after, owed, cancelled }: Committed): void => {
     rows.committed(after)
@@ -99,7 +91,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
     for (const event of announcements(before && shown(before), shown(after), at)) publisher.publish(event)
     for (const agent of new Set(owed)) outbox.deliver(agent)
     for (const { agent, command } of cancelled) outbox.cancel(agent, command)
-    if (after.phase === 'ended') forgetProgress(after.id)
+    if (after.phase === 'ended') progress.forget(after.id)
     if (after.phase === 'ended' && before?.phase !== 'ended') {
       const { outcome, reason } = stateOf(after)
       log.info({ deployment: after.id, outcome }, `deployment ended: ${reason}`)
@@ -108,9 +100,6 @@ export const createDriver = (ports: DriverPorts): Driver => {
   }
   const follow = (committed: (Committed | undefined)[]): void => {
     for (const one of committed) if (one !== undefined) followOne(one)
-  }
-  const forgetProgress = (id: string): void => {
-    for (const key of progress.keys()) if (key.startsWith(`${id} `)) progress.delete(key)
   }
   return {
     begin: (tx, row, request, actor) => {
@@ -123,18 +112,11 @@ export const createDriver = (ports: DriverPorts): Driver => {
     watch,
     view,
     progressed: (deployment, { service, agent, fence }, message) => {
-      const { step: name, position, total, detail, bytes, lines = [] } = message
       const { id } = deployment
+      const { lines = [] } = message
       const target = findTarget(stateOf(deployment), { service, agent })
       if (target?.inFlight?.index !== fence.index || isStopped) return
-      const latest: ProgressView = {
-        step: name,
-        position,
-        total,
-        ...(detail === undefined ? {} : { detail }),
-        ...(bytes === undefined ? {} : { bytes })
-      }
-      progress.set(progressKey(id, target), latest)
+      const latest = progress.keep(id, target, message)
       const at = new Date(clock.nowMs()).toISOString()
       const { host } = target
       publisher.publish({ at, type: 'progress', id, service, host, progress: latest })
@@ -146,17 +128,13 @@ export const createDriver = (ports: DriverPorts): Driver => {
     },
     stop: () => {
       isStopped = true
-      for (const cancel of timers.values()) cancel()
-      timers.clear()
+      timers.stop()
     }
   }
 }
 
 /** A store that refuses to write (a full disk) is asked again after this. */
 export const retryMs = 5_000
-
-const progressKey = (deployment: string, { service, agent, index }: CommandName): string =>
-  `${deployment} ${service} ${agent} ${index}`
 
 /** Commands that follow from the course of a deployment are sent by the controller, in the requester's name. */
 const requesterOf = (row: DeploymentRow): Actor => ({
