@@ -33,7 +33,7 @@ import type {
   WebhookFormat
 } from './api/schemas.ts'
 import type { RowScope } from './core/access/readable-rows.ts'
-import type { Attempts } from './core/convergence/decide.ts'
+import type { TriesSoFar } from './core/convergence/decide.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -205,7 +205,7 @@ export type LockRow = {
 }
 /** Somebody wants no changes: of a service, or with null of the whole environment. */
 /** What was tried so far to bring one service on one host to what was decided. */
-export type ConvergenceRow = Attempts & {
+export type ConvergenceRow = TriesSoFar & {
   environment: EnvironmentName
   service: ServiceName
   agent: AgentId

@@ -33,7 +33,7 @@ const makeChange = async (tx: Tx, ports: ChangePorts, change: Change): Promise<D
       await tx.deleteConvergence(change.at)
       return [{ level: 'debug', fields: change.at, text: 'the host is as it should be' }]
     case 'give-up':
-      return putAttempts(tx, ports, change.row, { ...change.row, reason: change.reason })
+      return putTries(tx, ports, change.row, { ...change.row, reason: change.reason })
     case 'start':
       return startOne(tx, ports, change)
     default:
@@ -65,7 +65,7 @@ export const rememberReturn = async (tx: Tx, agent: AgentId): Promise<void> => {
   }
 }
 
-/** The attempts that a convergence was one of. */
+/** The row of the tries that a convergence is one of. */
 export const rememberEnd = async (
   tx: Tx,
   ports: ChangePorts,
@@ -77,7 +77,7 @@ export const rememberEnd = async (
   return done
 }
 
-/** An attempt whose deployment has ended, or is gone, is over. */
+/** A try whose deployment has ended, or is gone, is over. */
 export const takeUp = async (tx: Tx, ports: ChangePorts, row: ConvergenceRow): Promise<Done[]> => {
   if (row.deployment === null) return []
   const deployment = await tx.deployment(row.deployment)
@@ -86,11 +86,11 @@ export const takeUp = async (tx: Tx, ports: ChangePorts, row: ConvergenceRow): P
     deployment === undefined
       ? { kind: 'failed', reason: 'the record of the last try is gone' }
       : endOf(stateOf(deployment))
-  return putAttempts(tx, ports, row, { ...row, ...ended(row, end, ports.clock.nowMs()) })
+  return putTries(tx, ports, row, { ...row, ...ended(row, end, ports.clock.nowMs()) })
 }
 
 /** Whoever is to be told hears of it once: when the last try has failed. */
-const putAttempts = async (
+const putTries = async (
   tx: Tx,
   { random, clock }: ChangePorts,
   before: ConvergenceRow,

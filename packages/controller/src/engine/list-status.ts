@@ -60,7 +60,7 @@ const statusOf = async (
 ): Promise<StatusView> => {
   const { current, hosts } = await judgeService(store, knowledge, agents, { environment, service })
   const lock = await store.lock(environment, service)
-  const attempts = await store.convergences({ environment, service })
+  const convergences = await store.convergences({ environment, service })
   return {
     environment,
     service,
@@ -70,7 +70,7 @@ const statusOf = async (
     deployment: lock?.deployment ?? null,
     lock: lock === undefined ? null : lockOf(lock),
     freeze: freezeOf(freezes, environment, service),
-    hosts: hosts.filter(isShown).map((host) => viewHost(host, attempts))
+    hosts: hosts.filter(isShown).map((host) => viewHost(host, convergences))
   }
 }
 
@@ -79,17 +79,17 @@ const isShown = ({ isPlaced, judgement }: JudgedHost): boolean => isPlaced || ju
 
 const viewHost = (
   { agent, host, judgement }: JudgedHost,
-  attempts: readonly ConvergenceRow[]
+  convergences: readonly ConvergenceRow[]
 ): StatusView['hosts'][number] => {
   const { unwanted: _, ...shown } = judgement
-  const own = attempts.find((one) => one.agent === agent)
+  const own = convergences.find((one) => one.agent === agent)
   const isShown = own !== undefined && (own.deployment !== null || judgement.driftKind !== undefined)
-  return { host, ...shown, ...(isShown ? { convergence: viewAttempts(own) } : {}) }
+  return { host, ...shown, ...(isShown ? { convergence: viewTries(own) } : {}) }
 }
 
-const viewAttempts = (attempts: ConvergenceRow): ConvergenceView => {
-  const { tries, nextAtMs, reason } = attempts
-  return { tries, triesMax: maxTries, nextAtMs, reason, isGivenUp: isGivenUp(attempts) }
+const viewTries = (soFar: ConvergenceRow): ConvergenceView => {
+  const { tries, nextAtMs, reason } = soFar
+  return { tries, triesMax: maxTries, nextAtMs, reason, isGivenUp: isGivenUp(soFar) }
 }
 
 const freezeOf = (

@@ -1,4 +1,4 @@
-// What is to be done in one environment so that its hosts run what was decided: which hosts begin now, whose attempts
+// What is to be done in one environment so that its hosts run what was decided: which hosts begin now, whose tries
 // are over, and when to look again. Reads only; engine/converge.ts does it.
 import { type AgentId, isLook, type ServiceSpec } from '@longshore/protocol'
 import {
@@ -138,7 +138,7 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     nowMs,
     desired,
     judgement: host.judgement,
-    attempts: row,
+    soFar: row,
     isLocked: false,
     isLeft: host.isLeft,
     isHealing: environment.heal,

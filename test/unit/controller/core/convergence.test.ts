@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  type Attempts,
   afterReturn,
   backoffMs,
   begun,
@@ -14,6 +13,7 @@ import {
   isGivenUp,
   isWorthKeeping,
   maxTries,
+  type TriesSoFar,
   type TryEnd
 } from '../../../../packages/controller/src/core/convergence/decide.ts'
 import { admit, maxMissingAtOnce } from '../../../../packages/controller/src/core/convergence/pace.ts'
@@ -37,12 +37,12 @@ const stale: HostJudgement = {
 const changed: HostJudgement = { ...right, drift: 'is stopped', driftKind: 'changed' }
 const extra: HostJudgement = { ...right, drift: 'has it', driftKind: 'extra', unwanted: ['aaa', 'bbb'] }
 const desired = { release: 7, generation: 3 }
-const dep = 'dep_00000000000000000001' as Attempts['deployment'] & string
+const dep = 'dep_00000000000000000001' as TriesSoFar['deployment'] & string
 const question: ConvergenceQuestion = {
   nowMs: 1_000_000,
   desired,
   judgement: right,
-  attempts: undefined,
+  soFar: undefined,
   isLocked: false,
   isLeft: false,
   isHealing: false,
@@ -87,20 +87,20 @@ t.test('takes away what nothing wants, container by container, once it may', asy
 })
 
 t.test('waits longer after each failure, then says that it cannot', async (t) => {
-  let attempts: Attempts | undefined
+  let soFar: TriesSoFar | undefined
   let nowMs = 0
   const waits: number[] = []
   for (let tries = 1; tries <= maxTries; tries += 1) {
-    t.match(decide({ judgement: missing, attempts, nowMs }), { kind: 'start', tries })
-    attempts = ended(begun(desired, tries, dep), { kind: 'failed', reason: 'no room' }, nowMs)
-    const next = decide({ judgement: missing, attempts, nowMs })
+    t.match(decide({ judgement: missing, soFar, nowMs }), { kind: 'start', tries })
+    soFar = ended(begun(desired, tries, dep), { kind: 'failed', reason: 'no room' }, nowMs)
+    const next = decide({ judgement: missing, soFar, nowMs })
     if (next.kind !== 'wait') break
     waits.push(next.untilMs - nowMs)
     nowMs = next.untilMs
   }
   t.same(waits, backoffMs)
-  t.same(decide({ judgement: missing, attempts, nowMs }), { kind: 'give-up', reason: 'no room' })
-  t.ok(attempts !== undefined && isGivenUp(attempts))
+  t.same(decide({ judgement: missing, soFar, nowMs }), { kind: 'give-up', reason: 'no room' })
+  t.ok(soFar !== undefined && isGivenUp(soFar))
 })
 
 t.test(
@@ -108,8 +108,8 @@ t.test(
   async (t) => {
     const after = (tries: number) => ended(begun(desired, tries, dep), { kind: 'succeeded' }, question.nowMs)
     const later = { judgement: stale, nowMs: question.nowMs + Math.max(...backoffMs) }
-    t.match(decide({ ...later, attempts: after(1) }), { kind: 'start', action: { recreate: true }, tries: 2 })
-    t.same(decide({ ...later, attempts: after(maxTries) }), {
+    t.match(decide({ ...later, soFar: after(1) }), { kind: 'start', action: { recreate: true }, tries: 2 })
+    t.same(decide({ ...later, soFar: after(maxTries) }), {
       kind: 'give-up',
       reason: '5 tries succeeded, and yet: runs release 6'
     })
@@ -117,39 +117,39 @@ t.test(
 )
 
 t.test('begins anew after another deployment, and where the host was right for long', async (t) => {
-  t.match(decide({ judgement: missing, attempts: failedOnce }), { kind: 'wait' })
+  t.match(decide({ judgement: missing, soFar: failedOnce }), { kind: 'wait' })
   const other = { release: 8, generation: 4 }
-  t.match(decide({ judgement: missing, attempts: failedOnce, desired: other }), { kind: 'start', tries: 1 })
+  t.match(decide({ judgement: missing, soFar: failedOnce, desired: other }), { kind: 'start', tries: 1 })
   const again = { release: 7, generation: 5 }
-  t.match(decide({ judgement: missing, attempts: failedOnce, desired: again }), { kind: 'start', tries: 1 })
+  t.match(decide({ judgement: missing, soFar: failedOnce, desired: again }), { kind: 'start', tries: 1 })
   const good = ended(begun(desired, 3, dep), { kind: 'succeeded' }, question.nowMs)
   t.ok(isWorthKeeping(good, question.nowMs))
   const nowMs = question.nowMs + forgetAfterMs
   t.notOk(isWorthKeeping(good, nowMs))
-  t.match(decide({ judgement: missing, attempts: good, nowMs }), { kind: 'start', tries: 1 })
+  t.match(decide({ judgement: missing, soFar: good, nowMs }), { kind: 'start', tries: 1 })
 })
 
 t.test(
   'tries a host again that was given up and has come back, but not sooner than after the longest wait',
   async (t) => {
     const last = ended(begun(desired, maxTries, dep), { kind: 'failed', reason: 'no room' }, question.nowMs)
-    t.match(decide({ judgement: missing, attempts: last }), { kind: 'give-up' })
+    t.match(decide({ judgement: missing, soFar: last }), { kind: 'give-up' })
     const back = afterReturn(last)
     const untilMs = question.nowMs + Math.max(...backoffMs)
-    t.same(decide({ judgement: missing, attempts: back }), { kind: 'wait', untilMs })
-    t.match(decide({ judgement: missing, attempts: back, nowMs: untilMs }), { kind: 'start', tries: 1 })
+    t.same(decide({ judgement: missing, soFar: back }), { kind: 'wait', untilMs })
+    t.match(decide({ judgement: missing, soFar: back, nowMs: untilMs }), { kind: 'start', tries: 1 })
     t.equal(afterReturn(failedOnce), failedOnce, 'one that has tries left keeps its count')
   }
 )
 
 t.test('waits no longer than it should when the clock was set back', async (t) => {
   const nowMs = question.nowMs - 500_000
-  t.match(decide({ judgement: missing, attempts: failedOnce, nowMs }), { kind: 'start', tries: 2 })
+  t.match(decide({ judgement: missing, soFar: failedOnce, nowMs }), { kind: 'start', tries: 2 })
 })
 
 t.test('counts no try that a deployment came before', async (t) => {
-  const attempts = ended(begun(desired, 2, dep), { kind: 'preempted' }, question.nowMs)
-  t.match(decide({ judgement: missing, attempts }), { kind: 'start', tries: 2 })
+  const soFar = ended(begun(desired, 2, dep), { kind: 'preempted' }, question.nowMs)
+  t.match(decide({ judgement: missing, soFar }), { kind: 'start', tries: 2 })
 })
 
 t.test('does not act on what the host said before its last run was told', async (t) => {
@@ -170,7 +170,7 @@ const anyQuestion: fc.Arbitrary<ConvergenceQuestion> = fc.record({
   nowMs: fc.nat(2_000_000),
   desired: anyDesired,
   judgement,
-  attempts: fc.option(
+  soFar: fc.option(
     fc.record({
       release: fc.option(fc.constantFrom(6, 7)),
       generation: fc.constantFrom(3, 4),
@@ -206,7 +206,7 @@ t.test('never starts what it must not', async (t) => {
       !asked.isBusy &&
       state !== 'silent' &&
       driftKind !== 'unknown' &&
-      (asked.attempts?.deployment ?? null) === null &&
+      (asked.soFar?.deployment ?? null) === null &&
       decision.tries <= maxTries &&
       (action.kind === 'remove'
         ? asked.desired.release === null &&
@@ -235,19 +235,19 @@ const countStarts = (
   happenings: readonly Happening[],
   returns: boolean
 ): { starts: number; nowMs: number } => {
-  let attempts: Attempts | undefined
+  let soFar: TriesSoFar | undefined
   let nowMs = 0
   let starts = 0
   for (const { afterMs, end, isBack } of happenings) {
-    const decision = decide({ judgement: missing, attempts, nowMs })
+    const decision = decide({ judgement: missing, soFar, nowMs })
     if (decision.kind === 'wait') nowMs = decision.untilMs
-    if (decision.kind === 'give-up' && attempts !== undefined) {
-      attempts = { ...attempts, reason: decision.reason }
-      if (returns && isBack) attempts = afterReturn(attempts)
+    if (decision.kind === 'give-up' && soFar !== undefined) {
+      soFar = { ...soFar, reason: decision.reason }
+      if (returns && isBack) soFar = afterReturn(soFar)
       nowMs += afterMs
     }
     if (decision.kind !== 'start') continue
-    attempts = ended(begun(desired, decision.tries, dep), end, nowMs)
+    soFar = ended(begun(desired, decision.tries, dep), end, nowMs)
     if (end.kind !== 'preempted') starts += 1
   }
   return { starts, nowMs }

@@ -7,7 +7,7 @@ import type { HostJudgement } from '../targets/judge-host.ts'
 export type Desired = { release: number | null; generation: number }
 
 /** What has been tried so far. Belongs to what was desired then: for anything else it counts for nothing. */
-export type Attempts = Desired & {
+export type TriesSoFar = Desired & {
   tries: number
   /** The deployment of the try in progress; null: none. */
   deployment: DeploymentId | null
@@ -23,7 +23,7 @@ export type ConvergenceQuestion = {
   nowMs: number
   desired: Desired
   judgement: HostJudgement
-  attempts: Attempts | undefined
+  soFar: TriesSoFar | undefined
   /** A deployment of the service is in progress: it decides alone. */
   isLocked: boolean
   /** A deployment that ended mixed brought the host what it runs: people decide what becomes of that. */
@@ -56,20 +56,20 @@ export const forgetAfterMs = 600_000
 export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDecision => {
   const { nowMs, isLocked, isBusy, isLeft, trustedFromMs, judgement } = question
   if (isLocked || isLeft || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
-  if (question.attempts?.deployment != null) return nothing
+  if (question.soFar?.deployment != null) return nothing
   const action = actionFor(question)
   if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
-  const attempts = attemptsThatCount(question)
-  if (attempts !== undefined && attempts.tries >= maxTries)
-    return { kind: 'give-up', reason: attempts.reason ?? yetDiffers(judgement) }
-  const fromMs = Math.max(trustedFromMs, waitOf(attempts, nowMs), isBusy ? nowMs + busyAgainMs : 0)
+  const soFar = triesThatCount(question)
+  if (soFar !== undefined && soFar.tries >= maxTries)
+    return { kind: 'give-up', reason: soFar.reason ?? yetDiffers(judgement) }
+  const fromMs = Math.max(trustedFromMs, waitOf(soFar, nowMs), isBusy ? nowMs + busyAgainMs : 0)
   if (nowMs < fromMs) return { kind: 'wait', untilMs: fromMs }
-  return { kind: 'start', action, tries: (attempts?.tries ?? 0) + 1 }
+  return { kind: 'start', action, tries: (soFar?.tries ?? 0) + 1 }
 }
 
 /** A try that is to end in the future: the clock was set back since, and nobody knows how long it was waited. */
-const waitOf = (attempts: Attempts | undefined, nowMs: number): number =>
-  (attempts?.endedAtMs ?? 0) > nowMs ? 0 : (attempts?.nextAtMs ?? 0)
+const waitOf = (soFar: TriesSoFar | undefined, nowMs: number): number =>
+  (soFar?.endedAtMs ?? 0) > nowMs ? 0 : (soFar?.nextAtMs ?? 0)
 
 /** The end of a run is told; this is for one that ends unheard. */
 const busyAgainMs = 30_000
@@ -79,7 +79,7 @@ const nothing: ConvergenceDecision = { kind: 'nothing', isAtRest: false }
 const actionFor = ({
   desired,
   judgement,
-  attempts,
+  soFar,
   isHealing,
   mayLeave
 }: ConvergenceQuestion): Action | null => {
@@ -93,7 +93,7 @@ const actionFor = ({
       // The host took what it runs for the release that it was brought, and left it alone.
       return {
         kind: 'bring',
-        recreate: attempts !== undefined && isFor(attempts, desired) && succeeded(attempts)
+        recreate: soFar !== undefined && isFor(soFar, desired) && succeeded(soFar)
       }
     case 'changed':
     case 'crash-looping':
@@ -107,28 +107,27 @@ const actionFor = ({
   }
 }
 
-const isFor = ({ release, generation }: Attempts, desired: Desired): boolean =>
+const isFor = ({ release, generation }: TriesSoFar, desired: Desired): boolean =>
   release === desired.release && generation === desired.generation
 
-const succeeded = ({ endedAtMs, reason }: Attempts): boolean => endedAtMs !== null && reason === null
+const succeeded = ({ endedAtMs, reason }: TriesSoFar): boolean => endedAtMs !== null && reason === null
 
 const yetDiffers = ({ drift }: HostJudgement): string =>
   `${maxTries} tries succeeded, and yet: ${drift ?? 'it differs'}`
 
-const attemptsThatCount = ({ attempts, desired, nowMs }: ConvergenceQuestion): Attempts | undefined => {
-  if (attempts === undefined || !isFor(attempts, desired)) return undefined
-  const { endedAtMs } = attempts
+const triesThatCount = ({ soFar, desired, nowMs }: ConvergenceQuestion): TriesSoFar | undefined => {
+  if (soFar === undefined || !isFor(soFar, desired)) return undefined
+  const { endedAtMs } = soFar
   const isLongAgo = endedAtMs !== null && nowMs - endedAtMs >= forgetAfterMs
-  return isLongAgo && succeeded(attempts) ? undefined : attempts
+  return isLongAgo && succeeded(soFar) ? undefined : soFar
 }
 
-/** Whether to remember the attempts at a host that is as it should be: it may not stay so. */
-export const isWorthKeeping = (attempts: Attempts, nowMs: number): boolean =>
-  attempts.deployment !== null ||
-  (succeeded(attempts) && nowMs - (attempts.endedAtMs ?? nowMs) < forgetAfterMs)
+/** Whether to remember the tries at a host that is as it should be: it may not stay so. */
+export const isWorthKeeping = (soFar: TriesSoFar, nowMs: number): boolean =>
+  soFar.deployment !== null || (succeeded(soFar) && nowMs - (soFar.endedAtMs ?? nowMs) < forgetAfterMs)
 
 /** A try begins. */
-export const begun = (desired: Desired, tries: number, deployment: DeploymentId): Attempts => ({
+export const begun = (desired: Desired, tries: number, deployment: DeploymentId): TriesSoFar => ({
   ...desired,
   tries,
   deployment,
@@ -143,11 +142,11 @@ export type TryEnd =
   /** A deployment of the service came first: it does not count. */
   | { kind: 'preempted' }
 
-export const ended = (attempts: Attempts, end: TryEnd, atMs: number): Attempts => {
-  if (end.kind === 'preempted') return { ...attempts, deployment: null, tries: attempts.tries - 1 }
-  const wait = backoffMs[attempts.tries - 1]
+export const ended = (soFar: TriesSoFar, end: TryEnd, atMs: number): TriesSoFar => {
+  if (end.kind === 'preempted') return { ...soFar, deployment: null, tries: soFar.tries - 1 }
+  const wait = backoffMs[soFar.tries - 1]
   return {
-    ...attempts,
+    ...soFar,
     deployment: null,
     endedAtMs: atMs,
     nextAtMs: wait === undefined ? null : atMs + wait,
@@ -155,11 +154,9 @@ export const ended = (attempts: Attempts, end: TryEnd, atMs: number): Attempts =
   }
 }
 
-export const isGivenUp = ({ tries, deployment, reason }: Attempts): boolean =>
+export const isGivenUp = ({ tries, deployment, reason }: TriesSoFar): boolean =>
   tries >= maxTries && deployment === null && reason !== null
 
 /** The agent is back: a host that was given up may have been repaired. It still waits as long as the longest wait. */
-export const afterReturn = (attempts: Attempts): Attempts =>
-  isGivenUp(attempts)
-    ? { ...attempts, tries: 0, nextAtMs: (attempts.endedAtMs ?? 0) + Math.max(...backoffMs) }
-    : attempts
+export const afterReturn = (soFar: TriesSoFar): TriesSoFar =>
+  isGivenUp(soFar) ? { ...soFar, tries: 0, nextAtMs: (soFar.endedAtMs ?? 0) + Math.max(...backoffMs) } : soFar
