@@ -12,8 +12,9 @@ export type Lease = {
   /**
    * Makes this controller the owner, whoever was it before, and renews that from now on.
    * @param renewed called now and then, while the lease is held
+   * @returns by how many milliseconds, at least, the clock was set back since the former owner looked at it
    */
-  take(renewed: () => void): Promise<void>
+  take(renewed: () => void): Promise<number>
   /** @throws ApiError `stopping` when another controller has taken over */
   require(tx: Reads): Promise<void>
   isHeld(): Promise<boolean>
@@ -83,12 +84,14 @@ export const createLease = (ports: Ports): Lease => {
     leaseMs,
     epoch: () => epoch,
     take: async (renewed) => {
-      epoch = await store.transaction(async (tx) => {
-        const next = ((await tx.lease())?.epoch ?? 1) + 1
-        await put(tx, next)
-        return next
+      const former = await store.transaction(async (tx) => {
+        const lease = await tx.lease()
+        epoch = (lease?.epoch ?? 1) + 1
+        await put(tx, epoch)
+        return lease
       })
       renewLater(renewed)
+      return Math.max(0, (former?.leaseUntilMs ?? 0) - leaseMs - clock.nowMs())
     },
     require,
     isHeld: () => isOwner(store),

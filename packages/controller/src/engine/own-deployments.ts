@@ -43,7 +43,8 @@ export const createOwnership = <Shifted>(ports: Ports, moves: Moves<Shifted>): O
   return {
     writer,
     begin: async () => {
-      await lease.take(renewed)
+      // As if it had been set back just now: the first change moves every wait.
+      drift.settle(await lease.take(renewed))
       pruner.start()
     },
     end: () => {

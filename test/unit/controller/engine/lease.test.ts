@@ -154,6 +154,28 @@ for (const hours of [3, -3]) {
   })
 }
 
+t.test('moves every wait when the clock was set back while no controller ran', async (t) => {
+  const store = await openFurnished(['a', 'b'])
+  const clocks = { clock: new HandClock(), steadyClock: new HandClock() }
+  const hosts = new Hosts(['a', 'b'], staging)
+  const former = await begin(store, hosts, clocks)
+  for (const host of ['a', 'b']) await former.connect(host)
+  const { id } = await former.deployments.request(jenkins, byDigest)
+  await former.settle()
+  await former.disconnect('a')
+  await former.deployments.stop()
+  clocks.clock.move(-48 * 3_600_000)
+  const next = await begin(store, hosts, clocks)
+  await next.connect('b')
+  clocks.steadyClock.move(62_000)
+  clocks.clock.move(62_000)
+  await next.settle()
+  t.equal((await next.deployments.view(id)).targets[0]?.state, 'unknown')
+  t.match(next.faults, [/the clock was set/])
+  await next.deployments.stop()
+  await store.close()
+})
+
 t.test('sends what is unanswered again after the clock was set back', async (t) => {
   const store = await openFurnished(['a'])
   const clocks = { clock: new HandClock(), steadyClock: new HandClock() }
