@@ -136,6 +136,43 @@ t.test('status shows each host and what differs', async (t) => {
   )
 })
 
+t.test('what a controller of the version before answers is understood', async (t) => {
+  // as recorded from it: it knew neither healing, promotion, freezes nor the fields of a lock
+  const status = {
+    environment: 'wip',
+    service: 'web',
+    release: 3,
+    tag: '1.0',
+    digest: `sha256:${'a'.repeat(64)}`,
+    deployment: null,
+    hosts: [{ host: 'web-1', state: 'running', release: 3 }]
+  }
+  const release = {
+    service: 'web',
+    environment: 'wip',
+    release: 3,
+    repository: 'registry.example/web',
+    tag: '1.0',
+    digest: `sha256:${'a'.repeat(64)}`,
+    specRevision: 1,
+    deployment: 'dep_00000000000000000001',
+    outcome: 'succeeded',
+    isCurrent: true,
+    createdAtMs: 0,
+    createdBy: 'jenkins'
+  }
+  standIn.on('GET /v1/status?service=old', (response) => json(response, 200, [status]))
+  standIn.on('GET /v1/environments', (response) =>
+    json(response, 200, [{ name: 'wip', createdAtMs: 0, agents: 2 }])
+  )
+  standIn.on('GET /v1/releases?environment=wip&service=old&limit=20', (response) =>
+    json(response, 200, [release])
+  )
+  t.match(await run(['status', 'old']), { code: 0, out: /^web in wip: release 3 / })
+  t.match(await run(['environments', 'list']), { code: 0, out: /\nwip +2 +off +- +1970-/ })
+  t.match(await run(['releases', 'old', '--env', 'wip']), { code: 0, out: /\n3 \(current\) .* 1 +- +1970/ })
+})
+
 t.test('environments are set and shown', async (t) => {
   const wip = { name: 'wip', createdAtMs: 0, agents: 2, heal: true, promotesFrom: 'staging', freeze: null }
   const bodies: unknown[] = []

@@ -218,8 +218,11 @@ export const releaseView = z.object({
   deployment: deploymentId,
   outcome: outcome.nullable(),
   isCurrent: z.boolean(),
-  /** As far as `keep_images` goes, hosts that ran it still have its image: going back to it needs no registry. */
-  isKept: z.boolean(),
+  /**
+   * As far as `keep_images` goes, hosts that ran it still have its image: going back to it needs no registry.
+   * null: a controller of the version before does not say.
+   */
+  isKept: z.boolean().nullable().default(null),
   createdAtMs: atMs,
   createdBy: z.string()
 })

@@ -20,13 +20,15 @@ const settings = {
   /** Images come from there by promotion only; null: any tag or digest may be deployed. */
   promotesFrom: environmentName.nullable()
 }
+/** A controller of the version before says nothing of what it does not know: defaults say the same. */
 export const environmentView = z.object({
   name: environmentName,
   createdAtMs: atMs,
   agents: z.int(),
-  ...settings,
+  heal: settings.heal.default(false),
+  promotesFrom: settings.promotesFrom.default(null),
   /** The whole environment is frozen; a frozen service stands in its status. */
-  freeze: freezeOf.nullable()
+  freeze: freezeOf.nullable().default(null)
 })
 export type EnvironmentView = z.infer<typeof environmentView>
 

@@ -47,6 +47,7 @@ export const hostStatus = z.object({
   convergence: convergenceView.optional()
 })
 export type HostStatus = z.infer<typeof hostStatus>
+/** Defaults: for a controller of the version before, which knows nothing of them. */
 export const statusView = z.object({
   environment: environmentName,
   service: serviceName,
@@ -56,9 +57,9 @@ export const statusView = z.object({
   digest: digest.nullable(),
   /** The deployment in progress, which holds the lock. */
   deployment: deploymentId.nullable(),
-  lock: lockOf.nullable(),
+  lock: lockOf.nullable().default(null),
   /** Of the service, else of its environment. */
-  freeze: freezeOf.nullable(),
+  freeze: freezeOf.nullable().default(null),
   hosts: z.array(hostStatus)
 })
 export type StatusView = z.infer<typeof statusView>

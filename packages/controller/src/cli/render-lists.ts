@@ -134,7 +134,7 @@ export function renderReleases(releases: readonly ReleaseView[], colors: Colors)
     release.tag ?? '-',
     formatDigest(release.digest),
     String(release.specRevision),
-    release.isKept ? 'yes' : 'no',
+    release.isKept === null ? '-' : release.isKept ? 'yes' : 'no',
     formatTime(release.createdAtMs),
     release.createdBy
   ])
