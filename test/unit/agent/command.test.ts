@@ -8,8 +8,9 @@ import { type Ownership, ownContainers } from '../../../packages/agent/src/core/
 import type { Step } from '../../../packages/agent/src/core/steps.ts'
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
-import type { ContainerLook, Engine, Runtime } from '../../../packages/agent/src/ports.ts'
+import type { ContainerLook, Engine } from '../../../packages/agent/src/ports.ts'
 import { idFrom } from '../../support/run-samples.ts'
+import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
 
 const command = idFrom('cmd', 1) as CommandId
 const ref = { by: 'command', command, release: 2, index: 0 } as const
@@ -58,40 +59,7 @@ const engineOf = (states: (ContainerLook | undefined)[], calls: Partial<Engine> 
     followLog: async () => undefined,
     ...calls
   }
-  const engine = new Proxy(prepared as Engine, {
-    get: (target, name) => {
-      const call: unknown = Reflect.get(target, name)
-      if (call === undefined) throw new Error(`the test did not prepare ${String(name)}`)
-      return call
-    }
-  })
-  return { engine, started }
-}
-
-const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime => {
-  let nowMs = 0
-  return {
-    engine,
-    host: {
-      freeBytes: async () => null,
-      isPortBound: async () => false,
-      probe: async () => ({ isOk: true, detail: '' })
-    },
-    clock: {
-      nowMs: () => nowMs,
-      monotonicMs: () => nowMs,
-      after: (delayMs, wake) => {
-        nowMs += delayMs
-        globalThis.setImmediate(wake)
-        return () => undefined
-      }
-    },
-    signal: new AbortController().signal,
-    isRepeated: false,
-    progress: () => undefined,
-    output: () => undefined,
-    ...more
-  }
+  return { engine: preparedEngine(prepared), started }
 }
 
 t.test('a command is started when it was never started, and never again', async (t) => {

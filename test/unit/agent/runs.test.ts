@@ -12,47 +12,11 @@ import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../../packages/agent/src/adapters/policy-file.ts'
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
-import type { Engine, Runtime } from '../../../packages/agent/src/ports.ts'
 import { createRuns, hashSpec } from '../../../packages/agent/src/runs.ts'
 import { buildSampleRequest, releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
+import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
 
 const folder = () => mkdtempSync(join(tmpdir(), 'longshore-runs-'))
-
-/** Throws on every call that the test did not prepare. */
-const preparedEngine = (calls: Partial<Engine>): Engine =>
-  new Proxy(calls as Engine, {
-    get: (target, name) => {
-      const call = Reflect.get(target, name)
-      if (call === undefined) throw new Error(`the test did not prepare ${String(name)}`)
-      return call
-    }
-  })
-
-/** A clock that passes at once: what waits for it goes on in the next turn. */
-const runtimeOf = (engine: Engine): Runtime => {
-  let nowMs = 0
-  return {
-    engine,
-    host: {
-      freeBytes: async () => 500,
-      isPortBound: async () => true,
-      probe: async () => ({ isOk: true, detail: '' })
-    },
-    clock: {
-      nowMs: () => nowMs,
-      monotonicMs: () => nowMs,
-      after: (delayMs, wake) => {
-        nowMs += delayMs
-        globalThis.setImmediate(wake)
-        return () => undefined
-      }
-    },
-    signal: new AbortController().signal,
-    isRepeated: false,
-    progress: () => undefined,
-    output: () => undefined
-  }
-}
 
 t.test('the executor tells a failure from an engine that is away', async (t) => {
   const disk = { kind: 'check-disk', minFreeBytes: 1000 } as const

@@ -7,27 +7,8 @@ import {
   noteRestarts
 } from '../../../../packages/controller/src/core/targets/count-restarts.ts'
 import { type HostQuestion, judgeHost } from '../../../../packages/controller/src/core/targets/judge-host.ts'
+import { containerOf } from './inventory-scenes.ts'
 
-const containerOf = (release: number, change: Partial<InventoryContainer> = {}): InventoryContainer => ({
-  id: 'abc',
-  name: `api-r${release}-0`,
-  environment: 'staging' as InventoryContainer['environment'],
-  service: 'api' as InventoryContainer['service'],
-  release,
-  index: 0,
-  deployment: null,
-  state: 'running',
-  health: 'healthy',
-  restartCount: 0,
-  startedAtMs: null,
-  exitCode: null,
-  image: 'api',
-  isKept: false,
-  specHash: '',
-  role: 'serving',
-  changes: [],
-  ...change
-})
 const inventoryOf = (...containers: InventoryContainer[]): Inventory => ({
   isEngineReachable: true,
   containers,
@@ -167,7 +148,7 @@ t.test('calls a container crash-looping by how fast its restarts grow', async (t
   t.equal(crashLoops(historyOf([0, 40]), 0).size, 0, 'many restarts in a long life')
   t.equal(crashLoops(historyOf([0, 40], [100, 42]), 100).size, 0)
   const looping = historyOf([0, 40], [100, 41], [300, 42], [700, 43])
-  t.same([...crashLoops(looping, 700)], [['abc', 3]])
+  t.same([...crashLoops(looping, 700)], [[containerOf(2).id, 3]])
   t.match(judgeAs({ crashLoops: crashLoops(looping, 700) }, containerOf(2)), {
     state: 'running',
     driftKind: 'crash-looping',

@@ -3,31 +3,10 @@ import type { Command, Inventory, InventoryContainer, RunOutcome } from '@longsh
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { EnvironmentRow, Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, failed } from '../core/deployment-scenes.ts'
+import { containerOf } from '../core/inventory-scenes.ts'
 import { EngineScene, furnish, HandClock, Hosts, jenkins, requestFor } from './engine-scene.ts'
 
-export const containerOf = (
-  release: number,
-  change: Partial<InventoryContainer> = {}
-): InventoryContainer => ({
-  id: `${release}`.repeat(12).slice(0, 12),
-  name: `api-r${release}-0`,
-  environment: 'staging' as InventoryContainer['environment'],
-  service: 'api' as InventoryContainer['service'],
-  release,
-  index: 0,
-  deployment: null,
-  state: 'running',
-  health: 'healthy',
-  restartCount: 0,
-  startedAtMs: null,
-  exitCode: null,
-  image: 'api',
-  isKept: false,
-  specHash: '',
-  role: 'serving',
-  changes: [],
-  ...change
-})
+export { containerOf }
 
 /** What each host runs; commands change it, and it is told like an agent tells it. */
 export class World {

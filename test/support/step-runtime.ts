@@ -1,0 +1,40 @@
+// What a step of a run works with, for tests of single steps: an engine that refuses what was not prepared, a clock that
+// passes at once, and a host that is fine.
+import type { Engine, Runtime } from '../../packages/agent/src/ports.ts'
+
+/** Throws on every call that the test did not prepare. */
+export const preparedEngine = (calls: Partial<Engine>): Engine =>
+  new Proxy(calls as Engine, {
+    get: (target, name) => {
+      const call: unknown = Reflect.get(target, name)
+      if (call === undefined) throw new Error(`the test did not prepare ${String(name)}`)
+      return call
+    }
+  })
+
+/** What waits for the clock goes on in the next turn. */
+export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime => {
+  let nowMs = 0
+  return {
+    engine,
+    host: {
+      freeBytes: async () => 500,
+      isPortBound: async () => true,
+      probe: async () => ({ isOk: true, detail: '' })
+    },
+    clock: {
+      nowMs: () => nowMs,
+      monotonicMs: () => nowMs,
+      after: (delayMs, wake) => {
+        nowMs += delayMs
+        globalThis.setImmediate(wake)
+        return () => undefined
+      }
+    },
+    signal: new AbortController().signal,
+    isRepeated: false,
+    progress: () => undefined,
+    output: () => undefined,
+    ...more
+  }
+}
