@@ -44,14 +44,14 @@ const makeChange = async (tx: Tx, ports: ChangePorts, change: Change): Promise<D
 const startOne = async (
   tx: Tx,
   ports: ChangePorts,
-  { at, action, desired, tries, host, drift }: Extract<Change, { kind: 'start' }>
+  { at, action, desired, tries, servedNothing, host, drift }: Extract<Change, { kind: 'start' }>
 ): Promise<Done[]> => {
   const wish =
     action.kind === 'remove' ? { recreate: false, removed: action.containers } : { recreate: action.recreate }
   const committed = await beginConvergence(tx, ports, { ...at, ...wish })
   if (committed === undefined) return []
   const deployment = committed.after.id
-  await tx.putConvergence({ ...at, ...begun(desired, tries, deployment) })
+  await tx.putConvergence({ ...at, ...begun(desired, { tries, deployment, servedNothing }) })
   const { environment, service } = at
   const fields = { environment, service, host, deployment }
   return [{ committed, level: 'info', fields, text: `${drift}: try ${tries} of ${maxTries}` }]

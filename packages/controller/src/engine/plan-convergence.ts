@@ -15,7 +15,16 @@ import { type JudgedHost, type JudgedService, judgeService } from './judge-servi
 
 type Key = Pick<ConvergenceRow, 'environment' | 'service' | 'agent'>
 export type Change =
-  | { kind: 'start'; at: Key; desired: Desired; action: Action; tries: number; host: string; drift: string }
+  | {
+      kind: 'start'
+      at: Key
+      desired: Desired
+      action: Action
+      tries: number
+      servedNothing: boolean
+      host: string
+      drift: string
+    }
   | { kind: 'give-up'; row: ConvergenceRow; host: string; reason: string }
   | { kind: 'forget'; at: Key }
 export type ConvergencePlan = {
@@ -114,7 +123,7 @@ const paceOf = (spec: ServiceSpec | undefined, hosts: number) => ({
   hosts
 })
 
-const startOf = ({ decision, desired, host, judgement }: Decided, at: Key): Change[] =>
+const startOf = ({ decision, desired, host, judgement, servesNothing }: Decided, at: Key): Change[] =>
   decision.kind !== 'start'
     ? []
     : [
@@ -125,6 +134,7 @@ const startOf = ({ decision, desired, host, judgement }: Decided, at: Key): Chan
           host,
           action: decision.action,
           tries: decision.tries,
+          servedNothing: servesNothing,
           drift: judgement.drift ?? ''
         }
       ]
@@ -146,7 +156,8 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     trustedFromMs: nowMs + hosts.lagMs(host.agent),
     mayLeave: desired.release === null && mayLeave(judged)
   })
-  return { ...host, row, desired, decision, servesNothing: host.judgement.release === null }
+  const servesNothing = row?.deployment == null ? host.judgement.release === null : row.servedNothing
+  return { ...host, row, desired, decision, servesNothing }
 }
 
 /** The last healthy one is never taken away: where the service belongs it must run, unless it was removed. */

@@ -51,7 +51,9 @@ const question: ConvergenceQuestion = {
   mayLeave: false
 }
 const decide = (change: Partial<ConvergenceQuestion>) => decideConvergence({ ...question, ...change })
-const failedOnce = ended(begun(desired, 1, dep), { kind: 'failed', reason: 'no room' }, question.nowMs)
+const begunAt = (tries: number): TriesSoFar =>
+  begun(desired, { tries, deployment: dep, servedNothing: false })
+const failedOnce = ended(begunAt(1), { kind: 'failed', reason: 'no room' }, question.nowMs)
 
 t.test('brings what is missing or stale, and leaves alone what is right', async (t) => {
   t.same(decide({}), { kind: 'nothing', isAtRest: true })
@@ -92,7 +94,7 @@ t.test('waits longer after each failure, then says that it cannot', async (t) =>
   const waits: number[] = []
   for (let tries = 1; tries <= maxTries; tries += 1) {
     t.match(decide({ judgement: missing, soFar, nowMs }), { kind: 'start', tries })
-    soFar = ended(begun(desired, tries, dep), { kind: 'failed', reason: 'no room' }, nowMs)
+    soFar = ended(begunAt(tries), { kind: 'failed', reason: 'no room' }, nowMs)
     const next = decide({ judgement: missing, soFar, nowMs })
     if (next.kind !== 'wait') break
     waits.push(next.untilMs - nowMs)
@@ -106,7 +108,7 @@ t.test('waits longer after each failure, then says that it cannot', async (t) =>
 t.test(
   'recreates what a successful try left as it was, and says so when that does not help either',
   async (t) => {
-    const after = (tries: number) => ended(begun(desired, tries, dep), { kind: 'succeeded' }, question.nowMs)
+    const after = (tries: number) => ended(begunAt(tries), { kind: 'succeeded' }, question.nowMs)
     const later = { judgement: stale, nowMs: question.nowMs + Math.max(...backoffMs) }
     t.match(decide({ ...later, soFar: after(1) }), { kind: 'start', action: { recreate: true }, tries: 2 })
     t.same(decide({ ...later, soFar: after(maxTries) }), {
@@ -122,7 +124,7 @@ t.test('begins anew after another deployment, and where the host was right for l
   t.match(decide({ judgement: missing, soFar: failedOnce, desired: other }), { kind: 'start', tries: 1 })
   const again = { release: 7, generation: 5 }
   t.match(decide({ judgement: missing, soFar: failedOnce, desired: again }), { kind: 'start', tries: 1 })
-  const good = ended(begun(desired, 3, dep), { kind: 'succeeded' }, question.nowMs)
+  const good = ended(begunAt(3), { kind: 'succeeded' }, question.nowMs)
   t.ok(isWorthKeeping(good, question.nowMs))
   const nowMs = question.nowMs + forgetAfterMs
   t.notOk(isWorthKeeping(good, nowMs))
@@ -132,7 +134,7 @@ t.test('begins anew after another deployment, and where the host was right for l
 t.test(
   'tries a host again that was given up and has come back, but not sooner than after the longest wait',
   async (t) => {
-    const last = ended(begun(desired, maxTries, dep), { kind: 'failed', reason: 'no room' }, question.nowMs)
+    const last = ended(begunAt(maxTries), { kind: 'failed', reason: 'no room' }, question.nowMs)
     t.match(decide({ judgement: missing, soFar: last }), { kind: 'give-up' })
     const back = afterReturn(last)
     const untilMs = question.nowMs + Math.max(...backoffMs)
@@ -148,7 +150,7 @@ t.test('waits no longer than it should when the clock was set back', async (t) =
 })
 
 t.test('counts no try that a deployment came before', async (t) => {
-  const soFar = ended(begun(desired, 2, dep), { kind: 'preempted' }, question.nowMs)
+  const soFar = ended(begunAt(2), { kind: 'preempted' }, question.nowMs)
   t.match(decide({ judgement: missing, soFar }), { kind: 'start', tries: 2 })
 })
 
@@ -176,6 +178,7 @@ const anyQuestion: fc.Arbitrary<ConvergenceQuestion> = fc.record({
       generation: fc.constantFrom(3, 4),
       tries: fc.nat(maxTries),
       deployment: fc.constantFrom(null, null, null, dep),
+      servedNothing: fc.boolean(),
       nextAtMs: fc.option(fc.nat(2_000_000)),
       endedAtMs: fc.option(fc.nat(2_000_000)),
       reason: fc.option(fc.constant('no room'))
@@ -247,7 +250,7 @@ const countStarts = (
       nowMs += afterMs
     }
     if (decision.kind !== 'start') continue
-    soFar = ended(begun(desired, decision.tries, dep), end, nowMs)
+    soFar = ended(begunAt(decision.tries), end, nowMs)
     if (end.kind !== 'preempted') starts += 1
   }
   return { starts, nowMs }

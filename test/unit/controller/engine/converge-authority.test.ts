@@ -4,7 +4,8 @@ import type { ServiceMark } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { EnvironmentRow } from '../../../../packages/controller/src/ports.ts'
-import { containerOf, openWorld, World } from './converge-scene.ts'
+import { agentOf } from '../core/deployment-scenes.ts'
+import { containerOf, healing, openWorld, World } from './converge-scene.ts'
 import { furnish, jenkins, requestFor } from './engine-scene.ts'
 
 /** Deployments that the store has no record of any more. */
@@ -163,5 +164,29 @@ t.test('brings 120 hosts back that return at once, fifty at a time, and each onc
   t.same(new Set(world.releases(...names)), new Set([1]))
   t.equal((await world.converged()).filter((line) => line.endsWith('succeeded')).length, 119)
   t.equal((await world.converged()).length, 119)
+  await world.close()
+})
+
+t.test('takes no second host down while the first one has stopped what it ran', async (t) => {
+  const world = await openWorld('a', 'b')
+  for (const host of ['a', 'b']) await world.connect(host)
+  await world.deploy('v1')
+  await healing(world)
+  await world.pass(10_000)
+  for (const host of ['a', 'b']) world.containers.set(host, [containerOf(1, { state: 'paused' })])
+  const tell = async (host: string): Promise<void> => {
+    world.scene.deployments.observed(agentOf(host), world.inventoryOf(host))
+    await world.scene.pause()
+    world.clock.move(1000)
+    await world.scene.pause()
+  }
+  await tell('a')
+  await tell('b')
+  t.equal((await world.scene.deployments.list({ isEnded: false })).length, 1)
+  world.containers.set('a', [containerOf(1, { state: 'exited', isKept: true })])
+  await tell('a')
+  t.equal((await world.scene.deployments.list({ isEnded: false })).length, 1, 'a is on its way')
+  await world.pass(10_000)
+  t.same(await world.converged(), ['a succeeded', 'b succeeded'])
   await world.close()
 })

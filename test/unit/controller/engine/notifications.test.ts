@@ -515,6 +515,7 @@ t.test('a host that cannot be repaired is told of once, after its last try', asy
       generation: 1,
       tries: 5,
       deployment: lastTry,
+      servedNothing: false,
       nextAtMs: null,
       endedAtMs: null,
       reason: null

@@ -356,6 +356,15 @@ const migrations: readonly Migration[] = [
         .alterTable('counters')
         .addColumn('heard', columnTypes.whole, (column) => column.notNull().defaultTo(0))
         .execute()
+  },
+  {
+    number: 9,
+    name: 'what ran on a host when it began to converge',
+    up: (db, { columnTypes }) =>
+      db.schema
+        .alterTable('convergences')
+        .addColumn('servedNothing', columnTypes.whole, (column) => column.notNull().defaultTo(0))
+        .execute()
   }
 ]
 

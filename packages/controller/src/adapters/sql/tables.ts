@@ -44,7 +44,7 @@ export type Tables = {
   deployment_events: { deployment: string; number: number; event: string }
   lease: { only: number; owner: string; epoch: number; leaseUntilMs: number }
   locks: Kept<LockRow>
-  convergences: Kept<ConvergenceRow>
+  convergences: Kept<ConvergenceRow, never, 'servedNothing'>
   /** Service '' stands for all of them: a key has no NULL. */
   freezes: Omit<Kept<FreezeRow>, 'service'> & { service: string }
   idempotency_keys: Kept<IdempotencyKeyRow>
@@ -86,7 +86,7 @@ export const releaseCodec = codecOf<ReleaseRow, never>([])
 export const deploymentServiceCodec = codecOf<DeploymentServiceRow, never>([])
 export const currentReleaseCodec = codecOf<CurrentReleaseRow, never>([])
 export const lockCodec = codecOf<LockRow, never>([])
-export const convergenceCodec = codecOf<ConvergenceRow, never>([])
+export const convergenceCodec = codecOf<ConvergenceRow, never, 'servedNothing'>([], ['servedNothing'])
 export const idempotencyKeyCodec = codecOf<IdempotencyKeyRow, never>([])
 export const freezeCodec: Codec<FreezeRow, Tables['freezes']> = {
   encode: (row) => ({ ...row, service: row.service ?? '' }),

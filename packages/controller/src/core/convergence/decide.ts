@@ -11,6 +11,8 @@ export type TriesSoFar = Desired & {
   tries: number
   /** The deployment of the try in progress; null: none. */
   deployment: DeploymentId | null
+  /** Nothing of the service ran there when the last try began: while it goes on, a host may have stopped what it ran. */
+  servedNothing: boolean
   /** Not before this; null: as soon as something differs. */
   nextAtMs: number | null
   /** When the last try ended; null: none has. */
@@ -127,10 +129,14 @@ export const isWorthKeeping = (soFar: TriesSoFar, nowMs: number): boolean =>
   soFar.deployment !== null || (succeeded(soFar) && nowMs - (soFar.endedAtMs ?? nowMs) < forgetAfterMs)
 
 /** A try begins. */
-export const begun = (desired: Desired, tries: number, deployment: DeploymentId): TriesSoFar => ({
+export const begun = (
+  desired: Desired,
+  { tries, deployment, servedNothing }: Pick<TriesSoFar, 'tries' | 'deployment' | 'servedNothing'>
+): TriesSoFar => ({
   ...desired,
   tries,
   deployment,
+  servedNothing,
   nextAtMs: null,
   endedAtMs: null,
   reason: null
