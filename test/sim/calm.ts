@@ -49,15 +49,17 @@ export const findDifference = async ({ store, watch, members }: Fleet): Promise<
   return undefined
 }
 
-/** The last deployment ended mixed and brought the host what it runs: people decide on that. */
-const isLeft = ({ states }: Fleet['watch'], { agent }: Member, service: string): boolean => {
-  const last = [...states.values()]
-    .filter(({ mode, outcome }) => (mode === 'deploy' || mode === 'remove') && outcome !== 'refused')
-    .findLast(({ parts }) => parts.some((part) => part.service === service))
-  if (last?.outcome !== 'mixed') return false
-  return last.targets.some(
-    (one) => one.service === service && one.agent === agent.id && one.state === 'released'
-  )
+/** A deployment ended mixed and left the host what it brought: people decide on that, by the next success. */
+const isLeft = ({ states, decidedBy }: Fleet['watch'], member: Member, service: string): boolean => {
+  const serving = shouldServe(member, service)
+  return [...states.values()].some(({ mode, outcome, parts, targets }) => {
+    const part = parts.find((one) => one.service === service)
+    if (mode !== 'deploy' || outcome !== 'mixed' || part === undefined) return false
+    const target = targets.find((one) => one.service === service && one.agent === member.agent.id)
+    const isUndecided = part.generation > (decidedBy.get(service) ?? 0)
+    const runsIt = serving.some(({ owner }) => owner?.release === part.release)
+    return isUndecided && target?.state === 'released' && runsIt
+  })
 }
 
 const checkHost = ({ name, host, inherited }: Member): void => {
@@ -67,7 +69,7 @@ const checkHost = ({ name, host, inherited }: Member): void => {
   for (const { owner } of host.containers.values()) if (owner !== null) services.add(owner.service)
   for (const service of services) {
     const running = [...host.containers.values()].filter(
-      ({ owner, state }) => owner?.service === service && state === 'running'
+      (one) => one.owner?.service === service && one.state === 'running' && purposeOf(one) === 'serving'
     )
     const releases = new Set(running.map(({ owner }) => owner?.release))
     demand(releases.size <= 1, `${name} runs ${wordsOf(running)} at once`)

@@ -29,6 +29,8 @@ export class Watch {
   readonly rows = new Map<string, DeploymentRow>()
   /** Service -> number of the release that is current; null: removed. */
   readonly current = new Map<string, number | null>()
+  /** Service -> generation of the deployment that decided what is current. */
+  readonly decidedBy = new Map<string, number>()
   /** Service -> the most containers that any revision of its spec wants on a host. */
   readonly replicas = new Map<string, number>()
   readonly #members: readonly Member[]
@@ -74,7 +76,7 @@ export class Watch {
 
   /** An engine is asked to stop one of our containers, which runs. */
   stopping(member: Member, container: SimulatedContainer): void {
-    const { name, agent } = member
+    const { name, agent, hasClone } = member
     const { owner } = container
     if (owner === null || purposeOf(container) !== 'serving') return
     const run = agent.journal
@@ -91,7 +93,7 @@ export class Watch {
     const isCurrent = this.current.get(owner.service) === owner.release && owner.command !== run.id
     const isShort = shouldServe(member, owner.service).length < (this.replicas.get(owner.service) ?? 1)
     demand(
-      mode !== 'converge' || !isCurrent || isShort || container.behaviour !== 'serves',
+      mode !== 'converge' || hasClone || !isCurrent || isShort || container.behaviour !== 'serves',
       `convergence stopped ${what}, which is the current release and well`
     )
   }
@@ -127,11 +129,12 @@ export class Watch {
   }
 
   #noteCurrent({ mode, outcome, parts }: DeploymentState): void {
-    for (const { service, release } of parts) {
-      if (mode === 'deploy' && outcome === 'succeeded') this.current.set(service, release)
-      // hosts that were away obey when they return
-      if (mode === 'remove' && (outcome === 'succeeded' || outcome === 'mixed'))
-        this.current.set(service, null)
+    // hosts that were away from a removal obey when they return
+    const isDecided = outcome === 'succeeded' || (mode === 'remove' && outcome === 'mixed')
+    if (!isDecided || (mode !== 'deploy' && mode !== 'remove')) return
+    for (const { service, release, generation } of parts) {
+      this.current.set(service, mode === 'deploy' ? release : null)
+      this.decidedBy.set(service, generation)
     }
   }
 
