@@ -2,13 +2,13 @@
 // cancelled where a test wants. Every state goes through JSON, as through the journal.
 import type { Observation, ReleaseRecord, SeenContainer } from '../../packages/agent/src/core/observation.ts'
 import type { Task } from '../../packages/agent/src/core/plan.ts'
+import { stepRun } from '../../packages/agent/src/core/run.ts'
 import {
   beginRun,
   type RunEvent,
   type RunState,
-  type StepResult,
-  stepRun
-} from '../../packages/agent/src/core/run.ts'
+  type StepResult
+} from '../../packages/agent/src/core/run-state.ts'
 import { type ContainerRef, isMadeAs, type MadeRef, type Step } from '../../packages/agent/src/core/steps.ts'
 import { buildSampleRequest, releaseBody, sampleCommand, sampleDigest, sampleSpec } from './run-samples.ts'
 

@@ -2,7 +2,7 @@
 // compile. An engine that goes away is waited for and the step executed again, which every step allows; only
 // when it stays away does the step end as unknown.
 import { limits } from '@longshore/protocol'
-import type { StepResult } from './core/run.ts'
+import type { StepResult } from './core/run-state.ts'
 import type { Finding, Step, StepKind } from './core/steps.ts'
 import { EngineError, engineErrors, isEngineError, StepError, StepUnknown } from './engine-error.ts'
 import { awaitCommand, startCommand } from './execute/command.ts'

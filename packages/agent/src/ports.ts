@@ -25,7 +25,7 @@ import type { Checkup } from './core/health.ts'
 import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
 import type { PolicyState } from './core/policy.ts'
-import type { RunState } from './core/run.ts'
+import type { RunState } from './core/run-state.ts'
 
 export type Clock = {
   /** Wall clock, milliseconds since the epoch; for people and for tokens, never for durations. */

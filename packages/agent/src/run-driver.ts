@@ -7,7 +7,8 @@ import {
   type ReleaseRecord,
   type SeenContainer
 } from './core/observation.ts'
-import { type RunEffect, type RunEvent, type RunState, stepRun } from './core/run.ts'
+import { stepRun } from './core/run.ts'
+import type { RunEffect, RunEvent, RunState } from './core/run-state.ts'
 import { isEngineError } from './engine-error.ts'
 import { pause } from './execute/pause.ts'
 import { enginePollMs, engineWaitMs } from './execute/wait-for-engine.ts'

@@ -9,7 +9,8 @@ import type { ContainerRequest } from './core/observation.ts'
 import type { Task } from './core/plan.ts'
 import { specOfCommand, specOfRehearsal } from './core/plan-beside.ts'
 import type { PolicyState } from './core/policy.ts'
-import { beginRun, type RunState, stepRun } from './core/run.ts'
+import { stepRun } from './core/run.ts'
+import { beginRun, type RunState } from './core/run-state.ts'
 import type {
   Clock,
   Engine,

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { EnvironmentName, RunOutcome, ServiceName } from '@longshore/protocol'
 import t, { type Test } from 'tap'
 import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
-import { beginRun } from '../../../packages/agent/src/core/run.ts'
+import { beginRun } from '../../../packages/agent/src/core/run-state.ts'
 import type { Journal } from '../../../packages/agent/src/ports.ts'
 import { releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
 

@@ -15,7 +15,7 @@ import {
   serviceMark
 } from '@longshore/protocol'
 import type { ReleaseRecord } from '../core/observation.ts'
-import { type RunState, reviveRun } from '../core/run.ts'
+import { type RunState, reviveRun } from '../core/run-state.ts'
 import { JournalError } from '../journal-error.ts'
 import type { Journal } from '../ports.ts'
 import { journalTables, journalVersion } from './journal-schema.ts'

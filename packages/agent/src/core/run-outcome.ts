@@ -4,7 +4,7 @@ import type { RunOutcome, RunResult } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
 import type { Served } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
-import type { RunState } from './run.ts'
+import type { RunState } from './run-state.ts'
 import { movesContainers, type Step } from './steps.ts'
 
 /** @param isUnknown the last step neither succeeded nor failed as far as anybody can know */

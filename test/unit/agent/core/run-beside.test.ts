@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Task } from '../../../../packages/agent/src/core/plan.ts'
 import { specOfCommand, specOfRehearsal } from '../../../../packages/agent/src/core/plan-beside.ts'
-import { beginRun, reviveRun, type StepResult, stepRun } from '../../../../packages/agent/src/core/run.ts'
+import { stepRun } from '../../../../packages/agent/src/core/run.ts'
+import { beginRun, reviveRun, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
+import type { Step } from '../../../../packages/agent/src/core/steps.ts'
 import {
   finish,
   noTrouble,
@@ -13,7 +15,13 @@ import {
   taskOf,
   withFirstRelease
 } from '../../../support/run-machine.ts'
-import { sampleCommand, sampleDigest, sampleSpec } from '../../../support/run-samples.ts'
+import {
+  releaseBody,
+  sampleCommand,
+  sampleDigest,
+  sampleSpec,
+  stageBody
+} from '../../../support/run-samples.ts'
 
 const image = { repository: 'registry.test/web', tag: 'v1', digest: sampleDigest }
 const request = { body: { Image: `registry.test/web@${sampleDigest}` }, joins: [] }
@@ -153,6 +161,61 @@ t.test('a command that cannot be stopped is not said to be cancelled', async (t)
   t.match(undoing, { phase: 'undoing', failure: { code: 'cancelled', log: ['so far'] } })
   const { outcome } = stepRun(undoing, { kind: 'step-ended', atMs: 5, result: failedStep }).state
   t.match(outcome, { status: 'unknown', error: { code: 'cancelled' }, serving: 'old' })
+})
+
+t.test(
+  'a command that ended by itself is reported so, though the agent died with a cancel outstanding',
+  async (t) => {
+    for (const kind of ['start-command', 'await-command']) {
+      const engine = withFirstRelease()
+      engine.exitCode = 3
+      const begun = stateAt(engine, once(2), kind)
+      if (begun.steps[begun.position]?.kind === 'start-command')
+        engine.perform(begun.steps[begun.position] as Step)
+      const asked = stepRun(begun, { kind: 'cancelled', atMs: 3 }).state
+      let turn = stepRun(asked, { kind: 'resumed', atMs: 3 })
+      t.match(
+        turn.effects,
+        [{ kind: 'interrupt' }, { kind: 'execute', step: { kind } }],
+        'it looks, and waits no more'
+      )
+      while (turn.state.phase !== 'ended') {
+        const { phase, steps, undo, position } = turn.state
+        const step = (phase === 'undoing' ? undo : steps)[position] as Step
+        turn = stepRun(turn.state, { kind: 'step-ended', atMs: 4, result: engine.perform(step) })
+      }
+      t.match(turn.state.outcome, { status: 'failed', error: { code: 'command-failed', exitCode: 3 } }, kind)
+      t.equal(engine.commandStarts, 1)
+      t.equal(engine.containers.length, 1)
+    }
+  }
+)
+
+t.test('a command that was to stop before it was made is not made after a crash', async (t) => {
+  const engine = withFirstRelease()
+  const asked = stepRun(stateAt(engine, once(2), 'create-container'), { kind: 'cancelled', atMs: 3 }).state
+  const { effects } = stepRun(asked, { kind: 'resumed', atMs: 3 })
+  t.match(effects, [{ kind: 'execute', step: { kind: 'remove-container' } }])
+})
+
+t.test("a command of an earlier release that still runs is in nobody's way", async (t) => {
+  const engine = withFirstRelease()
+  stateAt(engine, once(2), 'await-command')
+  const left = engine.containers.find((one) => one.owner?.purpose === 'once')
+  if (left === undefined) throw new Error('the command left no container')
+  left.state = 'running'
+  const body = releaseBody(2, spec, image)
+  const stage: Task = {
+    ...taskOf(3, 2),
+    command: sampleCommand(3, { ...(stageBody(2, spec, image) as object) })
+  }
+  t.match(finish(engine, stage, noTrouble).outcome, { status: 'succeeded' })
+  t.match(finish(engine, rehearse(4), noTrouble).outcome, { status: 'succeeded' })
+  t.match(finish(engine, once(5), noTrouble).outcome, { status: 'succeeded', result: { exitCode: 0 } })
+  const release: Task = { ...taskOf(6, 2), command: sampleCommand(6, body) }
+  t.match(finish(engine, release, noTrouble).outcome, { status: 'succeeded', serving: 'new', release: 2 })
+  t.equal(engine.commandStarts, 2)
+  t.ok(engine.containers.includes(left), 'and nobody stops it')
 })
 
 t.test('a rehearsal leaves what serves and nothing else, however it ends', async (t) => {

@@ -3,7 +3,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Task } from '../../../../packages/agent/src/core/plan.ts'
-import { beginRun, type RunEvent, type StepResult, stepRun } from '../../../../packages/agent/src/core/run.ts'
+import { stepRun } from '../../../../packages/agent/src/core/run.ts'
+import { beginRun, type RunEvent, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
 import {
   finish,
   noTrouble,
