@@ -20,6 +20,10 @@ const openOld = async (dir: string) => {
   return openStore({ path })
 }
 
+/** What was in flight under the first schema is never given anew: its order was not kept. */
+const withoutOrders = (state: unknown): unknown =>
+  JSON.parse(JSON.stringify(state), (key, value) => (key === 'order' ? undefined : value))
+
 t.test('keeps deployments, locks and the current release of a database of the first schema', async (t) => {
   const store = await openOld(t.testdir())
   const [running, ended] = await store.deployments({ service: 'api' })
@@ -31,7 +35,7 @@ t.test('keeps deployments, locks and the current release of a database of the fi
   t.ok((await store.outbox({})).every(({ service }) => service === 'api'))
   for (const row of [running, ended]) {
     const events = (await store.deploymentEvents(row?.id ?? '')) as StoredEvent[]
-    t.same(replay(events), row?.state, 'the upgraded events give the upgraded state')
+    t.same(withoutOrders(replay(events)), row?.state, 'the upgraded events give the upgraded state')
   }
   await store.close()
 })
