@@ -142,6 +142,35 @@ t.test('the end of a command comes with its exit code, its output and its last l
   t.match(follow, [{ isFromStart: true }])
 })
 
+const fault = new EngineError('failed', 'server error 500')
+
+t.test('an engine that fails to tell how a command does is asked again', async (t) => {
+  for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
+    let looks = 0
+    const { engine } = engineOf([lookOf('running')], {
+      inspectContainer: async () => {
+        looks += 1
+        if (looks < 4) throw fault
+        return lookOf('exited', { exitCode: 7 })
+      }
+    })
+    const result = await executeStep(runtimeOf(engine, { signal }), wait)
+    t.match(result, { kind: 'done', finding: { exit: { code: 7 } } })
+  }
+})
+
+t.test('a command whose engine only fails has an unknown end, and is left alone', async (t) => {
+  const { engine } = engineOf([lookOf('running')], {
+    inspectContainer: async () => {
+      throw fault
+    }
+  })
+  t.match(await executeStep(runtimeOf(engine), wait), {
+    kind: 'unknown',
+    error: { detail: /does not say how the command does.*500/ }
+  })
+})
+
 t.test('a command that is to stop gives what it has written so far', async (t) => {
   const { engine } = engineOf([lookOf('running')])
   const stopped = { signal: AbortSignal.abort() }

@@ -79,7 +79,8 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
   if (result.kind === 'unknown' && !isTidyingCommand(noted, step))
     return afterUnknown({ ...noted, failure: { ...result.error, step: step.kind } })
   // A command that has ended is reported as it ended, however late somebody wanted it stopped.
-  if (state.stop !== null && noted.found.exit === null) {
+  const isToLook = step.kind === 'start-command' && result.kind === 'done'
+  if (state.stop !== null && noted.found.exit === null && !isToLook) {
     const log = result.kind === 'failed' ? result.error.log : []
     return goBack({ ...noted, failure: { ...stopError(state.stop, step.kind), log } })
   }
@@ -168,14 +169,18 @@ const askToStop = (state: RunState, reason: 'cancelled' | 'time-limit'): Turn =>
   return { state: { ...state, stop: reason }, effects: [{ kind: 'interrupt' }] }
 }
 
-/** The step under way is executed again: it finds what it had done. A run that was to stop goes back at once. */
+/**
+ * The step under way is executed again: it finds what it had done. A run that was to stop goes back at once, unless a
+ * command may have ended by itself meanwhile: that is looked at, and not waited for.
+ */
 const resume = (state: RunState): Turn => {
   if (state.phase === 'observing') return { state, effects: [{ kind: 'observe' }] }
-  if (state.phase === 'acting' && state.stop !== null && state.found.exit === null) {
-    const step = state.steps[state.position]
+  if (state.phase !== 'acting' || state.stop === null || state.found.exit !== null) return goOn(state)
+  const step = state.steps[state.position]
+  if (step?.kind !== 'start-command' && step?.kind !== 'await-command')
     return goBack({ ...state, failure: stopError(state.stop, step?.kind ?? null) })
-  }
-  return goOn(state)
+  const turn = goOn(state)
+  return { ...turn, effects: [{ kind: 'interrupt' }, ...turn.effects] }
 }
 
 const stopError = (reason: 'cancelled' | 'time-limit', step: string | null): RunError => ({

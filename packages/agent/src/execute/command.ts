@@ -2,11 +2,11 @@
 // end is read from the container that it ran in. What nobody can know is said to be unknown.
 import { limits } from '@longshore/protocol'
 import type { CommandExit, Finding } from '../core/steps.ts'
-import { isEngineError, StepError, StepUnknown } from '../engine-error.ts'
+import { EngineError, isEngineError, StepError, StepUnknown } from '../engine-error.ts'
 import type { ContainerLook, Runtime } from '../ports.ts'
 import { findContainer, nothing, type StepOf } from './containers.ts'
 import { pause, throwIfStopped } from './pause.ts'
-import { engineWaitMs, waitForEngine } from './wait-for-engine.ts'
+import { enginePollMs, engineWaitMs, waitForEngine } from './wait-for-engine.ts'
 
 /** A command may run for minutes: its end need not be found within milliseconds. */
 const lookEveryMs = 250
@@ -42,7 +42,10 @@ export const startCommand = async (runtime: Runtime, step: StepOf<'start-command
 const findBeforeStart = async (runtime: Runtime, step: StepOf<'start-command'>): Promise<ContainerLook> => {
   const { engine, isRepeated } = runtime
   const first = await findContainer(engine, step.container)
-  if (first !== undefined && isRepeated && !hasBegun(first)) await pause(runtime, doubtMs)
+  // Also when the run is to stop: what is said of it then must be true.
+  const { clock } = runtime
+  const signal = new AbortController().signal
+  if (first !== undefined && isRepeated && !hasBegun(first)) await pause({ clock, signal }, doubtMs)
   const found = isRepeated ? await findContainer(engine, step.container) : first
   if (found !== undefined) return found
   if (isRepeated) throw new StepUnknown('the container of the command is gone; nobody knows whether it began')
@@ -91,7 +94,7 @@ const waitForEnd = async (
 
 /** The journal says that the command was started: without a container that shows it, nobody knows how it ended. */
 const demandBegun = async (runtime: Runtime, step: StepOf<'await-command'>): Promise<ContainerLook> => {
-  const look = await findContainer(runtime.engine, step.container)
+  const look = await lookPatiently(runtime, step)
   if (look === undefined)
     throw new StepUnknown(
       'the container of the command was removed by something else; nobody knows how it ended'
@@ -99,6 +102,25 @@ const demandBegun = async (runtime: Runtime, step: StepOf<'await-command'>): Pro
   if (!hasBegun(look))
     throw new StepUnknown('the engine has forgotten that it started the command; nobody knows how it ended')
   return look
+}
+
+/** An engine that answers with an error says nothing about the command, which may run on. */
+const lookPatiently = async (
+  runtime: Runtime,
+  step: StepOf<'await-command'>
+): Promise<ContainerLook | undefined> => {
+  const deadlineMs = runtime.clock.monotonicMs() + engineWaitMs
+  for (;;) {
+    try {
+      return await findContainer(runtime.engine, step.container)
+    } catch (error) {
+      if (isEngineError(error, 'unreachable', 'timed-out')) throw error
+      const why = error instanceof Error ? error.message : String(error)
+      if (!(error instanceof EngineError) || runtime.clock.monotonicMs() >= deadlineMs)
+        throw new StepUnknown(`the engine does not say how the command does: ${why}`, { cause: error })
+    }
+    await pause(runtime, enginePollMs)
+  }
 }
 
 const exitOf = async (runtime: Runtime, look: ContainerLook): Promise<CommandExit> => ({
