@@ -255,6 +255,7 @@ t.test('refuses a removal when a host is away, or leaves it to convergence', asy
   t.same(lenient.sent, ['a remove'])
   lenient.report('a', wentBack('remove', 'none'))
   t.equal(lenient.state.outcome, 'succeeded')
+  t.equal(lenient.state.reason, 'api is gone from the 1 host; host b was skipped and follows when it is back')
 })
 
 t.test('takes away the very containers that were named, on one host', async (t) => {

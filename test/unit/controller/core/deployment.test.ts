@@ -113,6 +113,7 @@ t.test('refuses at once when a host is offline, or leaves it out', async (t) => 
   lenient.report('a', released)
   t.equal(lenient.state.outcome, 'succeeded')
   t.equal(lenient.states, 'a released, b skipped')
+  t.match(lenient.state.reason, /on release 7, healthy; host b was skipped and follows when it is back/)
 })
 
 t.test('takes every switched host back when one fails', async (t) => {

@@ -14,8 +14,8 @@ import {
 export const succeededReason = (state: DeploymentState): string => {
   const hosts = allOf(hostsOf(participants(state)).length)
   return isUnchanged(state)
-    ? `${hosts} already on ${releases(state)}, healthy; nothing was restarted`
-    : `${hosts} on ${releases(state)}, healthy`
+    ? `${hosts} already on ${releases(state)}, healthy; nothing was restarted${skippedText(state)}`
+    : `${hosts} on ${releases(state)}, healthy${skippedText(state)}`
 }
 
 export const cancelledEarlyReason = (state: DeploymentState): string =>
@@ -53,7 +53,8 @@ export const removedReason = (state: DeploymentState): string => {
   const left = participants(state).filter((target) => target.state !== 'removed')
   if (participants(state).length === 0)
     return `${services} ${isSingle(state) ? 'has' : 'have'} no host to be removed from`
-  if (left.length === 0) return `${services} ${isSingle(state) ? 'is' : 'are'} gone from ${countText(state)}`
+  if (left.length === 0)
+    return `${services} ${isSingle(state) ? 'is' : 'are'} gone from ${countText(state)}${skippedText(state)}`
   const named = left.map((target) => `${hostAndReason(state, target)} (${leftText(target)})`)
   return `${services} could not be removed everywhere; ${named.join('; ')}`
 }
@@ -106,6 +107,16 @@ const releases = (state: DeploymentState): string =>
 const countText = (state: DeploymentState): string => {
   const count = hostsOf(participants(state)).length
   return count === 1 ? 'the 1 host' : `all ${count} hosts`
+}
+
+/** "All hosts" are those that were asked. */
+const skippedText = ({ targets }: DeploymentState): string => {
+  const hosts = hostsOf(targets.filter(({ state }) => state === 'skipped'))
+  if (hosts.length === 0) return ''
+  const named = hosts.length > 3 ? `${hosts.length} hosts` : hosts.map((host) => `host ${host}`).join(' and ')
+  return hosts.length === 1
+    ? `; ${named} was skipped and follows when it is back`
+    : `; ${named} were skipped and follow when they are back`
 }
 
 const leftText = ({ serving, state }: Target): string =>
