@@ -192,3 +192,26 @@ t.test('sends what is unanswered again after the clock was set back', async (t) 
   await scene.deployments.stop()
   await store.close()
 })
+
+t.test('gives a command anew that its host calls expired after the clock was set forward', async (t) => {
+  const store = await openFurnished(['a'])
+  const clocks = { clock: new HandClock(), steadyClock: new HandClock() }
+  const scene = await begin(store, new Hosts(['a'], silent), clocks)
+  await scene.connect('a')
+  const { id } = await scene.deployments.request(jenkins, byDigest)
+  await scene.settle()
+  clocks.clock.move(3_600_000)
+  const { command } = (await store.outbox({ deployment: id }))[0] ?? {}
+  if (command === undefined) throw new Error('nothing is owed')
+  const refusal = { type: 'refused', command, code: 'expired', detail: 'its time ended' } as const
+  await scene.deployments.refused(agentOf('a'), refusal)
+  await scene.settle()
+  const fresh = scene.commands.at(-1)
+  t.match(fresh, { body: { kind: 'stage' }, fence: { index: 2 } })
+  t.equal(fresh?.notAfterMs, clocks.clock.nowMs() + 120_000)
+  t.equal((await scene.deployments.view(id)).outcome, null)
+  await scene.deployments.refused(agentOf('a'), { ...refusal, command: fresh?.id ?? command })
+  t.equal((await scene.deployments.view(id)).outcome, 'refused', 'once')
+  await scene.deployments.stop()
+  await store.close()
+})
