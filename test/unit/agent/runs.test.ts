@@ -3,11 +3,12 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { createCredentials, registryKey } from '../../../packages/agent/src/adapters/docker/credentials.ts'
 import { fromStatus } from '../../../packages/agent/src/adapters/docker/errors.ts'
-import { splitLog } from '../../../packages/agent/src/adapters/docker/log-frames.ts'
+import { readLogFrames } from '../../../packages/agent/src/adapters/docker/log-frames.ts'
 import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../../packages/agent/src/adapters/policy-file.ts'
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
@@ -182,11 +183,27 @@ t.test('the policy file counts from the next command on, and a broken one refuse
   t.match(source.summary(), { state: 'invalid', detail: /service/ })
 })
 
+t.test('the last lines of a log are the last ones, however long those before them are', async (t) => {
+  const header = Buffer.from([1, 0, 0, 0, 0, 0, 0x40, 0])
+  const piece = Buffer.concat([header, Buffer.alloc(0x4000, 'x')])
+  const frame = (text: string) =>
+    Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)])
+  const long = [...Array.from({ length: 40 }, () => piece), frame('\n')]
+  const log = [frame('first\n'), ...long, ...long, frame('at the end\n')]
+  const last = await readLogFrames(Readable.from(log), 3)
+  t.same(
+    last.map((line) => line.slice(0, 10)),
+    ['xxxxxxxxxx', 'xxxxxxxxxx', 'at the end']
+  )
+  t.ok(last.every((line) => line.length <= 8192))
+})
+
 t.test('log frames and the hash of a spec read as they should', async (t) => {
   const frame = (text: string) =>
     Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)])
-  t.same(splitLog(Buffer.concat([frame('one\n'), frame('two\n')])), ['one', 'two'])
-  t.same(splitLog(Buffer.from('plain\r\ntext\n')), ['plain', 'text'])
+  const read = (...chunks: Buffer[]) => readLogFrames(Readable.from(chunks), 2)
+  t.same(await read(Buffer.concat([frame('one\n'), frame('two\n')])), ['one', 'two'])
+  t.same(await read(Buffer.from('plain\r\ntext\n')), ['plain', 'text'])
   const spec = sampleSpec({ environment: { A: '1', B: '2' } })
   t.equal(hashSpec(spec), hashSpec({ ...spec, environment: { B: '2', A: '1' }, keepImages: 9 }))
   const paced = { canary: { unit: 'count', value: 1 }, failureAction: 'pause' } as const

@@ -2,17 +2,12 @@
 // bytes, length big-endian) and the text; with a TTY, the text alone.
 import { StringDecoder } from 'node:string_decoder'
 
-/** @returns the last lines, oldest first; stops reading at 256 KiB */
+/** @returns the last lines, oldest first, each cut behind `maxOpenLineChars`: memory is bounded, not what is read */
 export const readLogFrames = async (stream: NodeJS.ReadableStream, lines: number): Promise<string[]> => {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk)
-    chunks.push(bytes)
-    sizeBytes += bytes.length
-    if (sizeBytes > maxLogBytes) break
-  }
-  return splitLog(Buffer.concat(chunks)).slice(-lines)
+  const reader = new LineReader('cut')
+  let last: string[] = []
+  for await (const chunk of stream) last = [...last, ...reader.read(Buffer.from(chunk))].slice(-lines)
+  return [...last, ...reader.end()].slice(-lines)
 }
 
 /** Tells whole lines as they come; the last one also without its end. */
@@ -29,7 +24,7 @@ export const followLogFrames = async (
   if (rest.length > 0) tell(rest)
 }
 
-/** A line that never ends is told in pieces of this many characters. */
+/** A line that never ends is told in pieces of about this many characters, or cut behind them. */
 const maxOpenLineChars = 8 * 1024
 
 /** Turns the bytes of a log into lines, wherever they are cut. */
@@ -37,6 +32,11 @@ export class LineReader {
   #bytes: Buffer = Buffer.alloc(0)
   #isFramed: boolean | undefined
   readonly #texts = new Map<number, { decoder: StringDecoder; open: string }>()
+  readonly #longLines: 'in-pieces' | 'cut'
+
+  constructor(longLines: 'in-pieces' | 'cut' = 'in-pieces') {
+    this.#longLines = longLines
+  }
 
   read(chunk: Buffer): string[] {
     this.#bytes = Buffer.concat([this.#bytes, chunk])
@@ -70,29 +70,17 @@ export class LineReader {
     const text = this.#texts.get(stream) ?? { decoder: new StringDecoder('utf8'), open: '' }
     const lines = (text.open + text.decoder.write(bytes)).split(/\r?\n/)
     const open = lines.pop() ?? ''
+    if (this.#longLines === 'cut') {
+      this.#texts.set(stream, { decoder: text.decoder, open: open.slice(0, maxOpenLineChars) })
+      return lines.flatMap((line) => (line === '' ? [] : [line.slice(0, maxOpenLineChars)]))
+    }
     const isTooLong = open.length > maxOpenLineChars
     this.#texts.set(stream, { decoder: text.decoder, open: isTooLong ? '' : open })
     return [...lines, ...(isTooLong ? [open] : [])].filter((line) => line !== '')
   }
 }
 
-const maxLogBytes = 256 * 1024
 const headerBytes = 8
-
-export const splitLog = (body: Buffer): string[] => {
-  const text = isFramed(body) ? joinFrames(body) : body.toString()
-  return text.split(/\r?\n/).filter((line) => line !== '')
-}
 
 const isFramed = (body: Buffer): boolean =>
   body.length >= headerBytes && (body[0] ?? 9) <= 2 && body[1] === 0 && body[2] === 0 && body[3] === 0
-
-const joinFrames = (body: Buffer): string => {
-  const parts: Buffer[] = []
-  for (let at = 0; at + headerBytes <= body.length; ) {
-    const length = body.readUInt32BE(at + 4)
-    parts.push(body.subarray(at + headerBytes, at + headerBytes + length))
-    at += headerBytes + length
-  }
-  return Buffer.concat(parts).toString()
-}
