@@ -109,7 +109,7 @@ const describePart = async (
 
 /** What ran once for a release is not run again when the release comes back. */
 const isPrepared = ({ mode }: DeployRequest, { what }: Asked): boolean =>
-  mode === 'deploy' && what.by !== 'rollback' && what.by !== 'current'
+  (mode === 'deploy' || mode === 'plan') && what.by !== 'rollback' && what.by !== 'current'
 
 /** What a spec revision says about the course of a deployment; one stored long ago does not know every key. */
 export const partOfSpec = ({

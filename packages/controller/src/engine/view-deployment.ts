@@ -12,6 +12,7 @@ import {
   isUnchanged,
   type Part,
   previousRelease,
+  type ReleaseCommand,
   type Target
 } from '../core/deployment/state.ts'
 import type { DeploymentRow } from '../ports.ts'
@@ -42,7 +43,7 @@ export const viewDeployment = (
     mode: state.mode,
     ...viewBrought(firstPart(state)),
     unchanged: isUnchanged(state),
-    services: state.parts.map(viewPart),
+    services: state.parts.map((part) => viewPart(state, part)),
     environment: row.environment,
     phase: state.phase,
     outcome: state.outcome,
@@ -72,13 +73,17 @@ const viewBrought = (part: Part) => ({
   unchanged: part.isUnchanged
 })
 
-const viewPart = (part: Part): ServicePart => {
+const viewPart = (state: DeploymentState, part: Part): ServicePart => {
   const { rollout, releaseCommand } = part
   const brought = { ...viewBrought(part), rollout: { ...rollout } }
-  if (releaseCommand === null) return brought
-  const { state, host, exitCode, log } = releaseCommand
-  return { ...brought, releaseCommand: { state, host, exitCode, log: [...log] } }
+  if (releaseCommand === null || isLeftOut(state, part, releaseCommand)) return brought
+  const { host, exitCode, log } = releaseCommand
+  return { ...brought, releaseCommand: { state: releaseCommand.state, host, exitCode, log: [...log] } }
 }
+
+/** It has not run and never will; a plan shows those that would. */
+const isLeftOut = ({ phase, mode }: DeploymentState, part: Part, { state }: ReleaseCommand): boolean =>
+  state === 'pending' && (part.isUnchanged || (phase === 'ended' && mode !== 'plan'))
 
 /** Only where it has something to say. */
 const viewPause = ({ phase, cause, pausedUntilMs }: DeploymentState): Pick<DeploymentView, 'pause'> =>

@@ -170,6 +170,32 @@ t.test('gives the release command once, though the controller is replaced while 
   await store.close()
 })
 
+t.test('shows a release command only where it runs or may still run', async (t) => {
+  const migrate = { command: ['migrate'], timeoutMs: 60_000 }
+  const commandShownOf = async (behaviour: Behaviour, mode: 'deploy' | 'plan' = 'deploy') => {
+    const { scene, store } = await openScene(['a'], behaviour)
+    await apply(store, { releaseCommand: migrate })
+    const { id } = await scene.deployments.request(jenkins, requestFor({ mode }))
+    const before = await scene.deployments.view(id)
+    t.match(before.services[0]?.releaseCommand, { state: 'pending' }, 'it may still run')
+    await scene.settle()
+    const view = await scene.deployments.view(id)
+    await scene.deployments.stop()
+    await store.close()
+    return [view.outcome, view.unchanged, view.services[0]?.releaseCommand?.state]
+  }
+  const runsAlready: Behaviour = (host, command) => {
+    if (command.body.kind === 'stage') return staged(true)
+    return command.body.kind === 'plan' ? planned([], true) : obedient(host, command)
+  }
+  const isFull: Behaviour = (host, command) =>
+    command.body.kind === 'stage' ? failed('old', 'disk-full', 'no room') : obedient(host, command)
+  t.same(await commandShownOf(runsAlready), ['succeeded', true, undefined])
+  t.same(await commandShownOf(isFull), ['refused', false, undefined])
+  t.same(await commandShownOf(runsAlready, 'plan'), ['succeeded', true, undefined])
+  t.same(await commandShownOf(obedient, 'plan'), ['succeeded', false, 'pending'], 'it would run')
+})
+
 t.test('leaves no release behind when it only rehearses', async (t) => {
   const { scene, store } = await openScene(['a', 'b'])
   const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'rehearse' }))
