@@ -197,7 +197,7 @@ export type Journal = {
   highestFence(environment: EnvironmentName, service: ServiceName): Fence | null
   marks(): ServiceMark[]
   releases(environment: EnvironmentName, service: ServiceName): ReleaseRecord[]
-  /** Drops ended, acknowledged commands that arrived before this and cannot be executed again. */
-  prune(beforeMs: number, controllerNowMs: number): void
+  /** Drops acknowledged commands that ended before this (those that only looked: before that) and cannot be executed again. */
+  prune(ended: { beforeMs: number; looksBeforeMs: number }, controllerNowMs: number): void
   close(): void
 }

@@ -25,6 +25,8 @@ import { driveRun, type RunHandle } from './run-driver.ts'
 
 /** Ended commands stay as evidence for this long. */
 const evidenceMs = 30 * 24 * 3_600_000
+/** Those that only looked changed nothing, and may come every minute. */
+const lookEvidenceMs = 24 * 3_600_000
 
 /** From a spec to Docker's create request; throws with words for people when it cannot be expressed. */
 export type BuildRequest = (input: {
@@ -94,7 +96,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
       const task = makeTask(command, settings, ports.policy.state())
       if (typeof task === 'string') return refuse(command, 'unsupported', task)
       const nowMs = ports.clock.nowMs()
-      journal.prune(nowMs - evidenceMs, controllerNowMs)
+      journal.prune({ beforeMs: nowMs - evidenceMs, looksBeforeMs: nowMs - lookEvidenceMs }, controllerNowMs)
       const state = beginRun(task)
       journal.begin(command, jws, state, nowMs)
       open.set(command.id, { state, handle: undefined })

@@ -4,6 +4,7 @@
 import { chmodSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
+  agentCapabilities,
   type Command,
   command as commandSchema,
   compareFences,
@@ -41,6 +42,11 @@ export const openJournal = (path: string): Journal => {
   return { ...runCalls(sql), ...reportCalls(sql), ...serviceCalls(sql), close: () => db.close() }
 }
 
+const looks = agentCapabilities
+  .filter(isLook)
+  .map((kind) => `'${kind}'`)
+  .join(', ')
+
 type Run = (text: string, ...values: SQLInputValue[]) => void
 type Sql = {
   /** All of it or nothing, on disk at the return. */
@@ -71,14 +77,16 @@ const runCalls = (sql: Sql): Pick<Journal, 'begin' | 'find' | 'saveRun' | 'openR
         'select r.state from runs r join commands c on c.id = r.command where c.ended_at_ms is null order by c.position'
       )
       .map((row) => reviveRun(JSON.parse(text(row, 'state')) as RunState)),
-  prune: (beforeMs, controllerNowMs) =>
+  prune: ({ beforeMs, looksBeforeMs }, controllerNowMs) =>
     sql.tx(() =>
       sql.run(
-        `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and id in
+        `delete from commands where ended_at_ms is not null and ended_at_ms < ? and not_after_ms < ? and
+         (ended_at_ms < ? or command ->> '$.body.kind' in (${looks})) and id in
          (select command from reports where number <=
            (select cast(value as integer) from meta where key = 'acknowledged'))`,
-        beforeMs,
-        controllerNowMs
+        Math.max(beforeMs, looksBeforeMs),
+        controllerNowMs,
+        beforeMs
       )
     )
 })
