@@ -41,7 +41,12 @@ const isUnsureOfCommand = (state: RunState, isUnknown: boolean): boolean => {
 /** What serves after a failure: what did before, unless it was stopped and did not come back healthy. */
 const servedAfterFailure = (state: RunState): Served => {
   const none: Served = { serving: 'none', release: null }
-  if (state.phase === 'undoing') return state.hasUndoFailed ? none : state.before
+  if (state.phase === 'undoing') {
+    if (!state.hasUndoFailed) return state.before
+    // Of several containers some may serve.
+    const comebacks = state.undo.filter((step) => step.kind === 'start-container')
+    return comebacks.length > 1 ? { serving: 'unknown', release: null } : none
+  }
   const begun = state.steps.slice(0, state.position + 1)
   if (state.task.command.body.kind !== 'remove') return hasRetired(begun) ? none : state.before
   // A plan that starts nothing leaves alone what is to serve after it.

@@ -15,6 +15,8 @@ import {
 } from '../../../support/run-machine.ts'
 import { sampleCommand, sampleSpec } from '../../../support/run-samples.ts'
 
+const trouble = { code: 'engine-error' as const, detail: 'no', log: [] }
+
 t.test('a release switches from the old container to the new one', async (t) => {
   const engine = withFirstRelease()
   const state = finish(engine, taskOf(2, 2), noTrouble)
@@ -289,6 +291,22 @@ t.test('a settle removes several kept containers and spares what serves', async 
     engine.containers.map((one) => one.owner?.release),
     [3]
   )
+})
+
+t.test('what runs is not known when only some of several containers came back', async (t) => {
+  const engine = new SimulatedEngine()
+  finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: 2 })), noTrouble)
+  const observed: RunEvent = { kind: 'observed', atMs: 0, observation: engine.observe() }
+  const planned = stepRun(beginRun(taskOf(2, 2, {}, sampleSpec({ replicas: 2 }))), observed).state
+  const restart = planned.undo.findIndex((step) => step.kind === 'start-container')
+  const undoing = { ...planned, phase: 'undoing' as const, failure: { ...trouble, step: 'await-healthy' } }
+  const failed: StepResult = { kind: 'failed', error: trouble }
+  let { state } = stepRun({ ...undoing, position: restart }, { kind: 'step-ended', atMs: 1, result: failed })
+  while (state.phase !== 'ended') {
+    const result: StepResult = { kind: 'done', finding: { kind: 'nothing' } }
+    state = stepRun(state, { kind: 'step-ended', atMs: 2, result }).state
+  }
+  t.match(state.outcome, { status: 'failed', serving: 'unknown', release: null })
 })
 
 t.test('an engine that stays away makes the run unknown only once containers were moved', async (t) => {
