@@ -8,6 +8,7 @@ import type {
   RunOutcome,
   RunReport
 } from '@longshore/protocol'
+import { isLost, lostJournal, lostOutcome, refusedLater } from '../core/delivery/find-lost.ts'
 import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
 import type { CommandName, DeploymentEvent } from '../core/deployment/events.ts'
 import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
@@ -53,6 +54,7 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
         await raiseCounters(tx, agent, hello)
         const atMs = clock.nowMs()
         const committed = await tellActive(tx, agent, { kind: 'hostConnected', atMs, agent })
+        committed.push(...(await endLost(tx, agent, hello)))
         return { committed, cancelled: await cancelsOwed(tx, agent, hello) }
       }
       await writer.step(work, ({ committed, cancelled }) => {
@@ -81,6 +83,9 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       const work = async (tx: Tx) => {
         const row = await ownCommand(tx, agent, command)
         if (row === undefined || row.state === 'ended') return undefined
+        // Accepted before: it may have run, and what was refused now was to be said of it once more.
+        if (row.kind === 'run-once' && row.state === 'accepted')
+          return endUnknown(tx, row, refusedLater(code, detail))
         const atMs = clock.nowMs()
         await endCommand(tx, row, `refused:${code}`, atMs)
         const event = { kind: 'commandRefused', atMs, ...nameOf(row), code, detail } as const
@@ -141,6 +146,24 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       .catch((error: unknown) =>
         log.error({ agent, err: error }, 'that an agent is gone could not be stored')
       )
+  }
+
+  async function endLost(tx: Tx, agent: AgentId, hello: HelloMessage): Promise<Committed[]> {
+    const environment = (await tx.agent(agent))?.environment ?? ''
+    const rows = await tx.outbox({ agent, isEnded: false })
+    const committed: Committed[] = []
+    for (const row of rows.filter((one) => isLost(one, environment, hello))) {
+      const one = await endUnknown(tx, row, lostJournal)
+      if (one !== undefined) committed.push(one)
+    }
+    return committed
+  }
+
+  async function endUnknown(tx: Tx, row: OutboxRow, detail: string): Promise<Committed | undefined> {
+    const atMs = clock.nowMs()
+    const outcome = lostOutcome(detail)
+    await endCommand(tx, row, outcomeText(outcome), atMs)
+    return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, ...nameOf(row), outcome })
   }
 
   async function hearReport(tx: Tx, agent: AgentId, report: RunReport): Promise<Committed | undefined> {

@@ -8,10 +8,11 @@ import type {
   Inventory,
   RunOutcome,
   RunReport,
+  ServiceMark,
   ServiceName,
   ServiceSpec
 } from '@longshore/protocol'
-import { agentCapabilities } from '@longshore/protocol'
+import { agentCapabilities, isLook } from '@longshore/protocol'
 import type { DeployRequest, StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
 import {
   createDeployments,
@@ -230,7 +231,10 @@ export class EngineScene {
 
   async connect(host: string, change: Partial<HelloMessage> = {}): Promise<void> {
     this.connected.add(agentOf(host))
-    await this.deployments.agentConnected(agentOf(host), helloOf(host, change))
+    await this.deployments.agentConnected(
+      agentOf(host),
+      helloOf(host, { marks: this.#hosts.marks(host), ...change })
+    )
     for (const report of this.#hosts.reports(host)) await this.deployments.reported(agentOf(host), report)
   }
 
@@ -266,6 +270,7 @@ export class Hosts {
   readonly #names: string[]
   readonly #behaviour: Behaviour
   readonly #reports = new Map<string, RunReport[]>()
+  readonly #marks = new Map<string, ServiceMark>()
   #random = 0
 
   constructor(names: string[], behaviour: Behaviour) {
@@ -280,7 +285,13 @@ export class Hosts {
   reports(host: string): RunReport[] {
     return this.#reports.get(host) ?? []
   }
+  marks(host: string): ServiceMark[] {
+    return [...this.#marks].flatMap(([key, mark]) => (key.startsWith(`${host}/`) ? [mark] : []))
+  }
   execute(host: string, command: Command): RunReport | undefined {
+    const { environment, service, fence, body } = command
+    if (!isLook(body.kind))
+      this.#marks.set(`${host}/${service}`, { environment, service, fence, release: null })
     const own = this.reports(host)
     const known = own.find((report) => report.command === command.id)
     if (known !== undefined) return known

@@ -16,12 +16,14 @@ import {
   staged,
   wentBack
 } from '../core/deployment-scenes.ts'
+import { containerOf } from '../core/inventory-scenes.ts'
 import {
   type Behaviour,
   EngineScene,
   furnish,
   HandClock,
   Hosts,
+  helloOf,
   jenkins,
   requestFor
 } from './engine-scene.ts'
@@ -194,6 +196,81 @@ t.test('shows a release command only where it runs or may still run', async (t) 
   t.same(await commandShownOf(isFull), ['refused', false, undefined])
   t.same(await commandShownOf(runsAlready, 'plan'), ['succeeded', true, undefined])
   t.same(await commandShownOf(obedient, 'plan'), ['succeeded', false, 'pending'], 'it would run')
+})
+
+/** A release command that host a accepted and never reported, and a controller that was started since. */
+const withAcceptedCommand = async () => {
+  const behaviour: Behaviour = (host, command) =>
+    command.body.kind === 'run-once' ? undefined : obedient(host, command)
+  const { scene, hosts, store } = await openScene(['a'], behaviour)
+  await apply(store, { releaseCommand: { command: ['migrate'], timeoutMs: 60_000 } })
+  const { id } = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
+  const run = scene.commands.find(({ body }) => body.kind === 'run-once')
+  if (run === undefined) throw new Error('the release command was not sent')
+  await scene.disconnect('a')
+  const sends = () => scene.sent.filter((one) => one === 'a run-once').length
+  const markAt = (index: number) => [
+    { environment: run.environment, service: run.service, fence: { ...run.fence, index }, release: 1 }
+  ]
+  return { scene, store, hosts, id, run, sends, markAt }
+}
+
+t.test('does not send a release command again to an agent that lost its journal', async (t) => {
+  for (const lost of ['all of it', 'its end'] as const) {
+    const { scene, store, id, run, sends, markAt } = await withAcceptedCommand()
+    await scene.connect('a', { marks: lost === 'its end' ? markAt(run.fence.index - 1) : [] })
+    await scene.settle()
+    t.equal(sends(), 1, lost)
+    const view = await scene.deployments.view(id)
+    t.match(view, { outcome: 'refused', reason: /not known: its agent had accepted it and lost its journal/ })
+    t.match(view.services[0]?.releaseCommand, { state: 'unknown', host: 'a' })
+    t.match(await store.command(run.id), { state: 'ended' })
+    await scene.deployments.stop()
+    await store.close()
+  }
+})
+
+t.test(
+  'asks an agent that lost its journal, while the container of the release command is there',
+  async (t) => {
+    const { scene, store, id, sends } = await withAcceptedCommand()
+    const once = containerOf(1, { role: 'once', deployment: id as never })
+    await scene.connect('a', { marks: [], inventory: { ...helloOf('a').inventory, containers: [once] } })
+    await scene.settle()
+    t.equal(sends(), 2)
+    t.equal((await scene.deployments.view(id)).phase, 'preparing')
+    await scene.deployments.stop()
+    await store.close()
+  }
+)
+
+t.test('asks an agent that has the release command in its journal what became of it', async (t) => {
+  for (const runs of [true, false]) {
+    const { scene, store, id, run, sends, markAt } = await withAcceptedCommand()
+    await scene.connect('a', { marks: markAt(run.fence.index), runs: runs ? [run.id] : [] })
+    await scene.settle()
+    t.equal(sends(), 2)
+    t.equal((await scene.deployments.view(id)).phase, 'preparing')
+    await scene.deployments.stop()
+    await store.close()
+  }
+})
+
+t.test('does not say of an accepted release command that it was not run', async (t) => {
+  const { scene, store, id, run } = await withAcceptedCommand()
+  await scene.deployments.refused(agentOf('a'), {
+    type: 'refused',
+    command: run.id,
+    code: 'expired',
+    detail: 'too late'
+  })
+  await scene.settle()
+  const view = await scene.deployments.view(id)
+  t.match(view, { outcome: 'refused', reason: /not known: .*refused it \(expired: too late\).*may have run/ })
+  t.match(view.services[0]?.releaseCommand, { state: 'unknown' })
+  await scene.deployments.stop()
+  await store.close()
 })
 
 t.test('leaves no release behind when it only rehearses', async (t) => {
