@@ -161,6 +161,11 @@ t.test('several services are one deployment, for those who may deploy and see th
   })
 })
 
+t.test('a wish that is not understood is refused, not left out', async (t) => {
+  const answer = await deploy({ rehearseOnly: true })
+  t.match(answer, { status: 400, body: { code: 'invalid-request', detail: /rehearseOnly/ } })
+})
+
 t.test('a lock is refused with whose it is and why', async (t) => {
   isSlow = true
   const { body } = await deploy({ reason: 'hotfix 12' })

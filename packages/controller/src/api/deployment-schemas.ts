@@ -45,14 +45,14 @@ const maxServices = 50
 const maxKeyChars = 300
 
 export const deployRequest = z
-  .object({
+  .strictObject({
     service: serviceName,
     environment: environmentName,
     what: deployWhat,
     mode: deployMode.default('deploy'),
     /** Several services, all or nothing, in the order in which they roll; `what` counts where none of its own is given. */
     services: z
-      .array(z.object({ service: serviceName, what: deployWhat.optional() }))
+      .array(z.strictObject({ service: serviceName, what: deployWhat.optional() }))
       .min(1)
       .max(maxServices)
       .optional(),
