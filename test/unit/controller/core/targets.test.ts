@@ -41,10 +41,29 @@ t.test('says running of a host that does what it should', async (t) => {
   t.same(judge(containerOf(2), containerOf(1, { state: 'exited', isKept: true })), right)
   t.same(judge(containerOf(2), containerOf(1, { state: 'exited' })), right, 'a leftover does not serve')
   t.same(
-    judge(containerOf(2), containerOf(3, { role: 'rehearsal' }), containerOf(3, { role: 'once' })),
+    judge(
+      containerOf(2),
+      containerOf(3, { role: 'rehearsal' }),
+      containerOf(3, { role: 'once', state: 'exited' })
+    ),
     right
   )
   t.same(judgeAs({ current: null }), { state: 'missing', release: null, unwanted: [] })
+})
+
+t.test('says that a release command still runs, and wants nothing done about it', async (t) => {
+  const command = containerOf(3, { role: 'once' })
+  const drift = 'a release command of release 3 still runs'
+  t.same(judge(containerOf(2), command), {
+    state: 'running',
+    release: 2,
+    drift,
+    driftKind: 'extra',
+    unwanted: []
+  })
+  t.match(judgeAs({ current: null }, command), { state: 'missing', drift, unwanted: [] })
+  t.match(judge(containerOf(1), command), { driftKind: 'stale' }, 'what is done something about comes first')
+  t.equal(judge(containerOf(2), { ...command, service: 'other' as never }).drift, undefined)
 })
 
 t.test('says how a host differs, in words and by kind', async (t) => {

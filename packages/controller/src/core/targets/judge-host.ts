@@ -41,7 +41,7 @@ export const judgeHost = (question: HostQuestion): HostJudgement => {
   if (!isConnected) return { state: 'silent', release, unwanted: [] }
   if (inventory === null) return doubtful(release, 'no inventory has arrived yet')
   if (!inventory.isEngineReachable) return doubtful(release, 'its Docker Engine does not answer')
-  const difference = differenceOf(question, own, release)
+  const difference = differenceOf(question, own, release) ?? commandThatRuns(question)
   const isUnwanted = !question.isPlaced || question.current === null
   return {
     state: worstOf(own.filter((one) => one.release === release)),
@@ -128,6 +128,18 @@ const differenceFrom = (
   if (wrong !== undefined)
     return { kind: 'stale', text: `runs release ${wrong.release}, release ${current} is the current one` }
   return differenceInside(question, own.filter(isRight))
+}
+
+/** Whether or not a deployment waits for it: of one that nobody waits for any more, people have to know. */
+const commandThatRuns = ({ inventory, environment, service }: HostQuestion): Difference => {
+  const command = (inventory?.containers ?? []).find(
+    (one) =>
+      one.environment === environment &&
+      one.service === service &&
+      one.role === 'once' &&
+      ['running', 'paused'].includes(one.state)
+  )
+  return command === undefined ? null : extra(`a release command of release ${command.release} still runs`)
 }
 
 /** The right release is there: is it whole, and as it was made? */
