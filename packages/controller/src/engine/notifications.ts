@@ -17,6 +17,7 @@ import type {
   WebhookSender
 } from '../ports.ts'
 import { oneAtATime, type Repeated } from './one-at-a-time.ts'
+import { giveUp } from './owe-notices.ts'
 import { auditRow, type Writer } from './writer.ts'
 
 export type Notifications = {
@@ -180,9 +181,6 @@ const record = async (
 }
 
 const again = ({ tries, nextAtMs }: { tries: number; nextAtMs: number }) => ({ tries, nextAtMs })
-
-const giveUp = (tx: Tx, row: NotificationRow, lastError: string, nowMs: number): Promise<void> =>
-  tx.putNotification({ ...row, state: 'given-up', nextAtMs: nowMs, lastError })
 
 /** The receiver answered 410: it wants nothing more. */
 const disable = async (tx: Tx, webhook: WebhookRow, nowMs: number): Promise<void> => {

@@ -3,11 +3,13 @@
 import { formatId, type NotificationId } from '@longshore/protocol'
 import type { Notice } from '../api/schemas.ts'
 import { deploymentNotices, isWanted } from '../core/notifications/compose.ts'
-import type { DeploymentRow, Random, Store, Tx, WebhookRow } from '../ports.ts'
+import type { DeploymentRow, NotificationRow, Random, Store, Tx, WebhookRow } from '../ports.ts'
 import { viewDeployment } from './view-deployment.ts'
 
 /** For one webhook; beyond it the oldest is given up: a receiver that is away must not fill the disk. */
 const maxWaiting = 1000
+/** For one webhook; beyond it the longest given up is forgotten. */
+const maxGivenUp = 1000
 
 export const oweNotices = async (
   tx: Tx,
@@ -57,7 +59,23 @@ const makeRoom = async (tx: Tx, webhook: WebhookRow, atMs: number): Promise<void
   const [oldest] = waiting.sort((a, b) => a.createdAtMs - b.createdAtMs)
   if (oldest === undefined) return
   const lastError = `${maxWaiting} newer ones were waiting`
-  await tx.putNotification({ ...oldest, state: 'given-up', nextAtMs: atMs, lastError })
+  await giveUp(tx, oldest, lastError, atMs)
+}
+
+/** Kept for people to see, but not without bound. */
+export const giveUp = async (
+  tx: Tx,
+  row: NotificationRow,
+  lastError: string,
+  atMs: number
+): Promise<void> => {
+  await tx.putNotification({ ...row, state: 'given-up', nextAtMs: atMs, lastError })
+  const counts = await tx.countNotifications()
+  const count = counts.find((one) => one.webhook === row.webhook && one.state === 'given-up')?.count ?? 0
+  if (count <= maxGivenUp) return
+  const limit = count - maxGivenUp
+  for (const { id } of await tx.notifications({ webhook: row.webhook, state: 'given-up', limit }))
+    await tx.deleteNotification(id)
 }
 
 /** `onOwed`: called after each commit that made or changed a notification; the listener must not throw. */

@@ -456,9 +456,15 @@ t.test('a receiver that stays away does not fill the disk', async (t) => {
     }
     await oweNotices(tx, scene.random, [notice], scene.clock.nowMs() + 2)
     t.match(await tx.notifications({ state: 'given-up' }), [{ id: first.id, lastError: /newer ones/ }])
+    for (let number = 0; number < 1_000; number += 1) {
+      const id = newNotificationId(scene.random)
+      await tx.putNotification({ ...first, id, state: 'given-up', nextAtMs: scene.clock.nowMs() + 3 })
+    }
+    await oweNotices(tx, scene.random, [notice], scene.clock.nowMs() + 4)
+    t.equal(await tx.notification(first.id), undefined, 'given up first, forgotten first')
   })
   await scene.settle()
-  t.match(await scene.webhooks.list(), [{ waiting: 1_000, givenUp: 1 }])
+  t.match(await scene.webhooks.list(), [{ waiting: 1_000, givenUp: 1_000 }])
   await scene.notifications.stop()
 })
 
