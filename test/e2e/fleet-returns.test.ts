@@ -1,8 +1,9 @@
-// Hosts that were lost, left out or never seen before come to the current release by themselves, and what succeeded
-// in one environment is promoted to another one. Nobody gives a command in between.
+// Hosts that were lost, left out, never seen before or changed by hand come to the current release by themselves, and
+// what succeeded in one environment is promoted to another one. Nobody gives a command in between.
 import t, { type Test } from 'tap'
 import { type FaultHost, hostOf, realPartsOptions, startFaultFleet } from '../support/e2e-fault-fleet.ts'
-import { detailsOf, holdSwitch, pageOf, pagesOf, Story, serviceOf } from '../support/e2e-fleet-story.ts'
+import { Story, serviceOf } from '../support/e2e-fleet-story.ts'
+import { detailsOf, disconnect, holdSwitch, pageOf, pagesOf } from '../support/e2e-fleet-story-looks.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
 
@@ -62,6 +63,40 @@ const waitForConvergence = (story: Story, { name }: FaultHost): Promise<boolean>
     )
   )
 
+const onlyContainer = async (host: FaultHost): Promise<string> => {
+  const [one, ...others] = await detailsOf(host, 'web')
+  if (one === undefined || others.length > 0) throw new Error(`${host.name} does not have one container`)
+  return one.Id
+}
+
+/** Until the status shows that the host's container was changed; returns what it says about it. */
+const waitForChange = (story: Story, { name }: FaultHost): Promise<string> =>
+  waitUntil(`the change on ${name} to be shown`, async () => {
+    const { hosts } = await story.status('test', 'web')
+    const seen = hosts.find(({ host }) => host === name)
+    return seen?.driftKind === 'changed' && (seen.drift ?? '')
+  })
+
+const changeByHand = async (t: Test, story: Story, hosts: { changed: FaultHost; stopped: FaultHost }) => {
+  const [changed, stopped] = [await onlyContainer(hosts.changed), await onlyContainer(hosts.stopped)]
+  const memory = { Memory: 64_000_000, MemorySwap: 64_000_000 }
+  await hosts.changed.engine.client.post(`/containers/${changed}/update`, memory)
+  await hosts.stopped.engine.client.post(`/containers/${stopped}/stop?t=0`)
+  t.match(await waitForChange(story, hosts.changed), /memory/)
+  t.match(await waitForChange(story, hosts.stopped), /is stopped/)
+  t.equal(await onlyContainer(hosts.changed), changed)
+  t.equal(await onlyContainer(hosts.stopped), stopped)
+  t.equal(await pageOf(hosts.stopped), null, 'nobody started it again')
+
+  await story.done('environments', 'set', 'test', '--heal', 'on')
+  await story.waitForNoDrift('test', 'web')
+  t.strictSame(await pagesOf([hosts.changed, hosts.stopped]), ['v3', 'v3'])
+  await waitUntil('the changed container to be gone', async () => {
+    const left = await detailsOf(hosts.changed, 'web')
+    return left.length === 1 && left[0]?.Id !== changed
+  })
+}
+
 testOnRealParts(
   t,
   'hosts that return or join serve the current release without anybody asking',
@@ -82,7 +117,7 @@ testOnRealParts(
     const reached = holdSwitch(lost)
     const waiting = await fleet.start(...deploy('v2'))
     const held = await waiting.meanwhile(reached)
-    await lost.cut()
+    await disconnect(lost)
     held.open()
 
     await t.test('meanwhile the current release is promoted, and nothing else is let in', async (t) => {
@@ -137,11 +172,26 @@ testOnRealParts(
       t.match(id, { Name: '/web-r3-0' })
     })
     await t.test('a container that somebody removed comes back', async (t) => {
-      const [container] = await detailsOf(lost, 'web')
-      await lost.engine.client.delete(`/containers/${container?.Id}?force=1`)
+      const removed = await onlyContainer(lost)
+      await lost.engine.client.delete(`/containers/${removed}?force=1`)
       const tookMs = await waitForReturn(story, lost, 'v3')
       t.comment(`back ${Math.round(tookMs)} ms after it was removed`)
-      t.not((await detailsOf(lost, 'web'))[0]?.Id, container?.Id)
+      t.not(await onlyContainer(lost), removed)
+    })
+    await t.test('one that was changed or stopped by hand is shown, until healing is on', (t) =>
+      changeByHand(t, story, { changed: staying, stopped: lost })
+    )
+    await t.test('a service leaves the hosts that its placement does not name any more', async (t) => {
+      const placement = { constraints: [`node.labels.host == ${lost.name}`] }
+      await story.apply('test', { web: serviceOf(fleet.registry.name, 'web', 80, { deploy: { placement } }) })
+      const { targets } = await story.expect(t, 'succeeded', ...deploy('v3'))
+      t.match(targets, [{ host: lost.name }])
+      t.equal(targets.length, 1)
+      const left = [staying, joining]
+      await waitUntil('the containers to leave', async () =>
+        (await Promise.all(left.map((host) => detailsOf(host, 'web')))).every(({ length }) => length === 0)
+      )
+      t.strictSame(await pagesOf([...left, lost]), [null, null, 'v3'])
     })
   },
   realPartsOptions

@@ -1,18 +1,10 @@
-// A fleet on which several services are told to do things: what each host answers and runs is seen from outside, a
-// version can be made unhealthy on one host alone, and pipelines run the command as Jenkins does.
-import { writeFileSync } from 'node:fs'
+// A fleet on which several services are told to do things: a version can be made unhealthy on one host alone, and
+// pipelines run the command as Jenkins does. What the hosts then answer and run: e2e-fleet-story-looks.ts.
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { DeploymentView, StatusView } from '../../packages/controller/src/api/schemas.ts'
-import {
-  type FaultFleet,
-  type FaultHost,
-  type Waiting,
-  waitForSessions,
-  waitingFor
-} from './e2e-fault-fleet.ts'
-import type { Host } from './engine.ts'
+import { type FaultFleet, type Waiting, waitForSessions, waitingFor } from './e2e-fault-fleet.ts'
 import { webPort } from './images.ts'
 import { type RunningProcess, startProcess } from './processes.ts'
 import { makeTestFolder } from './real-parts.ts'
@@ -45,11 +37,12 @@ export const serviceOf = (
       'CMD-SHELL',
       `/bin/busybox wget -q -O /tmp/page http://127.0.0.1:${webPort}/ && [ ! -e /data/refuses-$$(/bin/busybox cat /tmp/page) ]`
     ],
-    interval: '300ms',
+    // Each check costs the machine a process, on every host.
+    interval: '500ms',
     timeout: '5s',
-    retries: 4
+    retries: 3
   },
-  deploy: { update_config: { monitor: '300ms', ...update }, ...deploy },
+  deploy: { update_config: { monitor: '100ms', ...update }, ...deploy },
   ...more
 })
 
@@ -61,6 +54,13 @@ export class Story {
   constructor(t: Test, fleet: FaultFleet) {
     this.fleet = fleet
     this.#folder = makeTestFolder(t)
+  }
+
+  /** A folder that is there as long as the fleet. */
+  makeFolder(name: string): string {
+    const folder = join(this.#folder, name)
+    mkdirSync(folder)
+    return folder
   }
 
   /** Services as `serviceOf` makes them. */
@@ -175,92 +175,3 @@ export const exitCodes: Record<string, number> = {
   cancelled: 6,
   unknown: 7
 }
-
-/** What a host answers; null: nothing. */
-export const pageOf = async ({ address }: Host, port = 80): Promise<string | null> => {
-  try {
-    const answer = await fetch(`http://${address}:${port}/`, { signal: AbortSignal.timeout(2000) })
-    return (await answer.text()).trim()
-  } catch {
-    return null
-  }
-}
-export const pagesOf = (hosts: readonly Host[], port = 80): Promise<(string | null)[]> =>
-  Promise.all(hosts.map((host) => pageOf(host, port)))
-
-/** Container details as Docker tells them, the running and the ended ones. */
-export type Details = {
-  Id: string
-  Name: string
-  Image: string
-  ExecIDs: string[] | null
-  State: { Running: boolean; StartedAt: string; Health?: unknown }
-  HostConfig: { Memory: number }
-  Config: { Image: string; Labels: Record<string, string> }
-  Mounts: { Source: string; Destination: string }[]
-}
-export const detailsOf = async ({ engine }: Host, service?: string): Promise<Details[]> => {
-  const listed = await engine.client.get<{ Id: string }[]>('/containers/json?all=true')
-  const details = await Promise.all(
-    listed.map(({ Id }) => engine.client.get<Details>(`/containers/${Id}/json`))
-  )
-  return details
-    .filter(({ Config }) => service === undefined || Config.Labels['longshore.service'] === service)
-    .sort((a, b) => a.Name.localeCompare(b.Name))
-}
-
-/** All that a host has, without what passes by itself: its health checks. */
-export const everythingOn = async (host: Host): Promise<unknown> => {
-  const containers = await detailsOf(host)
-  const list = async (path: string): Promise<unknown> =>
-    (await host.engine.client.get<{ Id: string }[]>(path)).sort((a, b) => a.Id.localeCompare(b.Id))
-  const { Volumes } = await host.engine.client.get<{ Volumes: { Name: string }[] }>('/volumes')
-  return {
-    containers: containers.map(({ State, ExecIDs: _ExecIDs, ...rest }) => ({
-      ...rest,
-      State: { ...State, Health: undefined }
-    })),
-    images: await list('/images/json?all=true'),
-    networks: await list('/networks'),
-    volumes: Volumes.sort((a, b) => a.Name.localeCompare(b.Name))
-  }
-}
-
-const refusalFile = async (host: Host, service: string, version: string): Promise<string> => {
-  const [container] = await detailsOf(host, service)
-  const mount = container?.Mounts.find(({ Destination }) => Destination === '/data')
-  if (mount === undefined) throw new Error(`${service} has no volume on ${host.name}`)
-  return join(mount.Source, `refuses-${version}`)
-}
-/** From now on this version is unhealthy on this host. The service has to run there. */
-export const refuseOn = async (host: Host, service: string, version: string): Promise<void> =>
-  writeFileSync(await refusalFile(host, service, version), '')
-
-/** Asks every host again and again until `end` is called, which returns every answer that was not expected. */
-export const watchPages = (
-  hosts: readonly Host[],
-  expected: string
-): { end(): Promise<{ asked: number; wrong: (string | null)[] }> } => {
-  const stop = new AbortController()
-  const seen = { asked: 0, wrong: [] as (string | null)[] }
-  const watch = async (host: Host): Promise<void> => {
-    while (!stop.signal.aborted) {
-      const page = await pageOf(host)
-      seen.asked += 1
-      if (page !== expected) seen.wrong.push(`${host.name}: ${page}`)
-      await pause(20)
-    }
-  }
-  const watching = Promise.all(hosts.map(watch))
-  return {
-    end: async () => {
-      stop.abort()
-      await watching
-      return seen
-    }
-  }
-}
-
-/** Holds the agent of this host when it watches its new container, so that a deployment stands there. */
-export const holdSwitch = (host: FaultHost) =>
-  host.gate.hold({ command: 'release', step: 'monitor', edge: 'asked' })
