@@ -62,16 +62,9 @@ t.test(
     t.equal(view.reason, 'all 2 hosts are on api release 1 and worker release 1, healthy')
     t.match(view, { mode: 'deploy', service: 'api', services: [{ service: 'api' }, { service: 'worker' }] })
     const orders = ordersOf(scene).filter((order) => /stage|release/.test(order))
-    t.same(orders, [
-      'a api stage',
-      'a worker stage',
-      'b api stage',
-      'b worker stage',
-      'a api release',
-      'b api release',
-      'a worker release',
-      'b worker release'
-    ])
+    // hosts are told side by side
+    t.same(orders.slice(0, 4).toSorted(), ['a api stage', 'a worker stage', 'b api stage', 'b worker stage'])
+    t.same(orders.slice(4), ['a api release', 'b api release', 'a worker release', 'b worker release'])
     for (const service of ['api', 'worker']) {
       t.equal(await store.lock('staging', service), undefined)
       t.equal((await store.currentRelease('staging', service))?.number, 1)
