@@ -2,7 +2,16 @@
 // say so, for whoever they refuse. One that was taken over learns it at its next write, and writes and sends nothing.
 import { formatId } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { Clock, Log, Random, Reads, Store, Tx } from '../ports.ts'
+import {
+  type Clock,
+  type LeaseRow,
+  type Log,
+  type Random,
+  type Reads,
+  type Store,
+  StoreFull,
+  type Tx
+} from '../ports.ts'
 
 export type Lease = {
   owner: string
@@ -44,9 +53,18 @@ export const createLease = (ports: Ports): Lease => {
   let isStopped = false
   let isLost = false
   const lost = Promise.withResolvers<void>()
+  /** Whose lease still stands in the store because the disk was full when it was taken; null: the own one does. */
+  let unwritten: { former: LeaseRow | undefined } | null = null
 
   const isOwner = async (reads: Pick<Reads, 'lease'>): Promise<boolean> => {
-    if ((await reads.lease())?.owner === owner) return true
+    const stored = await reads.lease()
+    if (stored?.owner === owner) return true
+    if (
+      unwritten !== null &&
+      stored?.owner === unwritten.former?.owner &&
+      stored?.epoch === unwritten.former?.epoch
+    )
+      return true
     if (epoch > 0 && !isLost) {
       isLost = true
       log.error({}, 'another controller has taken over: nothing is written or sent any more')
@@ -68,6 +86,23 @@ export const createLease = (ports: Ports): Lease => {
       await require(tx)
       await put(tx, epoch)
     })
+    unwritten = null
+  }
+  const takeOver = async (): Promise<LeaseRow | undefined> =>
+    store.transaction(async (tx) => {
+      const former = await tx.lease()
+      epoch = (former?.epoch ?? 1) + 1
+      await put(tx, epoch)
+      return former
+    })
+  /** Nobody is kept from looking by a full disk: the first renewal that finds room writes the lease. */
+  const takeOverUnwritten = async (error: unknown): Promise<LeaseRow | undefined> => {
+    if (!(error instanceof StoreFull)) throw error
+    const former = await store.lease()
+    epoch = (former?.epoch ?? 1) + 1
+    unwritten = { former }
+    log.warn({}, 'the disk is full: nothing can be changed until there is room')
+    return former
   }
   const renewLater = (renewed: () => void): void => {
     if (isStopped || isLost) return
@@ -84,12 +119,7 @@ export const createLease = (ports: Ports): Lease => {
     leaseMs,
     epoch: () => epoch,
     take: async (renewed) => {
-      const former = await store.transaction(async (tx) => {
-        const lease = await tx.lease()
-        epoch = (lease?.epoch ?? 1) + 1
-        await put(tx, epoch)
-        return lease
-      })
+      const former = await takeOver().catch(takeOverUnwritten)
       renewLater(renewed)
       return Math.max(0, (former?.leaseUntilMs ?? 0) - leaseMs - clock.nowMs())
     },

@@ -3,7 +3,7 @@
 import type { RunOutcome } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
-import type { Store } from '../../../../packages/controller/src/ports.ts'
+import { type Store, StoreFull } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, released, staged } from '../core/deployment-scenes.ts'
 import {
   type Behaviour,
@@ -213,5 +213,38 @@ t.test('gives a command anew that its host calls expired after the clock was set
   await scene.deployments.refused(agentOf('a'), { ...refusal, command: fresh?.id ?? command })
   t.equal((await scene.deployments.view(id)).outcome, 'refused', 'once')
   await scene.deployments.stop()
+  await store.close()
+})
+
+t.test('starts on a full disk to be looked at, and writes as soon as there is room', async (t) => {
+  const store = await openFurnished(['a'])
+  const clock = new HandClock()
+  const hosts = new Hosts(['a'], silent)
+  const former = await begin(store, hosts, { clock })
+  await former.deployments.stop()
+  const disk = { isFull: true }
+  const full: Store = {
+    ...store,
+    transaction: (work) =>
+      store.transaction((tx) =>
+        work({
+          ...tx,
+          putLease: (row) => (disk.isFull ? Promise.reject(new StoreFull('full')) : tx.putLease(row)),
+          putDeployment: (row) =>
+            disk.isFull ? Promise.reject(new StoreFull('full')) : tx.putDeployment(row)
+        })
+      )
+  }
+  const next = await begin(full, hosts, { clock })
+  t.equal((await store.lease())?.owner, former.lease.owner)
+  t.same(await next.deployments.list({}), [])
+  await t.rejects(next.deployments.request(jenkins, byDigest), StoreFull)
+  disk.isFull = false
+  const { id } = await next.deployments.request(jenkins, byDigest)
+  t.match(await store.deployment(id), { id })
+  clock.move(20_000)
+  await next.settle()
+  t.match(await store.lease(), { owner: next.lease.owner, epoch: next.lease.epoch() })
+  await next.deployments.stop()
   await store.close()
 })
