@@ -98,10 +98,13 @@ t.test('a token has so many streams and no more, until one of them ends', async 
     ended.push(over.promise)
   })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  // fetch ends the body of an answer that nobody holds any more
+  const held: Response[] = []
+  t.teardown(() => Promise.all(held.map(({ body }) => body?.cancel())))
   const statusOf = async (token: string) => {
-    const { status, body } = await fetch(`${url}/${token}`)
-    t.teardown(() => body?.cancel())
-    return status
+    const answer = await fetch(`${url}/${token}`)
+    held.push(answer)
+    return answer.status
   }
   for (let count = 0; count < maxStreamsPerToken; count += 1) t.equal(await statusOf('one'), 200)
   const refused = await fetch(`${url}/one`)
