@@ -208,11 +208,11 @@ t.test('the first batch of a service with a canary is called so, whatever its nu
     failureAction: 'rollback'
   }
   const services = [web, { ...api, rollout }]
-  const targets = [target('a', { batch: 1 }), ofApi('a'), ofApi('b')]
+  const targets = [target('a', { batch: 1 }), ofApi('a', { batch: 2 }), ofApi('b', { batch: 3 })]
   const begin: DeploymentEvent = {
     type: 'deployment',
     at,
-    deployment: deployment({ phase: 'rolling', services, targets })
+    deployment: deployment({ phase: 'rolling', batch: 1, services, targets })
   }
   const lines = linesOf([
     begin,

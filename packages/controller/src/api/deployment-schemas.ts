@@ -183,6 +183,8 @@ export const deploymentView = z.object({
   services: z.array(servicePart).min(1),
   environment: environmentName,
   phase,
+  /** Phase `rolling`: the batch that switches now. */
+  batch: z.int().min(1).optional(),
   outcome: outcome.nullable(),
   /** One sentence: why it ended like this. */
   reason: reason.nullable(),

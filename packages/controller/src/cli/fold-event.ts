@@ -15,11 +15,11 @@ export type Picture = {
 export function foldEvent(picture: Picture | null, event: DeploymentEvent): Picture | null {
   if (event.type === 'deployment' || event.type === 'ended') {
     const { deployment } = event
-    const begun = batchOf(deployment)
+    const switching = deployment.targets.find(({ batch }) => batch !== null && batch === deployment.batch)
     return {
       deployment,
-      batch: begun.batch ?? picture?.batch ?? null,
-      rolling: begun.rolling ?? picture?.rolling ?? null,
+      batch: deployment.batch ?? picture?.batch ?? null,
+      rolling: switching?.service ?? picture?.rolling ?? null,
       output: picture?.output ?? null
     }
   }
@@ -56,15 +56,6 @@ export function foldEvent(picture: Picture | null, event: DeploymentEvent): Pict
 type Named = { readonly service: string; readonly host: string }
 export const isSame = (one: Named, other: Named): boolean =>
   one.host === other.host && one.service === other.service
-
-/** The batch that was begun last; a snapshot names it only by its hosts. Services switch in their order. */
-function batchOf({ targets, services }: DeploymentView): Pick<Picture, 'batch' | 'rolling'> {
-  const begun = targets.filter(({ batch }) => batch !== null)
-  const last = services.findLast(({ service }) => begun.some((target) => target.service === service))
-  if (last === undefined) return { batch: null, rolling: null }
-  const batches = begun.filter(({ service }) => service === last.service).map(({ batch }) => batch ?? 0)
-  return { batch: Math.max(...batches), rolling: last.service }
-}
 
 function withTarget(deployment: DeploymentView, changed: TargetView): DeploymentView {
   const isKnown = deployment.targets.some((target) => isSame(target, changed))

@@ -46,6 +46,7 @@ export const viewDeployment = (
     services: state.parts.map((part) => viewPart(state, part)),
     environment: row.environment,
     phase: state.phase,
+    ...(state.phase === 'rolling' && { batch: state.batch }),
     outcome: state.outcome,
     reason: state.reason,
     what: row.what,
