@@ -21,7 +21,10 @@ export type RequestContext = {
   isConnected(agent: AgentId): boolean
 }
 
-type Described = Remarks & { part: RequestedPart; spec: ServiceSpec; targets: Requested['targets'] }
+type Described = Pick<Requested, 'refusals' | 'warnings' | 'targets'> & {
+  part: RequestedPart
+  spec: ServiceSpec
+}
 
 export const describeRequest = async (
   request: DeployRequest,
@@ -80,7 +83,7 @@ const describePart = async (
   const { tx } = context
   const { environment, service } = asked
   await requireSpec(tx, asked)
-  const remarks = await judgeRequest(tx, request.mode, asked, promotesFrom)
+  const refusals = await judgeRequest(tx, request.mode, asked, promotesFrom)
   const current = await tx.currentRelease(environment, service)
   const counters = await tx.counters(environment, service)
   const ground = { current, nextRelease: counters.release + 1 }
@@ -103,8 +106,7 @@ const describePart = async (
     releaseCommand: isPrepared(request, asked) ? (row.spec.releaseCommand ?? null) : null
   }
   const targets = describeTargets(agents, asked, request, context)
-  const warnings = [...remarks.warnings, ...wanted.warnings]
-  return { part, spec: row.spec, refusals: remarks.refusals, warnings, targets }
+  return { part, spec: row.spec, refusals, warnings: wanted.warnings, targets }
 }
 
 /** What ran once for a release is not run again when the release comes back. */
@@ -132,9 +134,6 @@ const listKnownTags = async (tx: Reads, { environment, service }: Asked): Promis
   return [...new Set(releases.flatMap(({ tag }) => tag ?? []))].slice(0, maxKnownTags)
 }
 
-/** What is said of a request that may be described. */
-type Remarks = { refusals: Refusal[]; warnings: string[] }
-
 /**
  * A plan changes nothing, so that nothing is in its way: it says what would refuse the real request.
  * @throws ApiError `frozen`, `promotion-required`, `locked`
@@ -144,16 +143,12 @@ const judgeRequest = async (
   mode: DeployRequest['mode'],
   asked: Asked,
   promotesFrom: EnvironmentName | null
-): Promise<Remarks> => {
-  const found = [await findFrozen(tx, asked), findWrongWay(asked, promotesFrom)]
+): Promise<Refusal[]> => {
+  const found = [await findFrozen(tx, asked), findWrongWay(asked, promotesFrom), await findLocked(tx, asked)]
   const objections = found.filter((error) => error !== undefined)
-  const locked = await findLocked(tx, asked)
-  const [first = locked] = objections
+  const [first] = objections
   if (mode !== 'plan' && first !== undefined) throw first
-  return {
-    refusals: objections.map(({ code, message }) => ({ code, detail: message })),
-    warnings: locked === undefined ? [] : [`it would have to wait: ${locked.message}`]
-  }
+  return objections.map(({ code, message }) => ({ code, detail: message }))
 }
 
 /** Code `locked`, with who holds the service; undefined: nobody does. */

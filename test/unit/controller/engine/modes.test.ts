@@ -310,9 +310,9 @@ t.test('plans beside a deployment in progress and leaves nothing behind', async 
   const plan = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
   await scene.settle()
   const view = await scene.deployments.view(plan.id)
-  t.equal(view.outcome, 'succeeded', view.reason ?? '')
+  t.equal(view.outcome, 'refused', view.reason ?? '')
   t.match(view.targets[0], { state: 'planned', batch: 1, plan: { isRunning: false, serves: { release: 6 } } })
-  t.match(view.refusals, [])
+  t.match(view.refusals, [{ code: 'locked', detail: new RegExp(going.id) }])
   t.same(
     { counters: await store.counters('staging', 'api'), lock: await store.lock('staging', 'api') },
     before
@@ -351,6 +351,7 @@ t.test('says in a plan what changes on a host', async (t) => {
 t.test('forgets plans after a day and the text of commands after a month', async (t) => {
   const { scene, store } = await openScene(['a'])
   const { id } = await scene.deployments.request(jenkins, requestFor())
+  await scene.settle()
   const plan = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
   await scene.settle()
   const hours = async (count: number) => {

@@ -334,7 +334,7 @@ t.test('a plan tells of a deployment that holds the service', async (t) => {
   const { ask, run, close } = await openScene()
   const { id } = await ask({ service: worker, ...tagged('v1'), reason: 'RFC 12' })
   const view = await run({ service: worker, ...tagged('v2'), mode: 'plan' })
-  t.match(view, { outcome: 'succeeded', warnings: [new RegExp(`it would have to wait: .*${id}.*RFC 12`)] })
+  t.match(view, { outcome: 'refused', refusals: [{ code: 'locked', detail: new RegExp(`${id}.*RFC 12`) }] })
   await close()
 })
 
