@@ -4,11 +4,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { hostOf, realPartsOptions, startFaultFleet } from '../support/e2e-fault-fleet.ts'
-import { Story, serviceOf } from '../support/e2e-fleet-story.ts'
+import { deployWeb, playScenes, Story, serviceOf, web } from '../support/e2e-fleet-story.ts'
 import {
   all,
   detailsOf,
-  everythingOn,
+  everythingOnAll,
   expectPages,
   pagesOf,
   refuseOn,
@@ -19,9 +19,6 @@ import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
 
 const secondPort = 81
-const web = ['web', '--env', 'test']
-const deploy = (tag: string, ...more: string[]): string[] => ['deploy', ...web, '--tag', tag, ...more]
-const everywhere = (story: Story) => Promise.all(story.fleet.hosts.map(everythingOn))
 /** Where the order of the hosts does not matter. */
 const atOnce = { parallelism: 3 }
 const applyWeb = (story: Story, more: Parameters<typeof serviceOf>[3] = {}): Promise<void> =>
@@ -46,7 +43,7 @@ const runOnce = async (t: Test, story: Story): Promise<void> => {
     commandThat(`echo begun >> /once/runs; ${wait}; echo migrated; echo done >> /once/runs`)
   )
   const before = await ids()
-  const waiting = await fleet.start(...deploy('v7'))
+  const waiting = await fleet.start(...deployWeb('v7'))
   await waiting.meanwhile(
     waitUntil('the command to run', () => existsSync(join(folder, 'runs')) && runs().length > 0)
   )
@@ -64,12 +61,12 @@ const runOnce = async (t: Test, story: Story): Promise<void> => {
   await expectPages(t, fleet.hosts, 'v7')
 
   await applyWeb(story, commandThat('echo begun >> /once/runs; echo "no such table"; exit 9'))
-  const same = await story.expect(t, 'succeeded', ...deploy('v7'))
+  const same = await story.expect(t, 'succeeded', ...deployWeb('v7'))
   t.match(same, { unchanged: true, services: [{ releaseCommand: undefined }] }, 'nothing to prepare for')
   t.strictSame(runs(), ['begun', 'done'])
   await fleet.push('v9')
   const untouched = await ids()
-  const failed = await story.expect(t, 'refused', ...deploy('v9'))
+  const failed = await story.expect(t, 'refused', ...deployWeb('v9'))
   t.match(failed.services, [{ releaseCommand: { state: 'failed', exitCode: 9, log: ['no such table'] } }])
   t.strictSame(runs(), ['begun', 'done', 'begun'], 'once')
   t.strictSame(await ids(), untouched, 'nothing was stopped, nothing is left')
@@ -103,7 +100,7 @@ const deploySeveral = async (t: Test, story: Story): Promise<void> => {
 
 const goBackWithoutRegistry = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
-  const { digest } = await story.expect(t, 'succeeded', ...deploy('v8'))
+  const { digest } = await story.expect(t, 'succeeded', ...deployWeb('v8'))
   await expectPages(t, fleet.hosts, 'v8')
   await fleet.registry.stop()
   const back = await story.expect(t, 'succeeded', 'rollback', ...web)
@@ -170,15 +167,15 @@ const replicate = async (t: Test, story: Story): Promise<void> => {
 
 const freeze = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
-  const before = await everywhere(story)
+  const before = await everythingOnAll(fleet.hosts)
   await story.done('lock', 'test', 'web', '--reason', 'the auditors are here')
-  for (const command of [deploy('v8'), ['rollback', ...web], ['restart', ...web]]) {
+  for (const command of [deployWeb('v8'), ['rollback', ...web], ['restart', ...web]]) {
     const told = await story.tell(...command)
     t.match(told, { exitCode: 4, document: { id: null, code: 'frozen', freeze: { holder: 'admin' } } })
     t.match(told.stderr, /the auditors are here/)
   }
   t.match(await story.status('test', 'web'), { freeze: { reason: 'the auditors are here' } })
-  t.strictSame(await everywhere(story), before)
+  t.strictSame(await everythingOnAll(fleet.hosts), before)
   await story.done('unlock', 'test', 'web')
   const ids = async () => {
     const seen = await Promise.all(fleet.hosts.map((host) => detailsOf(host, 'web')))
@@ -201,20 +198,15 @@ testOnRealParts(
     const story = new Story(t, fleet)
     await applyWeb(story)
     await fleet.push('v7')
-    await story.expect(t, 'succeeded', ...deploy('v7'))
-    const scenes = {
+    await story.expect(t, 'succeeded', ...deployWeb('v7'))
+    await playScenes(t, story, {
       'a release command runs once': runOnce,
       'two services are one deployment': deploySeveral,
       'a rollback needs no registry': goBackWithoutRegistry,
       'a removed service is gone everywhere': removeService,
       'replicas run on each host, and leave it': replicate,
       'what a person locked stays as it is': freeze
-    }
-    for (const [title, scene] of Object.entries(scenes)) {
-      await t.test(title, (t) => scene(t, story))
-      // The next one begins with what this one leaves.
-      if (!t.passing()) return
-    }
+    })
   },
   realPartsOptions
 )

@@ -2,11 +2,11 @@
 // pipeline or paused ends as the exit code says, and every host shows it.
 import t, { type Test } from 'tap'
 import { hostOf, realPartsOptions, startFaultFleet } from '../support/e2e-fault-fleet.ts'
-import { Story, serviceOf } from '../support/e2e-fleet-story.ts'
+import { deployWeb, playScenes, Story, serviceOf } from '../support/e2e-fleet-story.ts'
 import {
   all,
   detailsOf,
-  everythingOn,
+  everythingOnAll,
   expectPages,
   holdSwitch,
   pagesOf,
@@ -17,14 +17,11 @@ import {
 } from '../support/e2e-fleet-story-looks.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 
-const web = ['web', '--env', 'test']
-const deploy = (tag: string, ...more: string[]): string[] => ['deploy', ...web, '--tag', tag, ...more]
-const everywhere = (story: Story) => Promise.all(story.fleet.hosts.map(everythingOn))
 const failInSecondBatch = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
   await fleet.push('v3')
   await refuseOn(hostOf(fleet, 2), 'web', 'v3')
-  const waiting = await fleet.start(...deploy('v3'))
+  const waiting = await fleet.start(...deployWeb('v3'))
   const { exitCode, document, output } = await waiting.end()
   t.match(output, /"host":"host1"[^\n]*"state":"released"/, 'the first batch had switched')
   t.match({ exitCode, document }, { exitCode: 1, document: { outcome: 'reverted', release: 3 } }, output)
@@ -53,15 +50,15 @@ const kindOf = (line: string): string | undefined =>
 const planOnly = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
   const digest = await fleet.push('v4')
-  const [before, listed] = [await everywhere(story), await story.deployments()]
-  const planned = await story.expect(t, 'succeeded', ...deploy('v4', '--plan'))
-  const nowhere = await story.expect(t, 'refused', ...deploy('nowhere', '--plan'))
+  const [before, listed] = [await everythingOnAll(fleet.hosts), await story.deployments()]
+  const planned = await story.expect(t, 'succeeded', ...deployWeb('v4', '--plan'))
+  const nowhere = await story.expect(t, 'refused', ...deployWeb('nowhere', '--plan'))
   t.match(nowhere.reason, /nowhere/)
-  t.strictSame(await everywhere(story), before, 'nothing on any host differs')
+  t.strictSame(await everythingOnAll(fleet.hosts), before, 'nothing on any host differs')
   t.strictSame(await story.deployments(), listed, 'no list shows a plan')
   t.match(planned, { mode: 'plan', digest, previousRelease: 2 })
 
-  const real = await story.expect(t, 'succeeded', ...deploy('v4'))
+  const real = await story.expect(t, 'succeeded', ...deployWeb('v4'))
   const promised = ({ release, digest, repository, specRevision, targets }: typeof real) => ({
     ...{ release, digest, repository, specRevision },
     batches: targets.map(({ host, batch }) => [host, batch])
@@ -90,10 +87,10 @@ const rehearse = async (t: Test, story: Story): Promise<void> => {
   const ids = (containers: typeof before) =>
     containers.map((own) => own.map(({ Id, Name, State }) => [Id, Name, State.Running, State.StartedAt]))
   const watch = watchPages(fleet.hosts, 'v4')
-  const bad = await story.expect(t, 'refused', ...deploy('v3', '--rehearse'))
+  const bad = await story.expect(t, 'refused', ...deployWeb('v3', '--rehearse'))
   t.match(bad.targets, [{ serving: 'old' }, { reason: /health/, serving: 'old' }, { serving: 'old' }])
   await fleet.push('v5')
-  const good = await story.expect(t, 'succeeded', ...deploy('v5', '--rehearse'))
+  const good = await story.expect(t, 'succeeded', ...deployWeb('v5', '--rehearse'))
   t.match(good, { mode: 'rehearse' })
   const { asked, wrong } = await watch.end()
   t.strictSame(wrong, [], `all of ${asked} requests were answered`)
@@ -106,7 +103,7 @@ const abortPipeline = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
   await t.test('SIGTERM to the command: everything goes back', async (t) => {
     const reached = holdSwitch(hostOf(fleet, 2))
-    const job = await story.startPipeline('jenkins-job-1', ...deploy('v5'))
+    const job = await story.startPipeline('jenkins-job-1', ...deployWeb('v5'))
     const held = await job.waiting.meanwhile(reached)
     t.match(await story.status('test', 'web'), { lock: { holder: 'admin' } })
     process.kill(job.cli, 'SIGTERM')
@@ -120,15 +117,15 @@ const abortPipeline = async (t: Test, story: Story): Promise<void> => {
 
   await t.test('SIGKILL to the job and its command: the deployment ends by itself', async (t) => {
     const reached = holdSwitch(hostOf(fleet, 2))
-    const job = await story.startPipeline('jenkins-job-2', ...deploy('v5'))
+    const job = await story.startPipeline('jenkins-job-2', ...deployWeb('v5'))
     const held = await job.waiting.meanwhile(reached)
     process.kill(job.cli, 'SIGKILL')
     t.equal(await job.exit(), 'exit=137')
     const { lock } = await story.status('test', 'web')
-    const refused = await story.tell(...deploy('v4'))
+    const refused = await story.tell(...deployWeb('v4'))
     t.match(refused, { exitCode: 4, document: { code: 'locked', lock: { deployment: lock?.deployment } } })
 
-    const next = await fleet.start(...deploy('v4', '--wait-for-lock', '1m'))
+    const next = await fleet.start(...deployWeb('v4', '--wait-for-lock', '1m'))
     await next.process.waitForLine(/waiting up to/)
     held.open()
     const { exitCode, document, output } = await next.end()
@@ -145,14 +142,14 @@ const abortPipeline = async (t: Test, story: Story): Promise<void> => {
 
   await t.test('the same build once more attaches', async (t) => {
     const reached = holdSwitch(hostOf(fleet, 1))
-    const first = await story.startPipeline('jenkins-job-3', ...deploy('v5'))
+    const first = await story.startPipeline('jenkins-job-3', ...deployWeb('v5'))
     const held = await first.waiting.meanwhile(reached)
     const count = (await story.deployments()).length
-    const second = await story.startPipeline('jenkins-job-3', ...deploy('v5'))
+    const second = await story.startPipeline('jenkins-job-3', ...deployWeb('v5'))
     await second.shell.waitForLine(/"type":"deployment"/)
     held.open()
     t.strictSame([await first.exit(), await second.exit()], ['exit=0', 'exit=0'])
-    const third = await story.startPipeline('jenkins-job-3', ...deploy('v5'))
+    const third = await story.startPipeline('jenkins-job-3', ...deployWeb('v5'))
     t.equal(await third.exit(), 'exit=0', 'also after its success')
     const { id } = (await first.waiting.end()).document
     for (const job of [second, third])
@@ -161,8 +158,8 @@ const abortPipeline = async (t: Test, story: Story): Promise<void> => {
     await expectPages(t, story.fleet.hosts, 'v5')
 
     const key = ['--idempotency-key', 'release-9']
-    t.equal((await story.tell(...deploy('v5', ...key))).exitCode, 0)
-    const other = await fleet.controller.cli(...deploy('v4', ...key))
+    t.equal((await story.tell(...deployWeb('v5', ...key))).exitCode, 0)
+    const other = await fleet.controller.cli(...deployWeb('v4', ...key))
     t.equal(other.exitCode, 2, 'the same key with another request')
     await expectPages(t, story.fleet.hosts, 'v5')
   })
@@ -179,7 +176,7 @@ const pauseOnCanary = async (t: Test, story: Story): Promise<void> => {
   const before = await others()
 
   const pauseIt = async () => {
-    const waiting = await fleet.start(...deploy('v6'))
+    const waiting = await fleet.start(...deployWeb('v6'))
     const line = await waiting.process.waitForLine(/"phase":"paused".*"pause":\{/, 30_000)
     const id = /dep_[0-9a-v]+/.exec(line)?.[0] ?? ''
     t.ok(await story.isPhase(id, 'paused'))
@@ -209,7 +206,7 @@ const pauseOnCanary = async (t: Test, story: Story): Promise<void> => {
   t.strictSame(await pagesOf(fleet.hosts), ['v5', 'v6', 'v6'])
 
   await fleet.push('v7')
-  t.strictSame(statesOf(await story.expect(t, 'succeeded', ...deploy('v7'))), all('released'))
+  t.strictSame(statesOf(await story.expect(t, 'succeeded', ...deployWeb('v7'))), all('released'))
   await expectPages(t, fleet.hosts, 'v7')
 }
 
@@ -222,21 +219,16 @@ testOnRealParts(
     await story.apply('test', { web: serviceOf(fleet.registry.name, 'web', 80) })
     for (const tag of ['v1', 'v2']) {
       await fleet.push(tag)
-      await story.expect(t, 'succeeded', ...deploy(tag))
+      await story.expect(t, 'succeeded', ...deployWeb(tag))
       await expectPages(t, story.fleet.hosts, tag)
     }
-    const scenes = {
+    await playScenes(t, story, {
       'broken in the second batch: the first batch goes back': failInSecondBatch,
       'a plan touches nothing and says what then runs': planOnly,
       'a rehearsal takes nothing away from anybody': rehearse,
       'a pipeline that is killed leaves no lock': abortPipeline,
       'a canary that fails pauses the deployment': pauseOnCanary
-    }
-    for (const [title, scene] of Object.entries(scenes)) {
-      await t.test(title, (t) => scene(t, story))
-      // The next one begins with what this one leaves.
-      if (!t.passing()) return
-    }
+    })
   },
   realPartsOptions
 )

@@ -51,7 +51,7 @@ export const detailsOf = async ({ engine }: Host, service?: string): Promise<Det
 }
 
 /** All that a host has, without what passes by itself: its health checks. */
-export const everythingOn = async (host: Host): Promise<unknown> => {
+const everythingOn = async (host: Host): Promise<unknown> => {
   const containers = await detailsOf(host)
   const list = async (path: string): Promise<unknown> =>
     (await host.engine.client.get<{ Id: string }[]>(path)).sort((a, b) => a.Id.localeCompare(b.Id))
@@ -66,6 +66,9 @@ export const everythingOn = async (host: Host): Promise<unknown> => {
     volumes: Volumes.sort((a, b) => a.Name.localeCompare(b.Name))
   }
 }
+
+export const everythingOnAll = (hosts: readonly Host[]): Promise<unknown[]> =>
+  Promise.all(hosts.map(everythingOn))
 
 const refusalFile = async (host: Host, service: string, version: string): Promise<string> => {
   const [container] = await detailsOf(host, service)

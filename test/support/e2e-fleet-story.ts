@@ -46,6 +46,16 @@ export const serviceOf = (
   ...more
 })
 
+/** The service that most scenes are about. */
+export const web = ['web', '--env', 'test']
+export const deployWeb = (tag: string, ...more: string[]): string[] => [
+  'deploy',
+  ...web,
+  '--tag',
+  tag,
+  ...more
+]
+
 export class Story {
   readonly fleet: FaultFleet
   readonly #folder: string
@@ -155,6 +165,16 @@ export class Story {
     })
     const cli = Number((await shell.waitForLine(/^cli=\d+/)).slice('cli='.length))
     return { shell, cli, waiting: waitingFor(shell), exit: () => shell.waitForLine(/^exit=/, 60_000) }
+  }
+}
+
+type Scene = (t: Test, story: Story) => Promise<void>
+
+/** Each begins with what the one before it leaves, so that none follows one that failed. */
+export const playScenes = async (t: Test, story: Story, scenes: Record<string, Scene>): Promise<void> => {
+  for (const [title, scene] of Object.entries(scenes)) {
+    await t.test(title, (t) => scene(t, story))
+    if (!t.passing()) return
   }
 }
 
