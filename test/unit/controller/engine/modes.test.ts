@@ -28,29 +28,6 @@ import {
   requestFor
 } from './engine-scene.ts'
 
-const obedient: Behaviour = (_host, { body }): RunOutcome => {
-  switch (body.kind) {
-    case 'resolve':
-      return resolved
-    case 'stage':
-      return staged(false, 'a', body.release === 1 ? null : 1)
-    case 'release':
-      return { ...released, release: body.release }
-    case 'revert':
-      return wentBack('revert', 'old')
-    case 'remove':
-      return wentBack('remove', 'none')
-    case 'run-once':
-      return ranOnce
-    case 'rehearse':
-      return rehearsed
-    case 'plan':
-      return planned()
-    case 'settle':
-      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 1 }
-  }
-}
-
 type Update = { failureAction?: 'pause'; releaseCommand?: { command: string[]; timeoutMs: number } }
 /** Applies the spec once more, with changes. */
 const apply = async (
@@ -65,24 +42,6 @@ const apply = async (
     update: { ...row.spec.update, ...update }
   }
   await store.transaction((tx) => tx.insertSpec({ ...row, revision: row.revision + 1, spec }))
-}
-const openScene = async (names: string[], behaviour: Behaviour = obedient) => {
-  const store = await openStore({ path: ':memory:' })
-  await furnish(store, names)
-  const hosts = new Hosts(names, behaviour)
-  const scene = await begin(store, hosts, names)
-  return { scene, hosts, store }
-}
-const begin = async (store: Store, hosts: Hosts, names: string[], clock = new HandClock()) => {
-  const scene = new EngineScene(store, hosts, clock)
-  await scene.deployments.start()
-  for (const host of names) await scene.connect(host)
-  await scene.settle()
-  return scene
-}
-const die = async (scene: EngineScene) => {
-  scene.isDead = true
-  await scene.deployments.stop()
 }
 const kindsOf = (scene: EngineScene): string[] => scene.commands.map(({ body }) => body.kind)
 
@@ -223,7 +182,7 @@ t.test('does not send a release command again to an agent that lost its journal'
     await scene.settle()
     t.equal(sends(), 1, lost)
     const view = await scene.deployments.view(id)
-    t.match(view, { outcome: 'refused', reason: /not known: its agent had accepted it and lost its journal/ })
+    t.match(view, { outcome: 'refused', reason: /not known: its agent has lost its journal since it voted/ })
     t.match(view.services[0]?.releaseCommand, { state: 'unknown', host: 'a' })
     t.match(await store.command(run.id), { state: 'ended' })
     await scene.deployments.stop()
@@ -256,6 +215,26 @@ t.test('asks an agent that has the release command in its journal what became of
     await store.close()
   }
 })
+
+t.test(
+  'sends a release command again that may never have arrived, unless the journal was lost',
+  async (t) => {
+    for (const isLost of [true, false]) {
+      const { scene, store, id, run, sends, markAt } = await withAcceptedCommand()
+      const row = await store.command(run.id)
+      if (row === undefined) throw new Error('the command is not stored')
+      // as if the connection had ended before its answer came
+      await store.transaction((tx) => tx.putCommand({ ...row, state: 'owed' }))
+      await scene.connect('a', { marks: isLost ? [] : markAt(run.fence.index - 1) })
+      await scene.settle()
+      t.equal(sends(), isLost ? 1 : 2)
+      const { phase, outcome } = await scene.deployments.view(id)
+      t.same([phase, outcome], isLost ? ['ended', 'refused'] : ['preparing', null])
+      await scene.deployments.stop()
+      await store.close()
+    }
+  }
+)
 
 t.test('does not say of an accepted release command that it was not run', async (t) => {
   const { scene, store, id, run } = await withAcceptedCommand()

@@ -1,5 +1,5 @@
-// Which accepted release commands a host knows nothing of any more: its agent's journal was lost or an older one put
-// back. Sent again, such a command would be taken as new and run twice.
+// Which release commands a host may have forgotten: its agent's journal was lost or an older one put back. Sent again,
+// such a command would be taken as new and run twice.
 import {
   type CommandId,
   compareFences,
@@ -20,14 +20,16 @@ type Sent = {
 type Known = Pick<HelloMessage, 'marks' | 'runs' | 'inventory'>
 
 /**
- * What was accepted stands in the journal with its fence: a mark below it is a journal that never had the command. Of
- * one whose container is there yet, the agent finds out how it ended.
+ * What was accepted stands in the journal with its fence. What is owed may have been accepted too, unheard; a journal
+ * that is whole has at least the vote of the same deployment. Of a command whose container is there yet, the agent finds
+ * out how it ended.
  */
 export const isLost = (sent: Sent, environment: string, { marks, runs, inventory }: Known): boolean => {
   const { command, deployment, service, kind, state, fence } = sent
-  if (kind !== 'run-once' || state !== 'accepted' || runs.includes(command)) return false
+  if (kind !== 'run-once' || runs.includes(command)) return false
   const mark = marks.find((one) => one.environment === environment && one.service === service)
-  if (mark !== undefined && compareFences(mark.fence, fence) >= 0) return false
+  const known = state === 'accepted' ? fence : { ...fence, epoch: 0, index: 0 }
+  if (mark !== undefined && compareFences(mark.fence, known) >= 0) return false
   return !inventory.containers.some(
     (one) => one.role === 'once' && one.service === service && one.deployment === deployment
   )
@@ -42,7 +44,7 @@ export const lostOutcome = (detail: string): RunOutcome => ({
 })
 
 export const lostJournal =
-  'its agent had accepted it and lost its journal since; it may have run, and is not sent again'
+  'its agent has lost its journal since it voted; it may have run, and is not sent again'
 
 /** @param refusal of a command that was accepted before */
 export const refusedLater = (code: string, detail: string): string =>
