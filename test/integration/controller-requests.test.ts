@@ -107,6 +107,8 @@ t.test('a frozen environment is seen, and refuses with who, since when and why',
 
 t.test('the settings of an environment are kept, and shown', async (t) => {
   const path = '/v1/environments/production'
+  const own = await ask('PATCH', path, { body: { promotesFrom: 'production' } })
+  t.match(own.body, { code: 'invalid-request', detail: /^production would take its images from itself$/ })
   const set = await ask('PATCH', path, { body: { promotesFrom: 'staging' } })
   t.match(set, { status: 200, body: { heal: false, promotesFrom: 'staging' } })
   t.match((await ask('PATCH', path, { body: { heal: true } })).body, { heal: true, promotesFrom: 'staging' })

@@ -15,8 +15,9 @@ export const setEnvironment = async (
   const source = promotesFrom === undefined ? former.promotesFrom : promotesFrom
   if (source !== null) {
     await requireEnvironment(tx, source)
+    const way = source === name ? '' : `, by way of ${source}`
     if (isRing(await tx.environments(), name, source))
-      throw new ApiError('invalid-request', `${name} would take its images from itself, by way of ${source}`)
+      throw new ApiError('invalid-request', `${name} would take its images from itself${way}`)
   }
   const row = { ...former, heal: heal ?? former.heal, promotesFrom: source }
   await tx.putEnvironment(row)
