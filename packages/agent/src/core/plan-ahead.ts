@@ -20,9 +20,7 @@ export const planAhead = (task: Task, body: PlanBody, seen: Observation, served:
     return { ...planOf([], served), forecast: { ...base, steps: [], refusals: objections } }
   const staged = planStage(task, body, seen)
   const released = isRunning && !body.recreate ? null : planRelease(task, body, seen, served)
-  const refusals = [staged].flatMap((one) =>
-    one.kind === 'refusal' ? [{ code: one.code, detail: one.detail }] : []
-  )
+  const refusals = staged.kind === 'refusal' ? [{ code: staged.code, detail: staged.detail }] : []
   const stageSteps = staged.kind === 'plan' ? staged.steps : []
   const releaseSteps = released?.kind === 'plan' ? released.steps.filter(isNotStaged) : []
   const looks = stageSteps.flatMap((step): Step[] => {

@@ -1,16 +1,13 @@
 // The plans that start containers beside what serves and remove them again: `run-once` carries out one command,
 // `rehearse` shows that a release would become healthy. Neither touches a serving container.
 import type { Command, ServiceSpec } from '@longshore/protocol'
-import { helperContainers, type Observation, type Purpose } from './observation.ts'
+import { helperContainers, neverRestart, type Observation } from './observation.ts'
 import { networkSteps, type Plan, planOf, type Served, type Task } from './plan.ts'
-import { FreeNames, ruleOf } from './plan-release.ts'
-import { ownershipOf, ownRequest } from './release-record.ts'
-import { byId, type MadeRef, type Step } from './steps.ts'
+import { containerOf, FreeNames, ruleOf } from './plan-release.ts'
+import { byId, type Step } from './steps.ts'
 
 type RunOnceBody = Extract<Command['body'], { kind: 'run-once' }>
 type RehearseBody = Extract<Command['body'], { kind: 'rehearse' }>
-
-const neverRestarted = { name: 'no', maxRetries: 0 } as const
 
 /**
  * What the spec must not bring along when its containers stand beside those that serve: a proxy that looks at labels,
@@ -21,7 +18,7 @@ const specBeside = (spec: ServiceSpec): ServiceSpec => ({
   labels: {},
   networks: spec.networks.map(({ name }) => ({ name, aliases: [] })),
   containerName: null,
-  restart: neverRestarted
+  restart: neverRestart
 })
 
 /** The container of a command publishes nothing, is not checked and has nobody at its terminal: only its end counts. */
@@ -51,11 +48,11 @@ export const planRunOnce = (task: Task, body: RunOnceBody, seen: Observation, se
     ({ owner }) => owner.command === task.command.id
   )
   const name = made?.name ?? new FreeNames(seen).take(`${task.command.service}-r${body.release}-once`)
-  const { ref, create } = makeBeside(task, body.release, 0, { name, purpose: 'once' })
+  const { ref, step } = containerOf(task, body.release, 0, { name, purpose: 'once', restart: neverRestart })
   const remove: Step = { kind: 'remove-container', container: ref, graceMs: body.spec.stopGracePeriodMs }
   const steps: Step[] = [
     ...networkSteps(task, body.spec.networks),
-    create,
+    step,
     { kind: 'start-command', container: ref },
     { kind: 'await-command', container: ref },
     remove
@@ -71,7 +68,7 @@ export const planRehearse = (task: Task, body: RehearseBody, seen: Observation, 
   )
   const made = Array.from({ length: body.spec.replicas }, (_, index) => {
     const name = names.take(`${task.command.service}-r${body.release}-rehearsal-${index}`)
-    return makeBeside(task, body.release, index, { name, purpose: 'rehearsal' })
+    return containerOf(task, body.release, index, { name, purpose: 'rehearsal', restart: neverRestart })
   })
   const refs = made.map(({ ref }) => ref)
   const removes = refs.map(
@@ -84,25 +81,10 @@ export const planRehearse = (task: Task, body: RehearseBody, seen: Observation, 
   const steps: Step[] = [
     ...leftOver.map((one): Step => ({ kind: 'remove-container', container: byId(one), graceMs: 0 })),
     ...networkSteps(task, body.spec.networks),
-    ...made.map(({ create }) => create),
-    ...refs.map((container): Step => ({ kind: 'start-container', container, restart: neverRestarted })),
+    ...made.map(({ step }) => step),
+    ...refs.map((container): Step => ({ kind: 'start-container', container, restart: neverRestart })),
     { kind: 'await-healthy', containers: refs, rule: ruleOf(body) },
     ...removes
   ]
   return { ...planOf(steps, served), undo: removes }
-}
-
-const makeBeside = (
-  { command, requests, specHash }: Task,
-  release: number,
-  index: number,
-  { name, purpose }: { name: string; purpose: Purpose }
-): { ref: MadeRef; create: Step } => {
-  const base = requests[index]
-  if (base === undefined) throw new RangeError(`task without a create request for container ${index}`)
-  const owner = ownershipOf(command, release, index, { specHash, purpose, restart: neverRestarted })
-  return {
-    ref: { by: 'command', command: command.id, release, index },
-    create: { kind: 'create-container', name, owner, request: ownRequest(base, owner) }
-  }
 }

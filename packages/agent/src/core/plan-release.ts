@@ -6,7 +6,9 @@ import {
   isUp,
   type Observation,
   ownContainers,
+  type Purpose,
   type ReleaseRecord,
+  type RestartPolicy,
   type SeenContainer
 } from './observation.ts'
 import { networkSteps, type Plan, portGivers, type Served, type Task } from './plan.ts'
@@ -133,19 +135,25 @@ export const ruleOf = (body: Pick<ReleaseBody, 'spec'>): HealthRule => ({
 type Made = ReturnType<typeof makeContainer>
 
 const makeContainer = (task: Task, body: ReleaseBody, index: number, names: FreeNames) => {
-  const { command } = task
-  const base = task.requests[index]
+  const name = names.take(`${task.command.service}-r${body.release}-${index}`)
+  const { restart } = body.spec
+  return { index, restart, ...containerOf(task, body.release, index, { name, purpose: 'serving', restart }) }
+}
+
+/** The container of a command at one index, before it is made. */
+export const containerOf = (
+  { command, requests, specHash }: Task,
+  release: number,
+  index: number,
+  { name, purpose, restart }: { name: string; purpose: Purpose; restart: RestartPolicy }
+) => {
+  const base = requests[index]
   if (base === undefined) throw new RangeError(`task without a create request for container ${index}`)
-  const name = names.take(`${command.service}-r${body.release}-${index}`)
-  const owner = ownershipOf(command, body.release, index, {
-    specHash: task.specHash,
-    purpose: 'serving',
-    restart: body.spec.restart
-  })
+  const owner = ownershipOf(command, release, index, { specHash, purpose, restart })
   const request = ownRequest(base, owner)
-  const ref: MadeRef = { by: 'command', command: command.id, release: body.release, index }
+  const ref: MadeRef = { by: 'command', command: command.id, release, index }
   const step: Step = { kind: 'create-container', name, owner, request }
-  return { index, ref, step, request, restart: body.spec.restart }
+  return { ref, step, request }
 }
 
 /** The fixed name moves from its holder to the new container, and back at the undo. */

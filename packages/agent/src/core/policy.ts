@@ -53,11 +53,11 @@ export const checkPolicy = (state: PolicyState, service: ServiceName, body: Comm
 
 const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBody): string | null => {
   if (policy.services !== undefined && !policy.services.some((one) => matches(one, service)))
-    return `the policy of this host does not allow the service ${service}`
+    return says(`the service ${service}`)
   const repository = 'image' in body ? body.image.repository : null
   if (repository !== null && policy.repositories !== undefined)
     if (!policy.repositories.some((one) => matchesRepository(one, repository)))
-      return `the policy of this host does not allow the repository ${repository}`
+      return says(`the repository ${repository}`)
   if (!('spec' in body)) return null
   const replace = 'replace' in body ? body.replace : null
   return (

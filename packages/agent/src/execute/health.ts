@@ -14,13 +14,13 @@ import { isEngineError, StepError } from '../engine-error.ts'
 import type { ContainerLook, Runtime } from '../ports.ts'
 import { demandContainer, nothing, type StepOf } from './containers.ts'
 import { pause, throwIfStopped } from './pause.ts'
+import { engineWaitMs } from './wait-for-engine.ts'
 
 /** Long enough to cost the engine nothing, however many containers are watched for however long. */
 const lookEveryMs = 150
 const firstLooksEveryMs = 25
 /** An engine that stops may show a dead container for a moment before its socket closes. */
 const doubtMs = 400
-const engineWaitMs = 120_000
 const logLines = 20
 
 type Watch = {

@@ -23,14 +23,8 @@ export const resolveImage = async (
  */
 export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>): Promise<Finding> => {
   const { engine, signal } = runtime
-  const seen = await engine.inspectImage(pinnedReference(step))
-  const isHere = seen !== undefined && hasDigest(seen, step.digest) && isPlatform(seen, step.platform)
+  const isHere = await findImage(engine, step)
   if (isHere && step.pullPolicy !== 'always') return nothing
-  if (step.pullPolicy === 'never')
-    throw new StepError(
-      'image-not-found',
-      `${pinnedReference(step)} is not on this host and pull_policy is never`
-    )
   try {
     await engine.pullImage({
       repository: step.repository,
@@ -50,12 +44,20 @@ export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>):
 
 /** The image may be on its way to the registry still: that it is not here is an objection only if it may not be fetched. */
 export const lookForImage = async ({ engine }: Runtime, step: StepOf<'look-for-image'>): Promise<Finding> => {
+  await findImage(engine, step)
+  return nothing
+}
+
+/** @returns whether the image is here. @throws StepError `image-not-found` when it is not, and may not be fetched */
+const findImage = async (
+  engine: Engine,
+  step: StepOf<'fetch-image'> | StepOf<'look-for-image'>
+): Promise<boolean> => {
   const reference = pinnedReference(step)
   const seen = await engine.inspectImage(reference)
   const isHere = seen !== undefined && hasDigest(seen, step.digest) && isPlatform(seen, step.platform)
-  if (!isHere && step.pullPolicy === 'never')
-    throw new StepError('image-not-found', `${reference} is not on this host and pull_policy is never`)
-  return nothing
+  if (isHere || step.pullPolicy !== 'never') return isHere
+  throw new StepError('image-not-found', `${reference} is not on this host and pull_policy is never`)
 }
 
 export const verifyImage = async ({ engine }: Runtime, step: StepOf<'verify-image'>): Promise<Finding> => {
