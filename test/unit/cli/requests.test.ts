@@ -6,7 +6,7 @@ import { CliError, ProblemError } from '../../../packages/controller/src/cli/cli
 import type { Client, DeployAsked } from '../../../packages/controller/src/cli/client.ts'
 import { idempotencyKey } from '../../../packages/controller/src/cli/idempotency-key.ts'
 import { parseNames, parseReason, parseTags } from '../../../packages/controller/src/cli/parse-values.ts'
-import type { Attempt } from '../../../packages/controller/src/cli/wait-for-deployment.ts'
+import type { Asking } from '../../../packages/controller/src/cli/wait-for-deployment.ts'
 import { askPastLock } from '../../../packages/controller/src/cli/wait-for-lock.ts'
 import { at, deployment, endedAs, deploymentNumber as id } from '../../support/controller-stand-in.ts'
 
@@ -70,16 +70,16 @@ const refuse = (): never => {
 }
 
 type Said = { notices: string[]; isIdle: boolean }
-const attempt = (stop = new AbortController()): { attempt: Attempt; said: Said } => {
+const askingOf = (stop = new AbortController()): { asking: Asking; said: Said } => {
   const said: Said = { notices: [], isIdle: false }
   return {
     said,
-    attempt: {
+    asking: {
       signal: new AbortController().signal,
       stop: stop.signal,
       notice: (text) => void said.notices.push(text),
       remark: refuse,
-      asking: () => {
+      busy: () => {
         said.isIdle = false
       },
       idle: () => {
@@ -105,9 +105,9 @@ const endsAtOnce = streams(async function* () {
 })
 
 t.test('a locked service is asked for again once its holder has ended', async (t) => {
-  const { attempt: trying, said } = attempt()
+  const { asking, said } = askingOf()
   const { ask, left } = answering(locked(), deployment())
-  t.match(await askPastLock(endsAtOnce, trying, 60_000, ask), { id })
+  t.match(await askPastLock(endsAtOnce, asking, 60_000, ask), { id })
   t.same(left, [])
   t.same(said, {
     notices: [
@@ -126,17 +126,17 @@ t.test('without a wait, and for every other refusal, the refusal is the answer',
     [lost, 60_000],
     [new CliError('unreachable', 'never there'), 60_000]
   ] as const) {
-    await t.rejects(askPastLock(streams(refuse), attempt().attempt, limitMs, answering(error).ask), error)
+    await t.rejects(askPastLock(streams(refuse), askingOf().asking, limitMs, answering(error).ask), error)
   }
 })
 
 t.test('a controller that went away meanwhile is asked again; a lost answer is not', async (t) => {
   const away = new CliError('unreachable', 'away')
   const again = answering(locked(), away, deployment())
-  t.match(await askPastLock(endsAtOnce, attempt().attempt, 60_000, again.ask), { id })
+  t.match(await askPastLock(endsAtOnce, askingOf().asking, 60_000, again.ask), { id })
   const lost = new CliError('connection-lost', 'lost')
   const { ask, left } = answering(locked(), lost, deployment())
-  await t.rejects(askPastLock(endsAtOnce, attempt().attempt, 60_000, ask), lost)
+  await t.rejects(askPastLock(endsAtOnce, askingOf().asking, 60_000, ask), lost)
   t.equal(left.length, 1)
 })
 
@@ -147,15 +147,15 @@ t.test('a signal, or the end of the time, gives back the refusal; nothing was be
     yield* []
     throw new Error('the connection was given up')
   })
-  const stopped = attempt(stop)
+  const stopped = askingOf(stop)
   const refusal = locked()
-  await t.rejects(askPastLock(endless, stopped.attempt, 60_000, answering(refusal).ask), refusal)
+  await t.rejects(askPastLock(endless, stopped.asking, 60_000, answering(refusal).ask), refusal)
   t.match(stopped.said.notices.at(-1), 'on a signal; nothing was begun')
-  const late = attempt()
+  const late = askingOf()
   const waits = streams(async function* () {
     await new Promise((resolve) => setTimeout(resolve, 20))
     yield* []
   })
-  await t.rejects(askPastLock(waits, late.attempt, 1, answering(refusal).ask), refusal)
+  await t.rejects(askPastLock(waits, late.asking, 1, answering(refusal).ask), refusal)
   t.match(late.said.notices.at(-1), 'still locked after 0s; nothing was begun')
 })

@@ -104,9 +104,9 @@ t.test('a signal while nothing is on its way stops asking, and cancels nothing',
   const refusal = new ProblemError({ type: '', title: '', status: 409, detail: 'locked', code: 'locked' })
   const waiting = waitForDeployment(
     client,
-    async (attempt) => {
-      attempt.idle()
-      const stopped = new Promise((resolve) => attempt.stop.addEventListener('abort', resolve))
+    async (asking) => {
+      asking.idle()
+      const stopped = new Promise((resolve) => asking.stop.addEventListener('abort', resolve))
       signal('SIGINT')
       await stopped
       throw refusal

@@ -9,13 +9,8 @@ import type {
   ServicePart
 } from '../api/schemas.ts'
 import { formatAge, formatDigest, formatDuration, formatTime } from './format-values.ts'
-import { type Paint, renderTable } from './render-table.ts'
-import { type Colors, colorState } from './state-colors.ts'
-
-const paintColumn =
-  (colors: Colors, painted: number): Paint =>
-  (padded, column, cell) =>
-    column === painted ? colorState(colors, cell, padded) : padded
+import { renderTable } from './render-table.ts'
+import { type Colors, paintColumn } from './state-colors.ts'
 
 export function renderEnvironments(environments: readonly EnvironmentView[]): string {
   if (environments.length === 0) return 'no environments; make one with: longshore environments create NAME\n'

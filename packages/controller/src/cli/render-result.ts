@@ -5,7 +5,7 @@ import { describeServing, hasSeveral, namesOf } from './describe-deployment.ts'
 import { type ExitCode, exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
 import { formatDigest, formatDuration, formatText } from './format-values.ts'
 import { renderTable } from './render-table.ts'
-import { type Colors, colorState } from './state-colors.ts'
+import { type Colors, colorState, paintColumn } from './state-colors.ts'
 import type { WaitEnd } from './wait-for-deployment.ts'
 
 /** Which deployment was asked for; all that is known when there is none. */
@@ -152,10 +152,7 @@ function renderTargets(deployment: DeploymentView, colors: Colors): string {
     target.reason ?? ''
   ])
   const head = [...(isNamed ? ['SERVICE'] : []), 'HOST', 'STATE', 'SERVING', 'REASON']
-  const state = isNamed ? 2 : 1
-  return renderTable(head, rows, (padded, column, cell) =>
-    column === state ? colorState(colors, cell, padded) : padded
-  )
+  return renderTable(head, rows, paintColumn(colors, isNamed ? 2 : 1))
 }
 
 const renderLines = (title: string, lines: readonly string[]): string =>

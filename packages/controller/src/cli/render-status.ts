@@ -2,8 +2,8 @@
 // that. Pure.
 import type { ConvergenceView, HostStatus, StatusView } from '../api/schemas.ts'
 import { formatDigest, formatDuration, formatText, formatTime } from './format-values.ts'
-import { type Paint, renderTable } from './render-table.ts'
-import { type Colors, colorState } from './state-colors.ts'
+import { renderTable } from './render-table.ts'
+import { type Colors, paintColumn } from './state-colors.ts'
 
 export function renderStatus(services: readonly StatusView[], colors: Colors, nowMs: number): string {
   if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
@@ -50,9 +50,7 @@ function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number): stri
     ...(isConverging ? [describeConvergence(host.convergence, nowMs)] : [])
   ])
   const head = ['  HOST', 'STATE', 'RELEASE', 'DRIFT', ...(isConverging ? ['CONVERGENCE'] : [])]
-  const paint: Paint = (padded, column, cell) =>
-    column === stateColumn ? colorState(colors, cell, padded) : padded
-  return renderTable(head, rows, paint)
+  return renderTable(head, rows, paintColumn(colors, stateColumn))
 }
 
 /** Nothing is missing where nothing is wanted: before the first release, and after the service was removed. */

@@ -2,7 +2,7 @@
 import type { WebhookView } from '../api/schemas.ts'
 import { formatAge, shorten } from './format-values.ts'
 import { renderTable } from './render-table.ts'
-import { type Colors, colorState } from './state-colors.ts'
+import { type Colors, paintColumn } from './state-colors.ts'
 
 /** What a receiver answered may be a whole page; the rest is in `--output json`. */
 const maxDetailChars = 80
@@ -22,9 +22,7 @@ export function renderWebhooks(webhooks: readonly WebhookView[], colors: Colors,
     lastTryOf(webhook, nowMs)
   ])
   const head = ['NAME', 'FORMAT', 'TO', 'ENVIRONMENTS', 'EVENTS', 'STATE', 'WAITING', 'GIVEN UP', 'LAST TRY']
-  return renderTable(head, rows, (padded, column, cell) =>
-    column === 5 ? colorState(colors, cell, padded) : padded
-  )
+  return renderTable(head, rows, paintColumn(colors, 5))
 }
 
 function lastTryOf({ state, reason, lastTry }: WebhookView, nowMs: number): string {

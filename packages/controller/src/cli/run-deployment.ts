@@ -17,12 +17,12 @@ import {
   resultDocument
 } from './render-result.ts'
 import { createColors } from './state-colors.ts'
-import { type Attempt, type WaitEnd, type WaitOptions, waitForDeployment } from './wait-for-deployment.ts'
+import { type Asking, type WaitEnd, type WaitOptions, waitForDeployment } from './wait-for-deployment.ts'
 import type { WaitFlags } from './wait-options.ts'
 import { createWatcher } from './watchers.ts'
 import { writeJunit } from './write-junit.ts'
 
-export type Begin = (client: Client, attempt: Attempt) => Promise<DeploymentView>
+export type Begin = (client: Client, asking: Asking) => Promise<DeploymentView>
 
 /** Shorter, and a deployment that goes back as it should would often end with 7. */
 const minCancelGraceMs = 5 * 60_000
@@ -47,7 +47,7 @@ export async function runDeployment(
     const watcher = createWatcher(context, output, flags.detach === true)
     const end = await waitForDeployment(
       client,
-      (attempt) => begin(client, attempt),
+      (asking) => begin(client, asking),
       optionsOf(flags),
       watcher,
       (listener) => context.onSignal(listener)

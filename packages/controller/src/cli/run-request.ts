@@ -17,17 +17,17 @@ export async function runRequest(
   const request: DeployAsked = { ...wanted, offline, reason }
   const key = idempotencyKey(flags.idempotencyKey, context.env, request)
   const asked = { service: wanted.service, environment: wanted.environment }
-  return runDeployment(context, flags, asked, async (client, attempt) => {
-    const deployment = await askPastLock(client, attempt, waitForLock, (signal) =>
+  return runDeployment(context, flags, asked, async (client, asking) => {
+    const deployment = await askPastLock(client, asking, waitForLock, (signal) =>
       client.deploy({ ...request, idempotencyKey: key }, signal)
     )
     const { id, attached, attemptOf } = deployment
     if (attached === true) {
-      attempt.remark(
+      asking.remark(
         `attached to ${id}, which the idempotency key ${formatText(key ?? '')} began; nothing new is begun`
       )
     } else if (attemptOf !== null) {
-      attempt.remark(
+      asking.remark(
         `a new attempt: what the same idempotency key began, ${attemptOf} first, is not what is current`
       )
     }

@@ -1,5 +1,6 @@
 // Which colour a state or an outcome has, on terminals only. Colour repeats what the word says, never more.
 import pc from 'picocolors'
+import type { Paint } from './render-table.ts'
 
 export type Colors = ReturnType<typeof pc.createColors>
 export const createColors = (isEnabled: boolean): Colors => pc.createColors(isEnabled)
@@ -45,3 +46,9 @@ export function colorState(colors: Colors, state: string, text: string = state):
   if (doubtful.has(state)) return colors.yellow(text)
   return quiet.has(state) ? colors.dim(text) : text
 }
+
+/** Of a table: one column holds states. */
+export const paintColumn =
+  (colors: Colors, painted: number): Paint =>
+  (padded, column, cell) =>
+    column === painted ? colorState(colors, cell, padded) : padded

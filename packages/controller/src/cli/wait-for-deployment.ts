@@ -24,8 +24,8 @@ export type WaitEnd =
   /** `deployment` is the last that was seen; null: not even its id is known. */
   | { kind: 'unknown'; deployment: DeploymentView | null; why: string }
 
-/** What asking for a deployment is given, and tells: an answer on its way is never walked away from. */
-export type Attempt = {
+/** What whoever asks for a deployment is given, and tells: an answer on its way is never walked away from. */
+export type Asking = {
   /** Aborted: nobody waits any longer, not even for an answer. */
   signal: AbortSignal
   /** Aborted: nothing more may be asked for; an answer on its way is still wanted. */
@@ -33,7 +33,7 @@ export type Attempt = {
   notice(text: string): void
   remark(text: string): void
   /** A request leaves now; the time limit begins. */
-  asking(): void
+  busy(): void
   /** Nothing is on its way; the time limit does not count. */
   idle(): void
 }
@@ -62,7 +62,7 @@ class GaveUp extends Error {
  */
 export async function waitForDeployment(
   client: Client,
-  begin: (attempt: Attempt) => Promise<DeploymentView>,
+  begin: (asking: Asking) => Promise<DeploymentView>,
   options: WaitOptions,
   watcher: Watcher,
   onSignal: SignalSource
@@ -81,12 +81,12 @@ export async function waitForDeployment(
   }
   const limit = createLimit(waiting)
   const stopListening = onSignal((name) => takeSignal(waiting, name))
-  const attempt: Attempt = {
+  const asking: Asking = {
     signal: giveUp.signal,
     stop: waiting.stop.signal,
     notice: watcher.notice,
     remark: watcher.remark,
-    asking: () => {
+    busy: () => {
       waiting.isAsking = true
       limit.start()
     },
@@ -97,7 +97,7 @@ export async function waitForDeployment(
   }
   try {
     return await waitToEnd(waiting, async () => {
-      const deployment = await begin(attempt)
+      const deployment = await begin(asking)
       // asking may have taken its time; from here on it is the deployment's
       limit.start()
       return deployment

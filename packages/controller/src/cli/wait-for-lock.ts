@@ -5,7 +5,7 @@ import { CliError, ProblemError } from './cli-errors.ts'
 import type { Client } from './client.ts'
 import { endOf, pause, retryDelayMs } from './follow-deployment.ts'
 import { formatDuration, formatTime } from './format-values.ts'
-import type { Attempt } from './wait-for-deployment.ts'
+import type { Asking } from './wait-for-deployment.ts'
 
 /** A lock may also end without its deployment: its lease runs out. */
 const askAgainMs = 30_000
@@ -20,33 +20,33 @@ type Ask = (signal: AbortSignal) => Promise<DeploymentView>
  */
 export async function askPastLock(
   client: Events,
-  attempt: Attempt,
+  asking: Asking,
   limitMs: number,
   ask: Ask
 ): Promise<DeploymentView> {
-  const end = AbortSignal.any([AbortSignal.timeout(Math.max(1, limitMs)), attempt.stop, attempt.signal])
+  const end = AbortSignal.any([AbortSignal.timeout(Math.max(1, limitMs)), asking.stop, asking.signal])
   let refusal: unknown = null
   let holder: string | null = null
   for (let repeats = 0; ; repeats += 1) {
     try {
-      attempt.asking()
-      return await ask(attempt.signal)
+      asking.busy()
+      return await ask(asking.signal)
     } catch (error) {
       const lock = lockIn(error)
       // away while the lock was waited for: no request was sent, so that asking again begins nothing twice
       const isAway = refusal !== null && error instanceof CliError && error.code === 'unreachable'
-      if (limitMs === 0 || attempt.signal.aborted || (lock === null && !isAway)) throw error
-      attempt.idle()
+      if (limitMs === 0 || asking.signal.aborted || (lock === null && !isAway)) throw error
+      asking.idle()
       if (lock !== null) {
         if (lock.deployment !== holder) {
-          attempt.notice(`${describeHolder(lock)}; waiting up to ${formatDuration(limitMs)} for it to end`)
+          asking.notice(`${describeHolder(lock)}; waiting up to ${formatDuration(limitMs)} for it to end`)
           repeats = 0
         }
         refusal = error
         holder = lock.deployment
       }
       await waitUntilFree(client, lock?.deployment ?? null, repeats, end)
-      if (end.aborted) throw stopped(attempt, refusal, limitMs)
+      if (end.aborted) throw stopped(asking, refusal, limitMs)
     }
   }
 }
@@ -58,9 +58,9 @@ const lockIn = (error: unknown): Lock | null =>
 const describeHolder = ({ deployment, holder, sinceMs, reason }: Lock): string =>
   `locked by deployment ${deployment} of ${holder} since ${formatTime(sinceMs)}${reason === null ? '' : ` (${reason})`}`
 
-function stopped(attempt: Attempt, refusal: unknown, limitMs: number): unknown {
-  attempt.notice(
-    attempt.stop.aborted
+function stopped(asking: Asking, refusal: unknown, limitMs: number): unknown {
+  asking.notice(
+    asking.stop.aborted
       ? 'stopped waiting for the lock on a signal; nothing was begun'
       : `still locked after ${formatDuration(limitMs)}; nothing was begun`
   )
