@@ -5,7 +5,8 @@ import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { EnvironmentRow } from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
-import { containerOf, healing, openWorld, World } from './converge-scene.ts'
+import { containerOf } from '../core/inventory-scenes.ts'
+import { healing, openWorld, World } from './converge-scene.ts'
 import { furnish, jenkins, requestFor } from './engine-scene.ts'
 
 /** Deployments that the store has no record of any more. */

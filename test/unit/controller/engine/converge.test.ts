@@ -4,7 +4,8 @@ import type { InventoryContainer } from '@longshore/protocol'
 import t from 'tap'
 import { backoffMs, maxTries } from '../../../../packages/controller/src/core/convergence/decide.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
-import { containerOf, healing, label, openWorld, place } from './converge-scene.ts'
+import { containerOf } from '../core/inventory-scenes.ts'
+import { healing, label, openWorld, place } from './converge-scene.ts'
 import { jenkins, requestFor } from './engine-scene.ts'
 
 t.test('does nothing while everything is as it was decided, nor before anything was', async (t) => {
