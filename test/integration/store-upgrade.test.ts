@@ -8,7 +8,8 @@ import { openStore } from '../../packages/controller/src/adapters/sql/open-store
 import type { StoredEvent } from '../../packages/controller/src/core/deployment/events.ts'
 import { replay } from '../../packages/controller/src/core/deployment/step.ts'
 import { released, wentBack } from '../unit/controller/core/deployment-scenes.ts'
-import { EngineScene, Hosts, jenkins, requestFor } from '../unit/controller/engine/engine-scene.ts'
+import { beginScene, jenkins, requestFor } from '../unit/controller/engine/engine-scene.ts'
+import { Hosts } from '../unit/controller/engine/scene-hosts.ts'
 
 const dump = readFileSync(new URL('../support/schema-1.sql', import.meta.url), 'utf8')
 
@@ -49,9 +50,7 @@ t.test('ends a deployment that was begun under the first schema, and rolls it ba
       return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 2 }
     return undefined
   })
-  const scene = new EngineScene(store, hosts)
-  await scene.deployments.start()
-  for (const host of ['a', 'b']) await scene.connect(host)
+  const scene = await beginScene(store, hosts)
   await scene.settle()
   const [view] = await scene.deployments.list({})
   t.equal(view?.outcome, 'succeeded', view?.reason ?? '')
@@ -60,6 +59,5 @@ t.test('ends a deployment that was begun under the first schema, and rolls it ba
   const back = requestFor({ what: { by: 'rollback', release: null } })
   t.match(await scene.deployments.request(jenkins, back), { release: 1, previousRelease: 2 })
   t.same(scene.faults, [])
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })

@@ -4,9 +4,8 @@ import { openStore } from '../../../../packages/controller/src/adapters/sql/open
 import type { EnvironmentRow, Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, failed } from '../core/deployment-scenes.ts'
 import { containerOf } from '../core/inventory-scenes.ts'
-import { EngineScene, furnish, HandClock, Hosts, jenkins, requestFor } from './engine-scene.ts'
-
-export { containerOf }
+import { EngineScene, furnish, HandClock, jenkins, requestFor } from './engine-scene.ts'
+import { Hosts } from './scene-hosts.ts'
 
 /** What each host runs; commands change it, and it is told like an agent tells it. */
 export class World {
@@ -137,16 +136,14 @@ export class World {
   }
   /** The controller is killed; another one takes its store. */
   async restart(): Promise<void> {
-    this.scene.isDead = true
-    await this.scene.deployments.stop()
+    await this.scene.die()
     const hosts = this.#connected()
     this.scene = new EngineScene(this.store, this.#hosts, this.clock)
     await this.scene.deployments.start()
     for (const host of hosts) await this.connect(host)
   }
   async close(): Promise<void> {
-    await this.scene.deployments.stop()
-    await this.store.close()
+    await this.scene.close()
   }
 }
 

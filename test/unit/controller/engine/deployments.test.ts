@@ -2,64 +2,24 @@
 // that dies after any of its commits.
 import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Command, RunOutcome, ServiceMark } from '@longshore/protocol'
+import type { Command, ServiceMark } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { StoredEvent } from '../../../../packages/controller/src/core/deployment/events.ts'
 import { replay } from '../../../../packages/controller/src/core/deployment/step.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
-import { agentOf, digestOf, failed, ranOnce, released, staged, wentBack } from '../core/deployment-scenes.ts'
+import { agentOf, digestOf, failed, ranOnce } from '../core/deployment-scenes.ts'
 import {
-  type Behaviour,
+  beginScene,
   EngineScene,
   furnish,
   HandClock,
-  Hosts,
   helloOf,
   jenkins,
+  openScene,
   requestFor
 } from './engine-scene.ts'
-
-const obedient: Behaviour = (_host, { body }): RunOutcome => {
-  switch (body.kind) {
-    case 'resolve':
-      return {
-        status: 'succeeded',
-        result: { kind: 'resolve', digest: digestOf('7') },
-        serving: 'old',
-        release: null
-      }
-    case 'stage':
-      return staged(false, 'a', null)
-    case 'release':
-      return released
-    case 'revert':
-      return wentBack('revert', 'old')
-    case 'remove':
-      return wentBack('remove', 'none')
-    case 'settle':
-      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }
-    case 'run-once':
-      return ranOnce
-    case 'plan':
-    case 'rehearse':
-      throw new Error(`${body.kind} is not expected here`)
-  }
-}
-
-const openScene = async (names: string[], behaviour: Behaviour = obedient) => {
-  const store = await openStore({ path: ':memory:' })
-  await furnish(store, names)
-  const hosts = new Hosts(names, behaviour)
-  const scene = new EngineScene(store, hosts)
-  await scene.deployments.start()
-  for (const host of names) await scene.connect(host)
-  return { scene, hosts, store }
-}
-const close = async (scene: EngineScene) => {
-  await scene.deployments.stop()
-  await scene.store.close()
-}
+import { type Behaviour, deploying, Hosts } from './scene-hosts.ts'
 
 t.test('deploys to every host, records everything and frees the service', async (t) => {
   const { scene, store } = await openScene(['a', 'b'])
@@ -87,7 +47,7 @@ t.test('deploys to every host, records everything and frees the service', async 
   t.equal(types[0], 'deployment')
   t.equal(types.filter((type) => type === 'ended').length, 1)
   t.same(scene.faults, [])
-  await close(scene)
+  await scene.close()
   t.equal(scene.clock.waiting, 0, 'no timer is left')
 })
 
@@ -99,7 +59,7 @@ t.test(
         const digest = digestOf(command.body.image.tag === 'v1' ? '1' : '2')
         return { status: 'succeeded', result: { kind: 'resolve', digest }, serving: 'old', release: null }
       }
-      return obedient(host, command)
+      return deploying(host, command)
     })
     for (const tag of ['v1', 'v2', 'v2']) {
       await scene.deployments.request(jenkins, requestFor({ what: { by: 'tag', tag } }))
@@ -130,7 +90,7 @@ t.test(
         code: 'nothing-to-roll-back-to'
       }
     )
-    await close(scene)
+    await scene.close()
   }
 )
 
@@ -160,13 +120,13 @@ t.test(
     await t.rejects(scene.deployments.view('dep_00000000000000000000'), { code: 'unknown-deployment' })
     await scene.deployments.cancel(jenkins, id)
     await t.rejects(scene.deployments.cancel(jenkins, id), { code: 'already-ended' })
-    await close(scene)
+    await scene.close()
   }
 )
 
 t.test('takes switched hosts back when one fails', async (t) => {
   const { scene } = await openScene(['a', 'b'], (host, command) =>
-    host === 'b' && command.body.kind === 'release' ? failed('none') : obedient(host, command)
+    host === 'b' && command.body.kind === 'release' ? failed('none') : deploying(host, command)
   )
   const { id } = await scene.deployments.request(jenkins, requestFor())
   await scene.settle()
@@ -178,7 +138,7 @@ t.test('takes switched hosts back when one fails', async (t) => {
   )
   t.same(view.targets[1]?.log, ['boom'])
   t.equal((await scene.deployments.releases({}))[0]?.outcome, 'reverted')
-  await close(scene)
+  await scene.close()
 })
 
 t.test('sends a command again until it is answered, and all of it in a new session', async (t) => {
@@ -195,7 +155,7 @@ t.test('sends a command again until it is answered, and all of it in a new sessi
   await scene.connect('a')
   await scene.settle()
   t.same(scene.sent, ['a resolve', 'a resolve'])
-  await close(scene)
+  await scene.close()
 })
 
 t.test('sends a command again to a host that does not answer, or is busy', async (t) => {
@@ -218,7 +178,7 @@ t.test('sends a command again to a host that does not answer, or is busy', async
   await scene.settle()
   t.equal((await scene.deployments.view(id)).outcome, 'succeeded')
   t.equal(scene.sent.filter((line) => line === 'a resolve').length, 3)
-  await close(scene)
+  await scene.close()
 })
 
 t.test('ends with the reason of a host that refuses by its policy', async (t) => {
@@ -246,13 +206,13 @@ t.test('ends with the reason of a host that refuses by its policy', async (t) =>
   t.match(await store.audit({ limit: 1 }), [
     { action: 'report.stage', outcome: 'refused:policy', actorName: 'a' }
   ])
-  await close(scene)
+  await scene.close()
 })
 
 t.test('judges a silent host lost, ends mixed, and believes its late return', async (t) => {
   let isGone = true
   const { scene, store } = await openScene(['a', 'b'], (host, command) =>
-    host === 'b' && command.body.kind === 'release' && isGone ? undefined : obedient(host, command)
+    host === 'b' && command.body.kind === 'release' && isGone ? undefined : deploying(host, command)
   )
   const { id } = await scene.deployments.request(jenkins, requestFor())
   await scene.settle()
@@ -273,7 +233,7 @@ t.test('judges a silent host lost, ends mixed, and believes its late return', as
   t.equal(view.targets[1]?.state, 'reverted')
   t.equal(view.outcome, 'mixed')
   t.same(scene.faults, [])
-  await close(scene)
+  await scene.close()
 })
 
 t.test('stores a repeated report once and listens only to the host that was asked', async (t) => {
@@ -287,7 +247,7 @@ t.test('stores a repeated report once and listens only to the host that was aske
   await scene.deployments.reported(agentOf('b'), report)
   t.equal((await store.deploymentEvents(id)).length, events)
   t.equal((await store.agent(agentOf('a')))?.reportsUpTo, hosts.reports('a').length)
-  await close(scene)
+  await scene.close()
 })
 
 t.test('raises its counters above what a host has seen', async (t) => {
@@ -305,7 +265,7 @@ t.test('raises its counters above what a host has seen', async (t) => {
   t.equal((await scene.deployments.view(view.id)).outcome, 'succeeded')
   const [row] = await scene.store.outbox({ deployment: view.id })
   t.equal(row?.fence.generation, 42)
-  await close(scene)
+  await scene.close()
 })
 
 t.test('announces progress without storing it', async (t) => {
@@ -324,7 +284,7 @@ t.test('announces progress without storing it', async (t) => {
   t.match((await scene.deployments.view(id)).targets[0], {
     progress: { step: 'pull', position: 1, total: 3 }
   })
-  await close(scene)
+  await scene.close()
 })
 
 /** A store that counts commits and, after the chosen one, copies its file away as a power cut would leave it. */
@@ -381,23 +341,24 @@ const surviveDeathAfter = async (dir: string, afterCommit: number, behaviour: Be
   await first.close()
   if (isOver) return undefined
 
-  const after = new EngineScene(await openStore({ path: copy }), hosts, new HandClock())
-  await after.deployments.start()
-  for (const host of names) await after.connect(host)
+  const after = await beginScene(await openStore({ path: copy }), hosts)
   await after.settle()
   const [view] = await after.deployments.list({})
   const lock = await after.store.lock('staging', 'api')
-  await after.deployments.stop()
-  await after.store.close()
+  await after.close()
   return { view, lock, faults: after.faults, executions: [...hosts.executed.values()] }
 }
 
+/** Its release command works too. */
+const preparing: Behaviour = (host, command) =>
+  command.body.kind === 'run-once' ? ranOnce : deploying(host, command)
+
 for (const [title, behaviour, outcome] of [
-  ['a deployment that succeeds', obedient, 'succeeded'],
+  ['a deployment that succeeds', preparing, 'succeeded'],
   [
     'a deployment that is reverted',
     (host: string, command: Command) =>
-      host === 'b' && command.body.kind === 'release' ? failed('none') : obedient(host, command),
+      host === 'b' && command.body.kind === 'release' ? failed('none') : preparing(host, command),
     'reverted'
   ]
 ] as const) {

@@ -1,18 +1,16 @@
-// The engine with a real store, a clock that is moved by hand, and hosts that answer as they are told: no sockets.
+// The engine with a real store, a clock that is moved by hand, and hosts that answer as they are told
+// (scene-hosts.ts): no sockets.
 
 import type {
   Command,
-  CommandId,
   DownMessage,
   HelloMessage,
   Inventory,
-  RunOutcome,
-  RunReport,
-  ServiceMark,
   ServiceName,
   ServiceSpec
 } from '@longshore/protocol'
-import { agentCapabilities, isLook } from '@longshore/protocol'
+import { agentCapabilities } from '@longshore/protocol'
+import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { DeployRequest, StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
 import {
   createDeployments,
@@ -22,6 +20,7 @@ import { createLease, type Lease } from '../../../../packages/controller/src/eng
 import { createWriter, type Writer } from '../../../../packages/controller/src/engine/writer.ts'
 import type { Actor, AgentRow, Clock, Log, Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
+import { type Behaviour, deploying, Hosts } from './scene-hosts.ts'
 
 export const jenkins: Actor = {
   kind: 'api-token',
@@ -151,9 +150,6 @@ export const requestFor = (change: Partial<DeployRequest> = {}): DeployRequest =
   ...change
 })
 
-/** What a host does with a command; undefined: it says nothing. */
-export type Behaviour = (host: string, command: Command) => RunOutcome | undefined
-
 /** One life of the controller over a store; the hosts outlive it. */
 export class EngineScene {
   readonly store: Store
@@ -262,51 +258,30 @@ export class EngineScene {
       idle = work.length === 0 ? idle + 1 : 0
     }
   }
+
+  /** A crash: nothing is sent or heard any more. */
+  async die(): Promise<void> {
+    this.isDead = true
+    await this.deployments.stop()
+  }
+
+  async close(): Promise<void> {
+    await this.deployments.stop()
+    await this.store.close()
+  }
 }
 
-/** Hosts with their journals: a command is executed once, its report is kept. */
-export class Hosts {
-  readonly executed = new Map<CommandId, number>()
-  readonly #names: string[]
-  readonly #behaviour: Behaviour
-  readonly #reports = new Map<string, RunReport[]>()
-  readonly #marks = new Map<string, ServiceMark>()
-  #random = 0
+/** The controller begins a life over this store, and every host connects. */
+export const beginScene = async (store: Store, hosts: Hosts, clock?: HandClock): Promise<EngineScene> => {
+  const scene = new EngineScene(store, hosts, clock)
+  await scene.deployments.start()
+  for (const host of hosts.names) await scene.connect(host)
+  return scene
+}
 
-  constructor(names: string[], behaviour: Behaviour) {
-    this.#names = names
-    this.#behaviour = behaviour
-  }
-  nameOf(agent: string): string {
-    const name = this.#names.find((host) => agentOf(host) === agent)
-    if (name === undefined) throw new Error(`there is no agent ${agent}`)
-    return name
-  }
-  reports(host: string): RunReport[] {
-    return this.#reports.get(host) ?? []
-  }
-  marks(host: string): ServiceMark[] {
-    return [...this.#marks].flatMap(([key, mark]) => (key.startsWith(`${host}/`) ? [mark] : []))
-  }
-  execute(host: string, command: Command): RunReport | undefined {
-    const { environment, service, fence, body } = command
-    if (!isLook(body.kind))
-      this.#marks.set(`${host}/${service}`, { environment, service, fence, release: null })
-    const own = this.reports(host)
-    const known = own.find((report) => report.command === command.id)
-    if (known !== undefined) return known
-    const outcome = this.#behaviour(host, command)
-    if (outcome === undefined) return undefined
-    this.executed.set(command.id, (this.executed.get(command.id) ?? 0) + 1)
-    const report: RunReport = { command: command.id, number: own.length + 1, outcome, steps: [] }
-    this.#reports.set(host, [...own, report])
-    return report
-  }
-  /** Different at each call, the same in each run of the test. */
-  randomBytes(count: number): Uint8Array {
-    this.#random += 1
-    const bytes = new Uint8Array(count)
-    new DataView(bytes.buffer).setUint32(0, this.#random)
-    return bytes
-  }
+export const openScene = async (names: string[], behaviour: Behaviour = deploying, services?: string[]) => {
+  const store = await openStore({ path: ':memory:' })
+  await furnish(store, names, services)
+  const hosts = new Hosts(names, behaviour)
+  return { scene: await beginScene(store, hosts), hosts, store }
 }

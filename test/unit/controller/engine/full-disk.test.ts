@@ -9,7 +9,8 @@ import { createTokens, makeApiToken } from '../../../../packages/controller/src/
 import { createWriter } from '../../../../packages/controller/src/engine/writer.ts'
 import { type Store, StoreFull } from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
-import { EngineScene, furnish, HandClock, Hosts, jenkins, requestFor } from './engine-scene.ts'
+import { beginScene, furnish, HandClock, jenkins, requestFor } from './engine-scene.ts'
+import { Hosts } from './scene-hosts.ts'
 
 /** A real store whose writes fail while `disk.isFull`. */
 const storeOnDisk = async () => {
@@ -59,9 +60,7 @@ t.test('a life sign that cannot be kept harms nobody', async (t) => {
 t.test('a host that went away while the disk was full is lost in time all the same', async (t) => {
   const { disk, store } = await storeOnDisk()
   await furnish(store, ['a'])
-  const scene = new EngineScene(store, new Hosts(['a'], () => undefined))
-  await scene.deployments.start()
-  await scene.connect('a')
+  const scene = await beginScene(store, new Hosts(['a'], () => undefined))
   const { id } = await scene.deployments.request(jenkins, requestFor())
   await scene.settle()
   disk.isFull = true

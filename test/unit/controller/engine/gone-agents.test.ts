@@ -2,10 +2,10 @@
 // died before it could say so.
 import type { ServiceName } from '@longshore/protocol'
 import t from 'tap'
-import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, released, staged } from '../core/deployment-scenes.ts'
-import { type Behaviour, EngineScene, furnish, Hosts, jenkins, requestFor } from './engine-scene.ts'
+import { EngineScene, jenkins, openScene, requestFor } from './engine-scene.ts'
+import type { Behaviour } from './scene-hosts.ts'
 
 const a = agentOf('a')
 /** Switches nothing on host a, and has nothing to tidy up. */
@@ -14,12 +14,7 @@ const stuck: Behaviour = (host, { body }) => {
   return host === 'a' || body.kind !== 'release' ? undefined : released
 }
 const begin = async (names: string[]) => {
-  const store = await openStore({ path: ':memory:' })
-  await furnish(store, names)
-  const hosts = new Hosts(names, stuck)
-  const scene = new EngineScene(store, hosts)
-  await scene.deployments.start()
-  for (const host of names) await scene.connect(host)
+  const { store, hosts, scene } = await openScene(names, stuck)
   const what = { by: 'digest', digest: digestOf('7') } as const
   const { id } = await scene.deployments.request(jenkins, requestFor({ what }))
   await scene.settle()
@@ -59,15 +54,13 @@ t.test('nothing waits for it, and what it was owed is let go', async (t) => {
   t.same(await store.outbox({ agent: a, isEnded: false }), [])
   t.same(await store.convergences({ agent: a }), [])
   t.same(await store.lock('staging', 'api'), undefined)
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('a controller that died before it heard of it says so at its next start', async (t) => {
   const { store, hosts, scene, id } = await begin(['a', 'b'])
   await revoke(store)
-  scene.isDead = true
-  await scene.deployments.stop()
+  await scene.die()
   const next = new EngineScene(store, hosts)
   await next.deployments.start()
   await next.settle()
@@ -77,6 +70,5 @@ t.test('a controller that died before it heard of it says so at its next start',
     {}
   ])
   t.same(await store.outbox({ agent: a, isEnded: false }), [])
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })

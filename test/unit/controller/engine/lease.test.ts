@@ -5,15 +5,8 @@ import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { type Store, StoreFull } from '../../../../packages/controller/src/ports.ts'
 import { agentOf, digestOf, released, staged } from '../core/deployment-scenes.ts'
-import {
-  type Behaviour,
-  EngineScene,
-  furnish,
-  HandClock,
-  Hosts,
-  jenkins,
-  requestFor
-} from './engine-scene.ts'
+import { EngineScene, furnish, HandClock, jenkins, requestFor } from './engine-scene.ts'
+import { type Behaviour, Hosts } from './scene-hosts.ts'
 
 const byDigest = requestFor({ what: { by: 'digest', digest: digestOf('7') } })
 const silent: Behaviour = () => undefined
@@ -75,8 +68,7 @@ t.test('lets the controller that was taken over write and send nothing', async (
   )
   t.equal(release?.fence.generation, owed?.fence.generation)
   await former.deployments.stop()
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })
 
 t.test('renews the lease of everything that it works on, and notices when it has lost it', async (t) => {
@@ -98,8 +90,7 @@ t.test('renews the lease of everything that it works on, and notices when it has
   await scene.settle()
   t.equal(scene.faults.length, 2, 'and tries no more')
   t.match(await store.lease(), { owner: 'somebody else' })
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('lets go a lock that no deployment in progress holds', async (t) => {
@@ -118,8 +109,7 @@ t.test('lets go a lock that no deployment in progress holds', async (t) => {
   )
   const scene = await begin(store, new Hosts(['a'], silent), { clock: new HandClock() })
   t.equal(await store.lock('staging', 'api'), undefined)
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 for (const hours of [3, -3]) {
@@ -172,8 +162,7 @@ t.test('moves every wait when the clock was set back while no controller ran', a
   await next.settle()
   t.equal((await next.deployments.view(id)).targets[0]?.state, 'unknown')
   t.match(next.faults, [/the clock was set/])
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })
 
 t.test('sends what is unanswered again after the clock was set back', async (t) => {
@@ -189,8 +178,7 @@ t.test('sends what is unanswered again after the clock was set back', async (t) 
   clocks.clock.move(20_000)
   await scene.pause()
   t.same(scene.sent, ['a stage', 'a stage'])
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('gives a command anew that its host calls expired after the clock was set forward', async (t) => {
@@ -212,8 +200,7 @@ t.test('gives a command anew that its host calls expired after the clock was set
   t.equal((await scene.deployments.view(id)).outcome, null)
   await scene.deployments.refused(agentOf('a'), { ...refusal, command: fresh?.id ?? command })
   t.equal((await scene.deployments.view(id)).outcome, 'refused', 'once')
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('starts on a full disk to be looked at, and writes as soon as there is room', async (t) => {
@@ -245,6 +232,5 @@ t.test('starts on a full disk to be looked at, and writes as soon as there is ro
   clock.move(20_000)
   await next.settle()
   t.match(await store.lease(), { owner: next.lease.owner, epoch: next.lease.epoch() })
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })

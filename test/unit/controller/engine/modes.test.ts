@@ -1,32 +1,12 @@
 // Pauses, release commands, rehearsals, plans and removals through the engine and a real store; with controllers
 // that are replaced on the way.
-import type { Command, RunOutcome } from '@longshore/protocol'
+import type { Command } from '@longshore/protocol'
 import t from 'tap'
-import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
-import {
-  agentOf,
-  digestOf,
-  failed,
-  planned,
-  ranOnce,
-  rehearsed,
-  released,
-  resolved,
-  staged,
-  wentBack
-} from '../core/deployment-scenes.ts'
+import { agentOf, digestOf, failed, planned, ranOnce, staged } from '../core/deployment-scenes.ts'
 import { containerOf } from '../core/inventory-scenes.ts'
-import {
-  type Behaviour,
-  EngineScene,
-  furnish,
-  HandClock,
-  Hosts,
-  helloOf,
-  jenkins,
-  requestFor
-} from './engine-scene.ts'
+import { beginScene, type EngineScene, helloOf, jenkins, openScene, requestFor } from './engine-scene.ts'
+import { type Behaviour, obedient } from './scene-hosts.ts'
 
 type Update = { failureAction?: 'pause'; releaseCommand?: { command: string[]; timeoutMs: number } }
 /** Applies the spec once more, with changes. */
@@ -56,9 +36,10 @@ t.test('holds after a failure over a restart of the controller, until it is resu
   t.equal(paused.phase, 'paused')
   t.match(paused.pause, { reason: /^host b: /, untilMs: scene.clock.nowMs() + 3_600_000 })
   t.ok(scene.events.some((event) => event.type === 'phase' && event.phase === 'paused'))
-  await die(scene)
+  await scene.die()
 
-  const next = await begin(store, hosts, ['a', 'b', 'c'], scene.clock)
+  const next = await beginScene(store, hosts, scene.clock)
+  await next.settle()
   t.equal((await next.deployments.view(id)).phase, 'paused')
   t.same(next.sent, [])
   t.match(await store.lock('staging', 'api'), { deployment: id })
@@ -72,8 +53,7 @@ t.test('holds after a failure over a restart of the controller, until it is resu
   )
   await t.rejects(next.deployments.resume(jenkins, id), { code: 'already-ended' })
   t.equal(await store.lock('staging', 'api'), undefined)
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })
 
 t.test('resumes nothing that is not paused, and goes back when nobody decides', async (t) => {
@@ -89,8 +69,7 @@ t.test('resumes nothing that is not paused, and goes back when nobody decides', 
   const view = await scene.deployments.view(id)
   t.equal(view.outcome, 'reverted')
   t.match(view.reason, /nobody resumed it within 1 h; release 1 was removed from the 1 switched host/)
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('gives the release command once, though the controller is replaced while it runs', async (t) => {
@@ -113,10 +92,11 @@ t.test('gives the release command once, though the controller is replaced while 
   scene.deployments.progress(agentOf('a'), message)
   await scene.settle()
   t.match(scene.events.at(-1), { type: 'log', service: 'api', host: 'a', lines })
-  await die(scene)
+  await scene.die()
 
   isDone = true
-  const next = await begin(store, hosts, ['a', 'b'])
+  const next = await beginScene(store, hosts)
+  await next.settle()
   const view = await next.deployments.view(id)
   t.equal(view.outcome, 'succeeded', view.reason ?? '')
   t.match(view.services[0]?.releaseCommand, { state: 'succeeded', host: 'a', exitCode: 0 })
@@ -127,8 +107,7 @@ t.test('gives the release command once, though the controller is replaced while 
   await next.settle()
   t.equal((await next.deployments.view(again.id)).outcome, 'succeeded')
   t.equal(runs, 1, 'a rehearsal does not run it')
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })
 
 t.test('shows a release command only where it runs or may still run', async (t) => {
@@ -141,8 +120,7 @@ t.test('shows a release command only where it runs or may still run', async (t) 
     t.match(before.services[0]?.releaseCommand, { state: 'pending' }, 'it may still run')
     await scene.settle()
     const view = await scene.deployments.view(id)
-    await scene.deployments.stop()
-    await store.close()
+    await scene.close()
     return [view.outcome, view.unchanged, view.services[0]?.releaseCommand?.state]
   }
   const runsAlready: Behaviour = (host, command) => {
@@ -185,34 +163,31 @@ t.test('does not send a release command again to an agent that lost its journal'
     t.match(view, { outcome: 'refused', reason: /not known: its agent has lost its journal since it voted/ })
     t.match(view.services[0]?.releaseCommand, { state: 'unknown', host: 'a' })
     t.match(await store.command(run.id), { state: 'ended' })
-    await scene.deployments.stop()
-    await store.close()
+    await scene.close()
   }
 })
 
 t.test(
   'asks an agent that lost its journal, while the container of the release command is there',
   async (t) => {
-    const { scene, store, id, sends } = await withAcceptedCommand()
+    const { scene, id, sends } = await withAcceptedCommand()
     const once = containerOf(1, { role: 'once', deployment: id as never })
     await scene.connect('a', { marks: [], inventory: { ...helloOf('a').inventory, containers: [once] } })
     await scene.settle()
     t.equal(sends(), 2)
     t.equal((await scene.deployments.view(id)).phase, 'preparing')
-    await scene.deployments.stop()
-    await store.close()
+    await scene.close()
   }
 )
 
 t.test('asks an agent that has the release command in its journal what became of it', async (t) => {
   for (const runs of [true, false]) {
-    const { scene, store, id, run, sends, markAt } = await withAcceptedCommand()
+    const { scene, id, run, sends, markAt } = await withAcceptedCommand()
     await scene.connect('a', { marks: markAt(run.fence.index), runs: runs ? [run.id] : [] })
     await scene.settle()
     t.equal(sends(), 2)
     t.equal((await scene.deployments.view(id)).phase, 'preparing')
-    await scene.deployments.stop()
-    await store.close()
+    await scene.close()
   }
 })
 
@@ -230,14 +205,13 @@ t.test(
       t.equal(sends(), isLost ? 1 : 2)
       const { phase, outcome } = await scene.deployments.view(id)
       t.same([phase, outcome], isLost ? ['ended', 'refused'] : ['preparing', null])
-      await scene.deployments.stop()
-      await store.close()
+      await scene.close()
     }
   }
 )
 
 t.test('does not say of an accepted release command that it was not run', async (t) => {
-  const { scene, store, id, run } = await withAcceptedCommand()
+  const { scene, id, run } = await withAcceptedCommand()
   await scene.deployments.refused(agentOf('a'), {
     type: 'refused',
     command: run.id,
@@ -248,12 +222,11 @@ t.test('does not say of an accepted release command that it was not run', async 
   const view = await scene.deployments.view(id)
   t.match(view, { outcome: 'refused', reason: /not known: .*refused it \(expired: too late\).*may have run/ })
   t.match(view.services[0]?.releaseCommand, { state: 'unknown' })
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('leaves no release behind when it only rehearses', async (t) => {
-  const { scene, store } = await openScene(['a', 'b'])
+  const { scene, store } = await openScene(['a', 'b'], obedient)
   const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'rehearse' }))
   t.match(await store.lock('staging', 'api'), { deployment: id })
   await scene.settle()
@@ -263,8 +236,7 @@ t.test('leaves no release behind when it only rehearses', async (t) => {
   t.same(await store.currentReleases(), [])
   t.equal((await store.counters('staging', 'api')).release, 0)
   t.equal(await store.lock('staging', 'api'), undefined)
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('plans beside a deployment in progress and leaves nothing behind', async (t) => {
@@ -299,8 +271,7 @@ t.test('plans beside a deployment in progress and leaves nothing behind', async 
   t.notOk((await scene.deployments.list({})).some(({ id }) => id === plan.id))
   t.equal((await scene.deployments.view(going.id)).phase, 'rolling', 'the deployment goes on')
   t.same(scene.faults, [])
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('says in a plan what changes on a host', async (t) => {
@@ -323,12 +294,11 @@ t.test('says in a plan what changes on a host', async (t) => {
   t.equal(view.outcome, 'refused')
   t.match(view.reason, /^it would be refused: host a: port 80 is taken/)
   t.same(view.targets[0]?.plan?.changes, [{ path: 'replicas', before: 1, after: 2 }])
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })
 
 t.test('forgets plans after a day and the text of commands after a month', async (t) => {
-  const { scene, store } = await openScene(['a'])
+  const { scene, store } = await openScene(['a'], obedient)
   const { id } = await scene.deployments.request(jenkins, requestFor())
   await scene.settle()
   const plan = await scene.deployments.request(jenkins, requestFor({ mode: 'plan' }))
@@ -354,7 +324,7 @@ t.test('forgets plans after a day and the text of commands after a month', async
 })
 
 t.test('sends an agent only what it can do, and says that it has to be upgraded', async (t) => {
-  const { scene } = await openScene(['a', 'b'])
+  const { scene } = await openScene(['a', 'b'], obedient)
   scene.capabilities = ['resolve', 'stage', 'release', 'revert', 'settle', 'remove']
   const upgrade = { state: 'failed', code: 'unsupported', reason: /cannot do rehearse.*upgrade the agent/ }
   const { id } = await scene.deployments.request(jenkins, requestFor({ mode: 'rehearse' }))
@@ -372,7 +342,7 @@ t.test('sends an agent only what it can do, and says that it has to be upgraded'
 })
 
 t.test('leaves a service without a current release when it was removed', async (t) => {
-  const { scene, store } = await openScene(['a', 'b'])
+  const { scene, store } = await openScene(['a', 'b'], obedient)
   await scene.deployments.request(jenkins, requestFor())
   await scene.settle()
   scene.commands.length = 0
@@ -398,6 +368,5 @@ t.test('leaves a service without a current release when it was removed', async (
     ]),
     [[1, 'succeeded', false]]
   )
-  await scene.deployments.stop()
-  await store.close()
+  await scene.close()
 })

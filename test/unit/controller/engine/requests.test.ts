@@ -1,14 +1,14 @@
 // What may be asked for, through the engine and a real store: the same request twice, promotion, going back to good
 // releases, freezes, and several services whose faults are said at once.
-import type { RunOutcome } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import type { DeployRequest } from '../../../../packages/controller/src/api/schemas.ts'
 import { createFreezes } from '../../../../packages/controller/src/engine/freezes.ts'
 import { setEnvironment } from '../../../../packages/controller/src/engine/set-environment.ts'
 import type { EnvironmentRow, Store } from '../../../../packages/controller/src/ports.ts'
-import { agentOf, api, digestOf, failed, released, staged, wentBack } from '../core/deployment-scenes.ts'
-import { type Behaviour, EngineScene, furnish, Hosts, jenkins, requestFor } from './engine-scene.ts'
+import { agentOf, api, digestOf, failed } from '../core/deployment-scenes.ts'
+import { beginScene, EngineScene, furnish, jenkins, requestFor } from './engine-scene.ts'
+import { type Behaviour, deploying, Hosts } from './scene-hosts.ts'
 
 const staging = requestFor().environment
 const production = 'production' as EnvironmentRow['name']
@@ -19,21 +19,15 @@ const tagged = (tag: string): Pick<DeployRequest, 'what'> => ({ what: { by: 'tag
 const digestOfTag = (tag: string | null) => digestOf(tag === 'bad' ? 'b' : (tag?.slice(-1) ?? '0'))
 
 /** Tag `vN` is the digest of Ns. A tag `bad` cannot start. */
-const behaviour: Behaviour = (_host, { body }): RunOutcome | undefined => {
+const behaviour: Behaviour = (host, command) => {
+  const { body } = command
   switch (body.kind) {
-    case 'resolve':
-      return {
-        status: 'succeeded',
-        result: { kind: 'resolve', digest: digestOfTag(body.image.tag) },
-        serving: 'old',
-        release: null
-      }
-    case 'stage':
-      return staged(false, 'a', null)
+    case 'resolve': {
+      const result = { kind: 'resolve', digest: digestOfTag(body.image.tag) } as const
+      return { status: 'succeeded', result, serving: 'old', release: null }
+    }
     case 'release':
-      return body.image.digest === digestOf('b') ? failed('none') : { ...released, release: body.release }
-    case 'revert':
-      return wentBack('revert', 'old')
+      return body.image.digest === digestOf('b') ? failed('none') : deploying(host, command)
     case 'plan':
       return {
         status: 'succeeded',
@@ -41,12 +35,8 @@ const behaviour: Behaviour = (_host, { body }): RunOutcome | undefined => {
         serving: 'none',
         release: null
       }
-    case 'remove':
-      return wentBack('remove', 'none')
-    case 'settle':
-      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 1 }
     default:
-      return undefined
+      return deploying(host, command)
   }
 }
 
@@ -64,9 +54,7 @@ const openScene = async () => {
       await tx.insertSpec({ ...row, environment: production, revision: 2, appliedBy: 'production' })
     }
   })
-  const scene = new EngineScene(store, new Hosts(['a', 'b'], behaviour))
-  await scene.deployments.start()
-  for (const host of ['a', 'b']) await scene.connect(host)
+  const scene = await beginScene(store, new Hosts(['a', 'b'], behaviour))
   const ask = (change: Partial<DeployRequest> = {}) => scene.deployments.request(jenkins, requestFor(change))
   const run = async (change: Partial<DeployRequest> = {}) => {
     const { id } = await ask(change)
@@ -80,8 +68,7 @@ const openScene = async () => {
     )
   const close = async () => {
     t.same(scene.faults, [])
-    await scene.deployments.stop()
-    await store.close()
+    await scene.close()
   }
   return { scene, store, ask, run, refusal, close }
 }
@@ -145,14 +132,12 @@ t.test('a key is not taken by what is refused, nor for another request', async (
 t.test('a key that was stored before the controller died attaches after its return', async (t) => {
   const { scene, store, ask } = await openScene()
   const first = await ask({ ...tagged('v1'), ...keyed })
-  scene.isDead = true
-  await scene.deployments.stop()
+  await scene.die()
   const next = new EngineScene(store, new Hosts(['a', 'b'], behaviour), scene.clock)
   await next.deployments.start()
   const answer = await next.deployments.request(jenkins, requestFor({ ...tagged('v1'), ...keyed }))
   t.match(answer, { id: first.id, attached: true })
-  await next.deployments.stop()
-  await store.close()
+  await next.close()
 })
 
 t.test('promotes the very image, with the spec that the target environment has', async (t) => {

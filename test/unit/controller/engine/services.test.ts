@@ -1,58 +1,23 @@
 // Several services in one deployment, and single hosts brought to the current release, through the engine and a
 // real store.
-import type { RunOutcome } from '@longshore/protocol'
 import t from 'tap'
-import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
-import { agentOf, api, digestOf, failed, released, staged, wentBack } from '../core/deployment-scenes.ts'
-import { type Behaviour, EngineScene, furnish, Hosts, jenkins, requestFor } from './engine-scene.ts'
-
-const obedient: Behaviour = (_host, { body }): RunOutcome | undefined => {
-  switch (body.kind) {
-    case 'resolve':
-      return {
-        status: 'succeeded',
-        result: { kind: 'resolve', digest: digestOf('7') },
-        serving: 'old',
-        release: null
-      }
-    case 'stage':
-      return staged(false, 'a', null)
-    case 'release':
-      return { ...released, release: body.release }
-    case 'revert':
-      return wentBack('revert', 'old')
-    case 'remove':
-      return wentBack('remove', 'none')
-    case 'settle':
-      return { status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 1 }
-    default:
-      return undefined
-  }
-}
+import { agentOf, api, failed } from '../core/deployment-scenes.ts'
+import { type EngineScene, jenkins, openScene, requestFor } from './engine-scene.ts'
+import { type Behaviour, deploying } from './scene-hosts.ts'
 
 const worker = 'worker' as typeof api
 const staging = requestFor().environment
 const both = { services: [{ service: api }, { service: worker }] }
 
-const openScene = async (names: string[], behaviour: Behaviour = obedient) => {
-  const store = await openStore({ path: ':memory:' })
-  await furnish(store, names, ['api', 'worker'])
-  const scene = new EngineScene(store, new Hosts(names, behaviour))
-  await scene.deployments.start()
-  for (const host of names) await scene.connect(host)
-  return { scene, store }
-}
-const close = async (scene: EngineScene) => {
-  await scene.deployments.stop()
-  await scene.store.close()
-}
+const openPair = (names: string[], behaviour: Behaviour = deploying) =>
+  openScene(names, behaviour, ['api', 'worker'])
 const ordersOf = (scene: EngineScene): string[] =>
   scene.commands.map(({ agent, service, body }) => `${agent.slice(-1)} ${service} ${body.kind}`)
 
 t.test(
   'deploys several services as one: all staged, then one after the other, each with its lock',
   async (t) => {
-    const { scene, store } = await openScene(['a', 'b'])
+    const { scene, store } = await openPair(['a', 'b'])
     const { id } = await scene.deployments.request(jenkins, requestFor({ ...both, reason: 'RFC 12' }))
     t.match(await store.lock('staging', 'worker'), { deployment: id, holder: 'jenkins', reason: 'RFC 12' })
     await t.rejects(scene.deployments.request(jenkins, requestFor({ service: worker })), { code: 'locked' })
@@ -74,15 +39,15 @@ t.test(
       )
     }
     t.same(scene.faults, [])
-    await close(scene)
+    await scene.close()
   }
 )
 
 t.test('takes one service back when another one fails', async (t) => {
-  const { scene, store } = await openScene(['a', 'b'], (host, command) =>
+  const { scene, store } = await openPair(['a', 'b'], (host, command) =>
     host === 'b' && command.service === 'worker' && command.body.kind === 'release'
       ? failed('none')
-      : obedient(host, command)
+      : deploying(host, command)
   )
   const { id } = await scene.deployments.request(jenkins, requestFor(both))
   await scene.settle()
@@ -94,11 +59,11 @@ t.test('takes one service back when another one fails', async (t) => {
     ['a api reverted', 'b api reverted', 'a worker reverted', 'b worker failed']
   )
   t.equal(await store.currentRelease('staging', 'api'), undefined)
-  await close(scene)
+  await scene.close()
 })
 
 t.test('takes all locks of a request or none', async (t) => {
-  const { scene, store } = await openScene(['a'], () => undefined)
+  const { scene, store } = await openPair(['a'], () => undefined)
   const first = await scene.deployments.request(jenkins, requestFor({ service: worker }))
   const counters = await store.counters('staging', 'api')
   await t.rejects(scene.deployments.request(jenkins, requestFor(both)), {
@@ -107,11 +72,11 @@ t.test('takes all locks of a request or none', async (t) => {
   })
   t.equal(await store.lock('staging', 'api'), undefined)
   t.same(await store.counters('staging', 'api'), counters)
-  await close(scene)
+  await scene.close()
 })
 
 t.test('brings one host to the current release without a lock', async (t) => {
-  const { scene, store } = await openScene(['a', 'b'])
+  const { scene, store } = await openPair(['a', 'b'])
   const wish = { environment: staging, service: api, agent: agentOf('b'), recreate: false }
   t.equal(await scene.deployments.converge(wish), undefined, 'nothing has succeeded yet')
   await scene.deployments.request(jenkins, requestFor())
@@ -127,13 +92,13 @@ t.test('brings one host to the current release without a lock', async (t) => {
   t.equal((await scene.deployments.view(id)).outcome, 'succeeded')
   t.match(await store.currentReleases(), [{ release: 1, generation: 1 }])
   t.equal((await store.counters('staging', 'api')).generation, 2, 'its fence is its own')
-  await close(scene)
+  await scene.close()
 })
 
 t.test('gives way to a deployment of the service, not of another one', async (t) => {
   let isSlow = false
-  const { scene } = await openScene(['a'], (host, command) =>
-    isSlow && command.body.kind === 'release' ? undefined : obedient(host, command)
+  const { scene } = await openPair(['a'], (host, command) =>
+    isSlow && command.body.kind === 'release' ? undefined : deploying(host, command)
   )
   await scene.deployments.request(jenkins, requestFor(both))
   await scene.settle()
@@ -154,5 +119,5 @@ t.test('gives way to a deployment of the service, not of another one', async (t)
   const view = await scene.deployments.view(id)
   t.equal(view.outcome, 'cancelled')
   t.match(view.reason, new RegExp(`^preempted by ${other.id}`))
-  await close(scene)
+  await scene.close()
 })
