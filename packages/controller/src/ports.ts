@@ -203,13 +203,13 @@ export type LockRow = {
   owner: string
   leaseUntilMs: number
 }
-/** Somebody wants no changes: of a service, or with null of the whole environment. */
 /** What was tried so far to bring one service on one host to what was decided. */
 export type ConvergenceRow = TriesSoFar & {
   environment: EnvironmentName
   service: ServiceName
   agent: AgentId
 }
+/** Somebody wants no changes: of a service, or with null of the whole environment. */
 export type FreezeRow = {
   environment: EnvironmentName
   service: ServiceName | null

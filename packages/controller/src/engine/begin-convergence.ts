@@ -2,6 +2,7 @@
 // lock and gives way to every deployment of the service. When one is due is left to the caller.
 import { type AgentId, type DeploymentId, formatId } from '@longshore/protocol'
 import type { Requested } from '../core/deployment/events.ts'
+import { preemptedBy } from '../core/deployment/state.ts'
 import type { Actor, Clock, DeploymentRow, Random, ReleaseRow, Tx } from '../ports.ts'
 import type { Driver } from './drive-deployments.ts'
 import type { Committed } from './persist-step.ts'
@@ -123,7 +124,7 @@ export const preemptConvergences = async (
   for (const row of await tx.deployments({ environment, isEnded: false })) {
     const { mode, parts } = stateOf(row)
     if (mode !== 'converge' || !parts.some(({ service }) => services.includes(service))) continue
-    const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: `preempted by ${by}` } as const
+    const event = { kind: 'cancelRequested', atMs: clock.nowMs(), by: preemptedBy(by) } as const
     committed.push(await driver.step(tx, row.id, event))
   }
   return committed

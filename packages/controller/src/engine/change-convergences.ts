@@ -2,7 +2,7 @@
 // What is to be sent, logged and told after the commit is returned, not done.
 import type { AgentId } from '@longshore/protocol'
 import { afterReturn, begun, ended, isGivenUp, maxTries, type TryEnd } from '../core/convergence/decide.ts'
-import type { DeploymentState } from '../core/deployment/state.ts'
+import { type DeploymentState, isPreempted } from '../core/deployment/state.ts'
 import { givenUpNotice } from '../core/notifications/compose.ts'
 import type { ConvergenceRow, DeploymentRow, Tx } from '../ports.ts'
 import { beginConvergence, type ConvergencePorts } from './begin-convergence.ts'
@@ -106,7 +106,8 @@ const putTries = async (
   return [{ level: 'warn', fields: { environment, service, host }, text: `cannot converge: ${reason}` }]
 }
 
-const endOf = ({ outcome, reason, cancelledBy }: DeploymentState): TryEnd => {
-  if (cancelledBy?.startsWith('preempted by ') === true) return { kind: 'preempted' }
+const endOf = (state: DeploymentState): TryEnd => {
+  if (isPreempted(state)) return { kind: 'preempted' }
+  const { outcome, reason } = state
   return outcome === 'succeeded' ? { kind: 'succeeded' } : { kind: 'failed', reason: reason ?? `${outcome}` }
 }

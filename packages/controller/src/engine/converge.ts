@@ -24,7 +24,7 @@ export type Converger = {
   /** Its settings or its agents are others than before. */
   environmentChanged(environment: string): void
   deploymentEnded(row: DeploymentRow): void
-  /** Takes up the attempts that were in progress. */
+  /** Takes up the tries that were in progress. */
   start(): Promise<void>
   /** Nothing is being done and no timer is left when it resolves. */
   stop(): Promise<void>
@@ -128,7 +128,7 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
         retryLater(() => record(write, then))
         throw error
       })
-    enqueue(perform, 'an attempt to bring a host to what was decided could not be stored; it is tried again')
+    enqueue(perform, 'the tries at a host could not be stored; it is tried again')
   }
 
   const retryLater = (again: () => void): void => {

@@ -138,7 +138,7 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       const committed = await tellActive(tx, agent, { kind: 'hostGone', atMs, agent, why })
       for (const owed of await tx.outbox({ agent, isEnded: false }))
         await tx.putCommand({ ...owed, state: 'ended', endedAtMs: atMs })
-      for (const attempt of await tx.convergences({ agent })) await tx.deleteConvergence(attempt)
+      for (const tries of await tx.convergences({ agent })) await tx.deleteConvergence(tries)
       return committed
     }
     await writer

@@ -31,12 +31,10 @@ const servicesOf = async (
   store: Reads,
   knowledge: HostKnowledge,
   agents: readonly AgentRow[],
-  { environment, service }: Filter
+  filter: Filter
 ): Promise<Address[]> => {
-  const applied: Address[] = await store.specs({
-    ...(environment === undefined ? {} : { environment }),
-    ...(service === undefined ? {} : { service })
-  })
+  const { service } = filter
+  const applied: Address[] = await store.specs(filter)
   const found = agents.flatMap(({ id, environment: of }) =>
     (knowledge.inventoryOf(id)?.containers ?? []).filter((one) => one.environment === of)
   )

@@ -1,5 +1,5 @@
 // This controller as the owner of the deployments: its lease, the clock that it trusts, and what it throws away in time.
-import type { Clock, Log, Store, Tx } from '../ports.ts'
+import type { Clock, Log, Tx } from '../ports.ts'
 import { createClockDrift } from './clock-drift.ts'
 import { guardWriter } from './guard-writer.ts'
 import type { Lease } from './lease.ts'
@@ -14,7 +14,6 @@ export type Ownership = {
   end(): void
 }
 type Ports = {
-  store: Store
   /** Asks the lease first. */
   writer: Writer
   lease: Lease

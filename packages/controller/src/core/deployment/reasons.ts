@@ -3,6 +3,7 @@
 import { lastingEffects, unknownCommands } from './release-command.ts'
 import {
   type DeploymentState,
+  isPreempted,
   isRepair,
   isUnchanged,
   type Part,
@@ -90,8 +91,8 @@ export const hostAndReason = (state: DeploymentState, target: Target): string =>
   `${hostText(state, target)}: ${target.reason ?? `is ${target.state}`}`
 
 /** `by` of a preemption says so itself. */
-export const cancelledText = ({ cancelledBy }: DeploymentState): string =>
-  cancelledBy?.startsWith('preempted by ') === true ? cancelledBy : `cancelled by ${cancelledBy}`
+export const cancelledText = (state: DeploymentState): string =>
+  isPreempted(state) ? `${state.cancelledBy}` : `cancelled by ${state.cancelledBy}`
 
 const isSingle = (state: DeploymentState): boolean => state.parts.length === 1
 

@@ -192,5 +192,11 @@ export const isUnchanged = (state: DeploymentState): boolean => state.parts.ever
 export const isRemoval = (state: DeploymentState): boolean =>
   state.parts.every(({ removal }) => removal !== null)
 
+const preempted = 'preempted by '
+/** In place of a person's name: the deployment that it gives way to cancels it. */
+export const preemptedBy = (deployment: DeploymentId): string => `${preempted}${deployment}`
+export const isPreempted = ({ cancelledBy }: Pick<DeploymentState, 'cancelledBy'>): boolean =>
+  cancelledBy?.startsWith(preempted) === true
+
 /** Its switch failed, whatever became of it since. */
 export const hasFailed = (target: Target): boolean => ['failed', 'unknown', 'reverted'].includes(target.state)

@@ -1,5 +1,5 @@
 // Which notices does a change give? Decided from how the deployment looked before and after one step, and from which
-// hosts were found lost or back. What each receiver gets of it is decided in route.ts, how it is told in tell.ts.
+// hosts were found lost or back. Whom it is told is asked here too; in which words a chat is told, tell-slack.ts knows.
 import type {
   DeploymentNotice,
   DeploymentView,
