@@ -1,5 +1,6 @@
 // The machine of a run against an engine of plain data, as the driver drives it: dying in any turn, failing or being
 // cancelled where a test wants. Every state goes through JSON, as through the journal.
+import fc from 'fast-check'
 import type { Observation, ReleaseRecord, SeenContainer } from '../../packages/agent/src/core/observation.ts'
 import type { Task } from '../../packages/agent/src/core/plan.ts'
 import { stepRun } from '../../packages/agent/src/core/run.ts'
@@ -162,6 +163,25 @@ export type Trouble = {
   failAt?: number
   cancelAt?: number
 }
+
+/**
+ * Any course of trouble.
+ * @param latest moment of a crash (two for each turn), step that fails, turn of the cancellation
+ */
+export const anyTrouble = (latest: { crashAt: number; failAt: number; cancelAt: number }) =>
+  fc
+    .record({
+      crashes: fc.uniqueArray(fc.integer({ min: 2, max: latest.crashAt }), { maxLength: 6 }),
+      failAt: fc.option(fc.integer({ min: 0, max: latest.failAt }), { nil: undefined }),
+      cancelAt: fc.option(fc.integer({ min: 1, max: latest.cancelAt }), { nil: undefined })
+    })
+    .map(
+      ({ crashes, failAt, cancelAt }): Trouble => ({
+        crashes: new Set(crashes),
+        ...(failAt === undefined ? {} : { failAt }),
+        ...(cancelAt === undefined ? {} : { cancelAt })
+      })
+    )
 
 /** Runs a task to its end, as the driver does, dying where the test wants; every state goes through JSON. */
 export const finish = (engine: SimulatedEngine, task: Task, trouble: Trouble): RunState => {

@@ -8,6 +8,7 @@ import { stepRun } from '../../../../packages/agent/src/core/run.ts'
 import { beginRun, reviveRun, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
 import type { Step } from '../../../../packages/agent/src/core/steps.ts'
 import {
+  anyTrouble,
   finish,
   noTrouble,
   SimulatedEngine,
@@ -220,26 +221,17 @@ t.test("a command of an earlier release that still runs is in nobody's way", asy
 
 t.test('a rehearsal leaves what serves and nothing else, however it ends', async (t) => {
   fc.assert(
-    fc.property(
-      fc.uniqueArray(fc.integer({ min: 2, max: 30 }), { maxLength: 6 }),
-      fc.boolean(),
-      fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
-      fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined }),
-      (crashes, isBroken, failAt, cancelAt) => {
-        const engine = withFirstRelease()
-        engine.isNextBroken = isBroken
-        const trouble: Trouble = { crashes: new Set(crashes) }
-        if (failAt !== undefined) trouble.failAt = failAt
-        if (cancelAt !== undefined) trouble.cancelAt = cancelAt
-        const { outcome } = finish(engine, rehearse(2), trouble)
-        return (
-          (outcome?.status !== 'succeeded' || !isBroken) &&
-          outcome?.serving === 'old' &&
-          engine.containers.length === 1 &&
-          engine.running()[0] === 1
-        )
-      }
-    ),
+    fc.property(anyTrouble({ crashAt: 30, failAt: 3, cancelAt: 6 }), fc.boolean(), (trouble, isBroken) => {
+      const engine = withFirstRelease()
+      engine.isNextBroken = isBroken
+      const { outcome } = finish(engine, rehearse(2), trouble)
+      return (
+        (outcome?.status !== 'succeeded' || !isBroken) &&
+        outcome?.serving === 'old' &&
+        engine.containers.length === 1 &&
+        engine.running()[0] === 1
+      )
+    }),
     { numRuns: 300 }
   )
   t.pass('300 runs')

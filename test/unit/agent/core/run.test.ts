@@ -6,10 +6,10 @@ import type { Task } from '../../../../packages/agent/src/core/plan.ts'
 import { stepRun } from '../../../../packages/agent/src/core/run.ts'
 import { beginRun, type RunEvent, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
 import {
+  anyTrouble,
   finish,
   noTrouble,
   SimulatedEngine,
-  type Trouble,
   taskOf,
   withFirstRelease
 } from '../../../support/run-machine.ts'
@@ -97,33 +97,24 @@ t.test('an unmanaged container is taken over by name and serves again after a fa
 
 t.test('whatever step the agent dies in, the run ends as it would have', async (t) => {
   fc.assert(
-    fc.property(
-      fc.uniqueArray(fc.integer({ min: 2, max: 60 }), { maxLength: 6 }),
-      fc.boolean(),
-      fc.option(fc.integer({ min: 0, max: 8 }), { nil: undefined }),
-      fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
-      (crashes, isBroken, failAt, cancelAt) => {
-        const engine = withFirstRelease()
-        engine.isNextBroken = isBroken
-        const trouble: Trouble = { crashes: new Set(crashes) }
-        if (failAt !== undefined) trouble.failAt = failAt
-        if (cancelAt !== undefined) trouble.cancelAt = cancelAt
-        const { outcome } = finish(engine, taskOf(2, 2), trouble)
-        const isNew = outcome?.status === 'succeeded'
-        const expected = isNew ? 2 : 1
-        const isPolicyRight = engine.containers.every(
-          (one) => (one.state === 'running') === (one.restart.name === 'always')
-        )
-        return (
-          outcome?.release === expected &&
-          engine.running().length === 1 &&
-          engine.running()[0] === expected &&
-          engine.violations.length === 0 &&
-          isPolicyRight &&
-          (!isNew || [...engine.starts.values()].every((count) => count === 1))
-        )
-      }
-    ),
+    fc.property(anyTrouble({ crashAt: 60, failAt: 8, cancelAt: 10 }), fc.boolean(), (trouble, isBroken) => {
+      const engine = withFirstRelease()
+      engine.isNextBroken = isBroken
+      const { outcome } = finish(engine, taskOf(2, 2), trouble)
+      const isNew = outcome?.status === 'succeeded'
+      const expected = isNew ? 2 : 1
+      const isPolicyRight = engine.containers.every(
+        (one) => (one.state === 'running') === (one.restart.name === 'always')
+      )
+      return (
+        outcome?.release === expected &&
+        engine.running().length === 1 &&
+        engine.running()[0] === expected &&
+        engine.violations.length === 0 &&
+        isPolicyRight &&
+        (!isNew || [...engine.starts.values()].every((count) => count === 1))
+      )
+    }),
     { numRuns: 300 }
   )
   t.pass('300 runs')
@@ -136,19 +127,12 @@ t.test(
       fc.property(
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 3 }),
-        fc.uniqueArray(fc.integer({ min: 2, max: 80 }), { maxLength: 6 }),
+        anyTrouble({ crashAt: 80, failAt: 12, cancelAt: 14 }),
         fc.boolean(),
-        fc.option(fc.integer({ min: 0, max: 12 }), { nil: undefined }),
-        fc.option(fc.integer({ min: 1, max: 14 }), { nil: undefined }),
-        (before, after, crashes, isBroken, failAt, cancelAt) => {
+        (before, after, trouble, isBroken) => {
           const engine = new SimulatedEngine()
           finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: before })), noTrouble)
           engine.isNextBroken = isBroken
-          const trouble: Trouble = {
-            crashes: new Set(crashes),
-            ...(failAt === undefined ? {} : { failAt }),
-            ...(cancelAt === undefined ? {} : { cancelAt })
-          }
           const next = sampleSpec({ replicas: after })
           const { outcome } = finish(engine, taskOf(2, 2, {}, next), trouble)
           const isNew = outcome?.status === 'succeeded'
