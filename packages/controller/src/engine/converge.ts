@@ -12,9 +12,9 @@ import {
   rememberReturn,
   takeUp
 } from './change-convergences.ts'
-import { retryMs } from './drive-deployments.ts'
+import { createDeadlineTimers } from './deadline-timers.ts'
 import { planConvergence } from './plan-convergence.ts'
-import type { Writer } from './writer.ts'
+import { retryMs, type Writer } from './writer.ts'
 
 export type Converger = {
   /** A new session of the agent: what was given up there is tried again. */
@@ -46,14 +46,13 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
   const { store, writer, clock, steadyClock, hosts, driver, log } = ports
   const changedHosts = new Set<AgentId>()
   const changedEnvironments = new Set<string>()
-  const alarms = new Map<string, () => void>()
   const retries = new Set<() => void>()
   let cancelTimer: (() => void) | undefined
   let work: Promise<void> = Promise.resolve()
   let isStopped = false
 
-  const after = (ms: number, wake: () => void): (() => void) =>
-    steadyClock.at(steadyClock.nowMs() + Math.max(0, ms), wake)
+  const alarms = createDeadlineTimers(steadyClock, (environment) => environmentChanged(environment))
+  const after = (ms: number, wake: () => void): (() => void) => steadyClock.at(steadyClock.nowMs() + ms, wake)
 
   const look = (): void => {
     cancelTimer = undefined
@@ -95,13 +94,8 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     return [...names]
   }
   const wakeAt = (environment: string, atMs: number | null): void => {
-    alarms.get(environment)?.()
-    alarms.delete(environment)
-    if (atMs === null || isStopped) return
-    alarms.set(
-      environment,
-      after(atMs - clock.nowMs(), () => environmentChanged(environment))
-    )
+    const waitMs = atMs === null ? null : Math.max(0, atMs - clock.nowMs())
+    alarms.set(environment, waitMs === null ? null : steadyClock.nowMs() + waitMs)
   }
   const lookAt = async (environment: string): Promise<void> => {
     try {
@@ -169,7 +163,8 @@ export const createConverger = (ports: ConvergerPorts): Converger => {
     stop: async () => {
       isStopped = true
       cancelTimer?.()
-      for (const cancel of [...alarms.values(), ...retries]) cancel()
+      alarms.stop()
+      for (const cancel of retries) cancel()
       await work
     }
   }

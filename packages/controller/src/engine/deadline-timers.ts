@@ -1,23 +1,24 @@
-// One timer for each deployment: when its next deadline is over. What happens then is left to the driver.
+// One timer for each name: of a deployment for its next deadline, of an environment for the next look at it. What
+// happens then is left to the caller.
 import type { Clock } from '../ports.ts'
 
 export type DeadlineTimers = {
   /** In place of the one it had. @param atMs null: it waits for nothing */
-  set(deployment: string, atMs: number | null): void
+  set(name: string, atMs: number | null): void
   /** None is left, and none is set any more. */
   stop(): void
 }
 
-export const createDeadlineTimers = (clock: Clock, passed: (deployment: string) => void): DeadlineTimers => {
+export const createDeadlineTimers = (clock: Clock, passed: (name: string) => void): DeadlineTimers => {
   const cancels = new Map<string, () => void>()
   let isStopped = false
   return {
-    set: (deployment, atMs) => {
-      cancels.get(deployment)?.()
-      cancels.delete(deployment)
+    set: (name, atMs) => {
+      cancels.get(name)?.()
+      cancels.delete(name)
       if (atMs === null || isStopped) return
-      const cancel = clock.at(atMs, () => passed(deployment))
-      cancels.set(deployment, cancel)
+      const cancel = clock.at(atMs, () => passed(name))
+      cancels.set(name, cancel)
     },
     stop: () => {
       isStopped = true

@@ -13,7 +13,7 @@ import { type Committed, type PersistPorts, persistStep } from './persist-step.t
 import { createProgressMemory } from './progress-memory.ts'
 import { createStepMemory } from './step-memory.ts'
 import { announcements, stateOf, turnOf, viewDeployment } from './view-deployment.ts'
-import type { Writer } from './writer.ts'
+import { retryMs, type Writer } from './writer.ts'
 
 export type Driver = {
   /** The first step of a deployment, in the transaction given. Hand the result to `follow` after the commit. */
@@ -132,9 +132,6 @@ export const createDriver = (ports: DriverPorts): Driver => {
     }
   }
 }
-
-/** A store that refuses to write (a full disk) is asked again after this. */
-export const retryMs = 5_000
 
 /** Commands that follow from the course of a deployment are sent by the controller, in the requester's name. */
 const requesterOf = (row: DeploymentRow): Actor => ({

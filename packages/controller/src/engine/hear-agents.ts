@@ -13,11 +13,11 @@ import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
 import type { CommandName, DeploymentEvent } from '../core/deployment/events.ts'
 import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
 import { comparePlan } from './compare-plan.ts'
-import { type Driver, retryMs } from './drive-deployments.ts'
+import type { Driver } from './drive-deployments.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, findCommand } from './persist-step.ts'
 import { stateOf } from './view-deployment.ts'
-import { auditRow, type Writer } from './writer.ts'
+import { auditRow, retryMs, type Writer } from './writer.ts'
 
 export type AgentHearing = {
   connected(agent: AgentId, hello: HelloMessage): Promise<void>

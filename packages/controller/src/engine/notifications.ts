@@ -18,7 +18,7 @@ import type {
 } from '../ports.ts'
 import { oneAtATime, type Repeated } from './one-at-a-time.ts'
 import { giveUp } from './owe-notices.ts'
-import { auditRow, type Writer } from './writer.ts'
+import { auditRow, retryMs, type Writer } from './writer.ts'
 
 export type Notifications = {
   /** Something may be owed: at the start, and after every commit that owes something. */
@@ -42,8 +42,6 @@ export type NotificationsPorts = {
   log: Log
 }
 
-/** A store that refuses to write (a full disk) is asked again after this. */
-const retryMs = 5_000
 /** How long `webhooks list` counts what was given up. */
 const keepGivenUpMs = 7 * 86_400_000
 

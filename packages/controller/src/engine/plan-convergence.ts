@@ -6,7 +6,8 @@ import {
   type ConvergenceDecision,
   type Desired,
   decideConvergence,
-  isWorthKeeping
+  isWorthKeeping,
+  mayLeave
 } from '../core/convergence/decide.ts'
 import { admit } from '../core/convergence/pace.ts'
 import type { ConvergenceRow, EnvironmentRow, Reads } from '../ports.ts'
@@ -47,14 +48,21 @@ export const planConvergence = async (
   if (free.length === 0) return { changes: [], wakeAtMs: null }
   const agents = await reads.agents({ environment: name })
   const rows = await reads.convergences({ environment: name })
-  const scenes: ServiceScene[] = []
+  const asked: { scene: ServiceScene; decided: Decided[] }[] = []
   for (const service of free) {
     const judged = await judgeService(reads, hosts, agents, { environment: name, service })
     const own = rows.filter((row) => row.service === service)
-    scenes.push({ environment, service, judged, rows: own, busy: new Set(), hosts, nowMs })
+    const leaving = mayLeave(judged.decided, judged.hosts)
+    const scene = { environment, service, judged, rows: own, mayLeave: leaving, hosts, nowMs }
+    asked.push({ scene, decided: judged.hosts.map((host) => decideFor(scene, host, false)) })
   }
-  const busy = await listBusy(reads, scenes.flatMap(starting))
-  const plans = scenes.map((scene) => planService({ ...scene, busy }))
+  const starting = asked.flatMap(({ decided }) => decided.filter(isStart))
+  const busy = await listBusy(reads, starting)
+  const plans = asked.map(({ scene, decided }) => {
+    const isBusy = ({ agent }: Decided) => busy.has(busyKey(agent, scene.service))
+    const settled = decided.map((one) => (isBusy(one) ? decideFor(scene, one, true) : one))
+    return planService(scene, settled)
+  })
   const moments = plans.flatMap(({ wakeAtMs }) => wakeAtMs ?? [])
   return {
     changes: plans.flatMap(({ changes }) => changes),
@@ -62,16 +70,12 @@ export const planConvergence = async (
   }
 }
 
-/** Hosts that would begin as far as nothing runs there. */
-const starting = (scene: ServiceScene): AgentId[] =>
-  scene.judged.hosts
-    .filter((host) => decideFor(scene, host).decision.kind === 'start')
-    .map(({ agent }) => agent)
+const isStart = ({ decision }: Decided): boolean => decision.kind === 'start'
 
 /** `agent service` of every run on these hosts that is not known to have ended. */
-const listBusy = async (reads: Reads, agents: readonly AgentId[]): Promise<ReadonlySet<string>> => {
+const listBusy = async (reads: Reads, hosts: readonly JudgedHost[]): Promise<ReadonlySet<string>> => {
   const busy = new Set<string>()
-  for (const agent of new Set(agents)) {
+  for (const agent of new Set(hosts.map((host) => host.agent))) {
     for (const { kind, service } of await reads.outbox({ agent, isEnded: false }))
       if (!isLook(kind)) busy.add(busyKey(agent, service))
   }
@@ -84,7 +88,7 @@ type ServiceScene = {
   service: ConvergenceRow['service']
   judged: JudgedService
   rows: ConvergenceRow[]
-  busy: ReadonlySet<string>
+  mayLeave: boolean
   hosts: HostMemory
   nowMs: number
 }
@@ -96,11 +100,10 @@ type Decided = JudgedHost & {
   servesNothing: boolean
 }
 
-const planService = (scene: ServiceScene): ConvergencePlan => {
+const planService = (scene: ServiceScene, decided: readonly Decided[]): ConvergencePlan => {
   const { environment, service, judged, rows, nowMs } = scene
-  const decided = judged.hosts.map((host) => decideFor(scene, host))
   const at = (agent: AgentId): Key => ({ environment: environment.name, service, agent })
-  const starting = decided.filter(({ decision }) => decision.kind === 'start')
+  const starting = decided.filter(isStart)
   const running = decided.filter(({ row }) => row?.deployment != null)
   const pace = paceOf(judged.spec, decided.filter(({ isPlaced }) => isPlaced).length)
   const changes: Change[] = admit(running, starting, pace).flatMap((one) => startOf(one, at(one.agent)))
@@ -139,8 +142,8 @@ const startOf = ({ decision, desired, host, judgement, servesNothing }: Decided,
         }
       ]
 
-const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
-  const { environment, service, judged, rows, busy, hosts, nowMs } = scene
+const decideFor = (scene: ServiceScene, host: JudgedHost, isBusy: boolean): Decided => {
+  const { environment, judged, rows, hosts, nowMs } = scene
   const row = rows.find(({ agent }) => agent === host.agent)
   const { release = null, generation = 0 } = judged.decided ?? {}
   const desired = { release: host.isPlaced ? release : null, generation }
@@ -149,24 +152,12 @@ const decideFor = (scene: ServiceScene, host: JudgedHost): Decided => {
     desired,
     judgement: host.judgement,
     soFar: row,
-    isLocked: false,
     isLeft: host.isLeft,
     isHealing: environment.heal,
-    isBusy: busy.has(busyKey(host.agent, service)),
+    isBusy,
     trustedFromMs: nowMs + hosts.lagMs(host.agent),
-    mayLeave: desired.release === null && mayLeave(judged)
+    mayLeave: scene.mayLeave
   })
   const servesNothing = row?.deployment == null ? host.judgement.release === null : row.servedNothing
   return { ...host, row, desired, decision, servesNothing }
-}
-
-/** The last healthy one is never taken away: where the service belongs it must run, unless it was removed. */
-const mayLeave = ({ decided, hosts }: JudgedService): boolean => {
-  if (decided === undefined) return false
-  if (decided.release === null) return true
-  const heard = hosts.filter(({ isPlaced, judgement }) => isPlaced && judgement.state !== 'silent')
-  return (
-    heard.length > 0 &&
-    heard.every(({ judgement }) => judgement.state === 'running' && judgement.driftKind === undefined)
-  )
 }

@@ -8,7 +8,7 @@ import type { AgentLink, AgentRow, Clock, Log, LostHostRow, Random, Store, Tx } 
 import type { EventStream } from './event-stream.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { oweNotices } from './owe-notices.ts'
-import type { Writer } from './writer.ts'
+import { retryMs, type Writer } from './writer.ts'
 
 export type HostWatch = {
   /** Call it before the first agent is let in. */
@@ -32,8 +32,6 @@ export type HostWatchPorts = {
 
 /** After the controller was away an agent tries again within the cap; twice that is time enough for two tries. */
 const startGraceMs = 2 * limits.reconnectCapMs
-/** A store that refuses to write is asked again after this. */
-const retryMs = 5_000
 
 /** `lostHosts`: all that are lost now. */
 type Found = { lost: AgentRow[]; lostHosts: LostHostRow[] }

@@ -4,6 +4,9 @@ import { ProtocolError } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { Actor, AuditRow, Clock, Reads, Store, Tx } from '../ports.ts'
 
+/** A store that refuses to write (a full disk) is asked again after this. */
+export const retryMs = 5_000
+
 /** Who asks for what, for the audit. `request` holds no secret. */
 export type AuditNote = { actor: Actor; action: string; subject: string; request: unknown }
 

@@ -43,7 +43,6 @@ const question: ConvergenceQuestion = {
   desired,
   judgement: right,
   soFar: undefined,
-  isLocked: false,
   isLeft: false,
   isHealing: false,
   isBusy: false,
@@ -185,7 +184,6 @@ const anyQuestion: fc.Arbitrary<ConvergenceQuestion> = fc.record({
     }),
     { nil: undefined }
   ),
-  isLocked: seldom,
   isLeft: seldom,
   isHealing: fc.boolean(),
   isBusy: seldom,
@@ -204,7 +202,6 @@ t.test('never starts what it must not', async (t) => {
     const { driftKind, state, unwanted } = asked.judgement
     const isHandMade = driftKind === 'changed' || driftKind === 'crash-looping'
     return (
-      !asked.isLocked &&
       !asked.isLeft &&
       !asked.isBusy &&
       state !== 'silent' &&

@@ -1,5 +1,5 @@
 // What is done about one service on one host that differs from what was decided: start, wait, give up, or leave it.
-// Pure; who may go at the same time as others is pace.ts, what is asked when is engine/converge.ts.
+// Pure; of a service that a deployment holds nothing is asked, who may go at the same time as others is pace.ts, what is asked when is engine/converge.ts.
 import type { DeploymentId } from '@longshore/protocol'
 import type { HostJudgement } from '../targets/judge-host.ts'
 
@@ -26,8 +26,6 @@ export type ConvergenceQuestion = {
   desired: Desired
   judgement: HostJudgement
   soFar: TriesSoFar | undefined
-  /** A deployment of the service is in progress: it decides alone. */
-  isLocked: boolean
   /** A deployment that ended mixed brought the host what it runs: people decide what becomes of that. */
   isLeft: boolean
   /** Hosts that were changed by hand are repaired. */
@@ -36,7 +34,7 @@ export type ConvergenceQuestion = {
   isBusy: boolean
   /** What the host said before this may be older than its last run. */
   trustedFromMs: number
-  /** Only where nothing is desired: the service was removed, or runs healthy where it belongs. */
+  /** Whether hosts may be freed of the service, see `mayLeave`. */
   mayLeave: boolean
 }
 
@@ -56,8 +54,8 @@ export const maxTries = backoffMs.length + 1
 export const forgetAfterMs = 600_000
 
 export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDecision => {
-  const { nowMs, isLocked, isBusy, isLeft, trustedFromMs, judgement } = question
-  if (isLocked || isLeft || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
+  const { nowMs, isBusy, isLeft, trustedFromMs, judgement } = question
+  if (isLeft || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
   if (question.soFar?.deployment != null) return nothing
   const action = actionFor(question)
   if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
@@ -107,6 +105,23 @@ const actionFor = ({
     default:
       return driftKind satisfies never
   }
+}
+
+/**
+ * The last healthy one is never taken away: where the service belongs it must run, unless it was removed.
+ * @param decided undefined: nothing has succeeded yet
+ */
+export const mayLeave = (
+  decided: Pick<Desired, 'release'> | undefined,
+  hosts: readonly { isPlaced: boolean; judgement: HostJudgement }[]
+): boolean => {
+  if (decided === undefined) return false
+  if (decided.release === null) return true
+  const heard = hosts.filter(({ isPlaced, judgement }) => isPlaced && judgement.state !== 'silent')
+  return (
+    heard.length > 0 &&
+    heard.every(({ judgement }) => judgement.state === 'running' && judgement.driftKind === undefined)
+  )
 }
 
 const isFor = ({ release, generation }: TriesSoFar, desired: Desired): boolean =>
