@@ -7,7 +7,8 @@ import type { StoredEvent } from '../../packages/controller/src/core/deployment/
 import type { Target } from '../../packages/controller/src/core/deployment/state.ts'
 import { replay } from '../../packages/controller/src/core/deployment/step.ts'
 import { chooseTargets } from '../../packages/controller/src/core/targets/choose-targets.ts'
-import { environment, type Fleet, type Member } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
+import { environment, type Member } from './fleet-parts.ts'
 import { demand, shouldServe, wordsOf } from './invariants.ts'
 import { purposeOf } from './simulated-engine.ts'
 

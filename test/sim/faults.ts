@@ -1,5 +1,6 @@
 // What goes wrong in a seeded world, and when: drawn from the seed. What each fault means is the fleet's.
-import type { Fleet, Member, Point } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
+import type { Member, Point } from './fleet-parts.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { Fate } from './simulated-network.ts'
 

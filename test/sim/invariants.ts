@@ -7,7 +7,7 @@ import {
   partOf
 } from '../../packages/controller/src/core/deployment/state.ts'
 import type { DeploymentRow } from '../../packages/controller/src/ports.ts'
-import type { Member } from './fleet.ts'
+import type { Member } from './fleet-parts.ts'
 import { purposeOf, type SimulatedContainer } from './simulated-engine.ts'
 
 export class Violation extends Error {

@@ -2,7 +2,8 @@
 // everything must be true.
 import { checkCalm, findDifference } from './calm.ts'
 import { Faults } from './faults.ts'
-import { Fleet, startMs, type Trace } from './fleet.ts'
+import { Fleet } from './fleet.ts'
+import { startMs, type Trace } from './fleet-parts.ts'
 import { createSeededRandom } from './seeded-random.ts'
 import { takeOverImmediates } from './settle.ts'
 import { services, Users } from './users.ts'
