@@ -1,12 +1,12 @@
 // What must hold in every run of the simulation, whatever dies when: what is watched while it runs. What must hold
 // once everything has calmed down stands in calm.ts.
-import { type Command, compareFences, type Fence, isLook } from '@longshore/protocol'
+import { type Command, type CommandId, compareFences, type Fence, isLook } from '@longshore/protocol'
 import {
   type DeploymentState,
   isRepair,
   partOf
 } from '../../packages/controller/src/core/deployment/state.ts'
-import type { DeploymentRow } from '../../packages/controller/src/ports.ts'
+import type { DeploymentRow, LeaseRow, OutboxRow } from '../../packages/controller/src/ports.ts'
 import type { Member } from './fleet-parts.ts'
 import { purposeOf, type SimulatedContainer } from './simulated-engine.ts'
 
@@ -38,6 +38,10 @@ export class Watch {
   readonly #fences = new Map<string, Fence>()
   readonly #runOnce = new Map<string, string>()
   readonly #startedOnce = new Map<string, number>()
+  /** Deployment, service and agent -> the last command to stage. */
+  readonly #stages = new Map<string, CommandId>()
+  readonly #given = new Set<string>()
+  #lease: LeaseRow | undefined
 
   constructor(members: readonly Member[]) {
     this.#members = members
@@ -51,6 +55,7 @@ export class Watch {
     this.#taken.add(`${machine} ${id}`)
     const mode = this.states.get(deployment)?.mode
     if (mode === 'plan') demand(isLook(body.kind), `a plan made ${name} do ${body.kind}`)
+    if (body.kind === 'stage') this.#stages.set(`${deployment} ${service} ${agent.id}`, id)
     if (isLook(body.kind)) return
     const highest = this.#fences.get(`${machine} ${service}`)
     demand(
@@ -98,12 +103,32 @@ export class Watch {
     )
   }
 
+  /** A transaction is in the store: who has the lease, and the rows of commands in it. */
+  ruled(lease: LeaseRow | undefined, commands: readonly OutboxRow[]): void {
+    const former = this.#lease
+    if (lease !== undefined && former !== undefined && lease.owner !== former.owner)
+      demand(
+        lease.epoch > former.epoch,
+        `${lease.owner} took over with the epoch ${lease.epoch} after ${former.epoch}`
+      )
+    this.#lease = lease ?? former
+    for (const { command, fence } of commands) {
+      const isNew = !this.#given.has(command)
+      this.#given.add(command)
+      demand(
+        !isNew || fence.epoch === this.#lease?.epoch,
+        `${command} was given with the fence ${words(fence)} in the epoch ${this.#lease?.epoch}`
+      )
+    }
+  }
+
   committed(row: DeploymentRow): void {
     const state = row.state as DeploymentState
     const former = this.states.get(row.id)
     this.states.set(row.id, state)
     this.rows.set(row.id, row)
     if (former === undefined) this.#checkAlone(state)
+    if (state.phase === 'rolling' && former?.phase !== 'rolling') this.#checkStaged(state)
     if (former?.phase === 'ended')
       demand(
         former.outcome === state.outcome && state.phase === 'ended',
@@ -125,6 +150,18 @@ export class Watch {
       if (other.id === state.id || !exclusive.includes(other.mode)) continue
       const shared = state.parts.find(({ service }) => other.parts.some((part) => part.service === service))
       demand(shared === undefined, `${other.id} and ${state.id} both work on ${shared?.service}`)
+    }
+  }
+
+  /** Before anything is stopped anywhere, every host has fetched and verified what it will run. */
+  #checkStaged({ id, mode, targets }: DeploymentState): void {
+    if (mode === 'remove') return
+    for (const { service, agent: target, host, state } of targets) {
+      const member = this.#members.find(({ agent }) => agent.id === target)
+      if (state === 'skipped' || member === undefined || member.hasClone) continue
+      const stage = this.#stages.get(`${id} ${service} ${target}`)
+      const report = stage === undefined ? undefined : member.agent.journal.find(stage)?.report
+      demand(report?.outcome.status === 'succeeded', `${id} began to switch before ${host} had ${service}`)
     }
   }
 

@@ -10,11 +10,17 @@ import {
   type TokenId
 } from '@longshore/protocol'
 import { ApiError } from '../../packages/controller/src/api/errors.ts'
-import type { DeploymentState } from '../../packages/controller/src/core/deployment/state.ts'
 import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
 import { createLease } from '../../packages/controller/src/engine/lease.ts'
 import { createWriter } from '../../packages/controller/src/engine/writer.ts'
-import type { DeploymentRow, Log, Store, Tx } from '../../packages/controller/src/ports.ts'
+import type {
+  DeploymentRow,
+  LeaseRow,
+  Log,
+  OutboxRow,
+  Store,
+  Tx
+} from '../../packages/controller/src/ports.ts'
 import { behindBoundary, createGate, type Gate } from './process-boundary.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { Down, SimulatedSession, Up } from './simulated-network.ts'
@@ -37,6 +43,9 @@ export type SimulatedController = {
   lose(agent: AgentId, session: SimulatedSession): void
 }
 
+/** What one transaction wrote, in its order. */
+export type Written = { lease: LeaseRow | undefined; commands: OutboxRow[]; deployments: DeploymentRow[] }
+
 type Ports = {
   time: VirtualTime
   random: SeededRandom
@@ -45,8 +54,8 @@ type Ports = {
   skewMs: () => number
   /** Called right after each commit: the process may be killed there. */
   wrote: () => void
-  /** Every state of a deployment that was committed. */
-  committed: (row: DeploymentRow, state: DeploymentState) => void
+  /** Each transaction that was committed. */
+  committed: (written: Written) => void
   /** It has ended the session. */
   closed: (agent: AgentId) => void
 }
@@ -209,20 +218,28 @@ const callAfterCommit = (store: Store, call: () => void): Store => ({
   }
 })
 
-/** Tells of each deployment row once its transaction has been committed. */
+/** Tells of what a transaction wrote once it has been committed. */
 const watchCommits = (store: Store, committed: Ports['committed']): Store => ({
   ...store,
   transaction: async (work) => {
-    const rows: DeploymentRow[] = []
+    const written: Written = { lease: undefined, commands: [], deployments: [] }
     const spied = (tx: Tx): Tx => ({
       ...tx,
+      putLease: async (row) => {
+        await tx.putLease(row)
+        written.lease = row
+      },
+      putCommand: async (row) => {
+        await tx.putCommand(row)
+        written.commands.push(row)
+      },
       putDeployment: async (row) => {
         await tx.putDeployment(row)
-        rows.push(row)
+        written.deployments.push(row)
       }
     })
     const answer = await store.transaction((tx) => work(spied(tx)))
-    for (const row of rows) committed(row, row.state as DeploymentState)
+    committed(written)
     return answer
   }
 })

@@ -117,10 +117,13 @@ export class SimulatedInstallation {
       wrote: () => {
         if (controller === this.controller) this.#interfere({ kind: 'committed' })
       },
-      committed: (row) => {
+      committed: ({ lease, commands, deployments }) => {
         const isTakenOver = controller !== this.controller && this.controller.isOpen()
-        this.#guard(() => demand(!isTakenOver, `${row.id} was written by a controller that was taken over`))
-        this.#noteCommit(row)
+        this.#guard(() => this.watch.ruled(lease, commands))
+        for (const row of deployments) {
+          this.#guard(() => demand(!isTakenOver, `${row.id} was written by a controller that was taken over`))
+          this.#noteCommit(row)
+        }
       },
       closed: (agent) => {
         for (const member of [...this.members, ...this.clones])
