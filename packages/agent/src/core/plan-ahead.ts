@@ -81,7 +81,7 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
       return `ask which image ${step.image.repository}:${step.image.tag ?? 'latest'} is`
     case 'fetch-image':
     case 'look-for-image':
-      return `fetch ${step.repository}@${step.digest} (${step.pullPolicy})`
+      return describeFetch(step)
     case 'verify-image':
       return `verify ${step.repository}@${step.digest}`
     case 'tag-image':
@@ -108,6 +108,24 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
       return `remove images beyond ${step.keepImages}`
     default:
       return step satisfies never
+  }
+}
+
+const describeFetch = ({
+  repository,
+  digest,
+  pullPolicy
+}: Extract<Step, { kind: 'fetch-image' | 'look-for-image' }>): string => {
+  const image = `${repository}@${digest}`
+  switch (pullPolicy) {
+    case 'missing':
+      return `fetch ${image} unless it is here`
+    case 'always':
+      return `fetch ${image}, also when it is here`
+    case 'never':
+      return `use ${image}, which must be here: it is never fetched`
+    default:
+      return pullPolicy satisfies never
   }
 }
 

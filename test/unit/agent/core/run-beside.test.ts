@@ -1,5 +1,6 @@
 // Runs that stand beside what serves: a plan looks, a release command runs once for ever, a rehearsal leaves nothing.
 // Whatever step the agent dies in, the serving container is the one before.
+import type { ServiceSpec } from '@longshore/protocol'
 import fc from 'fast-check'
 import t from 'tap'
 import type { Task } from '../../../../packages/agent/src/core/plan.ts'
@@ -326,6 +327,22 @@ t.test('a plan says what a release would do and does none of it', async (t) => {
     'watch for 300 ms: web-r2-0'
   ])
   t.equal(engine.containers.length, 1)
+})
+
+t.test('a plan says of an image whether it would be fetched', async (t) => {
+  const fetching = (pullPolicy: ServiceSpec['pullPolicy']) => {
+    const { outcome } = finish(
+      withFirstRelease(),
+      plan(2, {}, { spec: sampleSpec({ pullPolicy }) }),
+      noTrouble
+    )
+    const result = outcome?.status === 'succeeded' ? outcome.result : undefined
+    return result?.kind === 'plan' ? result.steps.find((step) => / (fetch|use) /.test(` ${step}`)) : undefined
+  }
+  const image = `registry.test/web@${sampleDigest}`
+  t.equal(fetching('missing'), `fetch ${image} unless it is here`)
+  t.equal(fetching('always'), `fetch ${image}, also when it is here`)
+  t.equal(fetching('never'), `use ${image}, which must be here: it is never fetched`)
 })
 
 t.test('a plan collects every refusal that it can see', async (t) => {
