@@ -13,6 +13,7 @@ import {
   isGivenUp,
   isWorthKeeping,
   maxTries,
+  mayLeave,
   type TriesSoFar,
   type TryEnd
 } from '../../../../packages/controller/src/core/convergence/decide.ts'
@@ -85,6 +86,19 @@ t.test('takes away what nothing wants, container by container, once it may', asy
     action: { kind: 'remove', containers: ['aaa', 'bbb'] },
     tries: 1
   })
+})
+
+t.test('lets hosts go once the service runs where it belongs, whatever stands beside it', async (t) => {
+  const on = (...judgements: HostJudgement[]) =>
+    mayLeave(
+      { release: 7 },
+      judgements.map((judgement) => ({ isPlaced: true, judgement }))
+    )
+  const beside: HostJudgement = { ...right, drift: 'a rehearsal still runs', driftKind: 'extra' }
+  t.ok(on(right, beside))
+  t.notOk(on(right, missing))
+  t.notOk(on(right, { ...beside, state: 'restarting' }))
+  t.notOk(on(right, changed))
 })
 
 t.test('waits longer after each failure, then says that it cannot', async (t) => {

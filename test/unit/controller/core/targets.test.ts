@@ -43,7 +43,7 @@ t.test('says running of a host that does what it should', async (t) => {
   t.same(
     judge(
       containerOf(2),
-      containerOf(3, { role: 'rehearsal' }),
+      containerOf(3, { role: 'rehearsal', state: 'exited' }),
       containerOf(3, { role: 'once', state: 'exited' })
     ),
     right
@@ -65,6 +65,22 @@ t.test('says that a release command still runs, and wants nothing done about it'
   t.match(judge(containerOf(1), command), { driftKind: 'stale' }, 'what is done something about comes first')
   t.equal(judge(containerOf(2), { ...command, service: 'other' as never }).drift, undefined)
 })
+
+t.test(
+  'says that a rehearsal still runs: its agent may have lost the journal that would end it',
+  async (t) => {
+    const rehearsal = containerOf(3, { role: 'rehearsal' })
+    const drift = 'a rehearsal of release 3 still runs'
+    t.match(judge(containerOf(2), rehearsal), {
+      state: 'running',
+      release: 2,
+      drift,
+      driftKind: 'extra',
+      unwanted: []
+    })
+    t.match(judgeAs({ current: null }, rehearsal), { state: 'missing', drift, unwanted: [] })
+  }
+)
 
 t.test('says how a host differs, in words and by kind', async (t) => {
   t.match(judge(containerOf(1)), {

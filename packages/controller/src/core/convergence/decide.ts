@@ -119,10 +119,12 @@ export const mayLeave = (
   if (decided.release === null) return true
   const heard = hosts.filter(({ isPlaced, judgement }) => isPlaced && judgement.state !== 'silent')
   return (
-    heard.length > 0 &&
-    heard.every(({ judgement }) => judgement.state === 'running' && judgement.driftKind === undefined)
+    heard.length > 0 && heard.every(({ judgement }) => judgement.state === 'running' && isWhole(judgement))
   )
 }
+
+/** What stands beside the containers that are wanted takes nothing from them. */
+const isWhole = ({ driftKind }: HostJudgement): boolean => driftKind === undefined || driftKind === 'extra'
 
 const isFor = ({ release, generation }: TriesSoFar, desired: Desired): boolean =>
   release === desired.release && generation === desired.generation

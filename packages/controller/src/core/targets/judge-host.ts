@@ -41,7 +41,7 @@ export const judgeHost = (question: HostQuestion): HostJudgement => {
   if (!isConnected) return { state: 'silent', release, unwanted: [] }
   if (inventory === null) return doubtful(release, 'no inventory has arrived yet')
   if (!inventory.isEngineReachable) return doubtful(release, 'its Docker Engine does not answer')
-  const difference = differenceOf(question, own, release) ?? commandThatRuns(question)
+  const difference = differenceOf(question, own, release) ?? helperThatRuns(question)
   const isUnwanted = !question.isPlaced || question.current === null
   return {
     state: worstOf(own.filter((one) => one.release === release)),
@@ -131,15 +131,17 @@ const differenceFrom = (
 }
 
 /** Whether or not a deployment waits for it: of one that nobody waits for any more, people have to know. */
-const commandThatRuns = ({ inventory, environment, service }: HostQuestion): Difference => {
-  const command = (inventory?.containers ?? []).find(
+const helperThatRuns = ({ inventory, environment, service }: HostQuestion): Difference => {
+  const helper = (inventory?.containers ?? []).find(
     (one) =>
       one.environment === environment &&
       one.service === service &&
-      one.role === 'once' &&
+      one.role !== 'serving' &&
       ['running', 'paused'].includes(one.state)
   )
-  return command === undefined ? null : extra(`a release command of release ${command.release} still runs`)
+  if (helper === undefined) return null
+  const what = helper.role === 'once' ? 'release command' : 'rehearsal'
+  return extra(`a ${what} of release ${helper.release} still runs`)
 }
 
 /** The right release is there: is it whole, and as it was made? */
