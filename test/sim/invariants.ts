@@ -184,7 +184,11 @@ export class Watch {
       if (target.state === 'skipped' || member === undefined || member.hasClone) continue
       const part = partOf(state, target)
       const serving = shouldServe(member, target.service)
-      const runsNew = serving.some(({ owner }) => owner?.release === part.release)
+      // who never voted may run that release since an earlier deployment: only what this one brought counts
+      const isKnown = target.serving !== 'unknown'
+      const runsNew = serving.some(
+        ({ owner }) => owner?.release === part.release && (isKnown || owner.deployment === state.id)
+      )
       const said = `${state.mode} ${state.outcome} with ${target.service} release ${part.release}, but ${target.host}`
       if (target.state === 'removed') {
         demand(serving.length === 0, `${said} serves ${wordsOf(serving)}`)
