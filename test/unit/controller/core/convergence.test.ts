@@ -173,6 +173,13 @@ t.test('does not act on what the host said before its last run was told', async 
   t.match(decide({ judgement: missing, isBusy: true }), { kind: 'wait' })
 })
 
+t.test('forgets no failed try for what the host said before it ended', async (t) => {
+  const soon = question.nowMs + 2000
+  const asked = { soFar: failedOnce, trustedFromMs: soon }
+  t.same(decide(asked), { kind: 'wait', untilMs: soon })
+  t.same(decide({ ...asked, nowMs: soon }), { kind: 'nothing', isAtRest: true })
+})
+
 const judgement = fc.record({
   state: fc.constantFrom('running', 'missing', 'stopped', 'silent', 'unknown'),
   release: fc.option(fc.constantFrom(6, 7)),

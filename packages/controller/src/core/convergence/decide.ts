@@ -58,13 +58,21 @@ export const decideConvergence = (question: ConvergenceQuestion): ConvergenceDec
   if (isLeft || judgement.state === 'silent' || judgement.driftKind === 'unknown') return nothing
   if (question.soFar?.deployment != null) return nothing
   const action = actionFor(question)
-  if (action === null) return { kind: 'nothing', isAtRest: judgement.driftKind === undefined }
+  if (action === null) return atRest(question)
   const soFar = triesThatCount(question)
   if (soFar !== undefined && soFar.tries >= maxTries)
     return { kind: 'give-up', reason: soFar.reason ?? yetDiffers(judgement) }
   const fromMs = Math.max(trustedFromMs, waitOf(soFar, nowMs), isBusy ? nowMs + busyAgainMs : 0)
   if (nowMs < fromMs) return { kind: 'wait', untilMs: fromMs }
   return { kind: 'start', action, tries: (soFar?.tries ?? 0) + 1 }
+}
+
+/** A host that still shows what its last run has since undone is no reason to forget how that run ended. */
+const atRest = ({ nowMs, judgement, soFar, trustedFromMs }: ConvergenceQuestion): ConvergenceDecision => {
+  const isAtRest = judgement.driftKind === undefined
+  if (isAtRest && soFar !== undefined && nowMs < trustedFromMs)
+    return { kind: 'wait', untilMs: trustedFromMs }
+  return { kind: 'nothing', isAtRest }
 }
 
 /** A try that is to end in the future: the clock was set back since, and nobody knows how long it was waited. */
