@@ -158,7 +158,9 @@ export class Watch {
     if (mode === 'remove') return
     for (const { service, agent: target, host, state } of targets) {
       const member = this.#members.find(({ agent }) => agent.id === target)
-      if (state === 'skipped' || member === undefined || member.hasClone) continue
+      // what a host is only freed of needs no image
+      const isToStage = state !== 'skipped' && state !== 'removing'
+      if (!isToStage || member === undefined || member.hasClone) continue
       const stage = this.#stages.get(`${id} ${service} ${target}`)
       const report = stage === undefined ? undefined : member.agent.journal.find(stage)?.report
       demand(report?.outcome.status === 'succeeded', `${id} began to switch before ${host} had ${service}`)
