@@ -43,9 +43,11 @@ const servedAfterFailure = (state: RunState): Served => {
   const none: Served = { serving: 'none', release: null }
   if (state.phase === 'undoing') {
     if (!state.hasUndoFailed) return state.before
-    // Of several containers some may serve.
+    // Of several containers some may serve; one that was started and not judged healthy may answer all the same.
     const comebacks = state.undo.filter((step) => step.kind === 'start-container')
-    return comebacks.length > 1 ? { serving: 'unknown', release: null } : none
+    const isNoneUp =
+      comebacks.length <= 1 && hasFailed(state, 'undo start-container', 'undo remake-container')
+    return isNoneUp ? none : { serving: 'unknown', release: null }
   }
   const begun = state.steps.slice(0, state.position + 1)
   if (state.task.command.body.kind !== 'remove') return hasRetired(begun) ? none : state.before
@@ -54,6 +56,9 @@ const servedAfterFailure = (state: RunState): Served => {
   if (isLeftAlone && state.after.serving !== 'none') return state.after
   return begun.some((step) => step.kind === 'remove-container') ? none : state.before
 }
+
+const hasFailed = ({ receipts }: RunState, ...steps: string[]): boolean =>
+  receipts.some(({ step, outcome }) => outcome === 'failed' && steps.includes(step))
 
 const resultOf = (state: RunState): RunResult => {
   const { body } = state.task.command

@@ -4,7 +4,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Task } from '../../../../packages/agent/src/core/plan.ts'
 import { stepRun } from '../../../../packages/agent/src/core/run.ts'
-import { beginRun, type RunEvent, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
+import {
+  beginRun,
+  type RunEvent,
+  type RunState,
+  type StepResult
+} from '../../../../packages/agent/src/core/run-state.ts'
+import type { StepKind } from '../../../../packages/agent/src/core/steps.ts'
 import {
   anyTrouble,
   finish,
@@ -277,12 +283,12 @@ t.test('a settle removes several kept containers and spares what serves', async 
   )
 })
 
-t.test('what runs is not known when only some of several containers came back', async (t) => {
+const endWithFailedUndo = (replicas: number, failing: StepKind): RunState => {
   const engine = new SimulatedEngine()
-  finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas: 2 })), noTrouble)
+  finish(engine, taskOf(1, 1, {}, sampleSpec({ replicas })), noTrouble)
   const observed: RunEvent = { kind: 'observed', atMs: 0, observation: engine.observe() }
-  const planned = stepRun(beginRun(taskOf(2, 2, {}, sampleSpec({ replicas: 2 }))), observed).state
-  const restart = planned.undo.findIndex((step) => step.kind === 'start-container')
+  const planned = stepRun(beginRun(taskOf(2, 2, {}, sampleSpec({ replicas }))), observed).state
+  const restart = planned.undo.findIndex((step) => step.kind === failing)
   const undoing = { ...planned, phase: 'undoing' as const, failure: { ...trouble, step: 'await-healthy' } }
   const failed: StepResult = { kind: 'failed', error: trouble }
   let { state } = stepRun({ ...undoing, position: restart }, { kind: 'step-ended', atMs: 1, result: failed })
@@ -290,7 +296,14 @@ t.test('what runs is not known when only some of several containers came back', 
     const result: StepResult = { kind: 'done', finding: { kind: 'nothing' } }
     state = stepRun(state, { kind: 'step-ended', atMs: 2, result }).state
   }
-  t.match(state.outcome, { status: 'failed', serving: 'unknown', release: null })
+  return state
+}
+
+t.test('what answers is not known unless all of it came back healthy, or none was started', async (t) => {
+  const unknown = { status: 'failed', serving: 'unknown', release: null }
+  t.match(endWithFailedUndo(2, 'start-container').outcome, unknown, 'one of two may run')
+  t.match(endWithFailedUndo(1, 'await-healthy').outcome, unknown, 'it runs, whatever its health check says')
+  t.match(endWithFailedUndo(1, 'start-container').outcome, { status: 'failed', serving: 'none' })
 })
 
 t.test('an engine that stays away makes the run unknown only once containers were moved', async (t) => {
