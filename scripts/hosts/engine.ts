@@ -98,7 +98,7 @@ export const startEngine = async (
         if (!started.isRunning) throw new Error(`${started.name} ended:\n${started.output}`)
         return isEngineReady(socketPath)
       },
-      { deadlineMs: 30_000 }
+      { deadlineMs: 60_000 }
     )
   }
   const remove = async (): Promise<void> => {

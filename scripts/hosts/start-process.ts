@@ -53,7 +53,7 @@ export class RunningProcess {
    * Waits for a line of output, those printed already included.
    * Rejects when the process ends without it or the deadline passes, with the last lines in the message.
    */
-  async waitForLine(pattern: RegExp, deadlineMs = 15_000): Promise<string> {
+  async waitForLine(pattern: RegExp, deadlineMs = 60_000): Promise<string> {
     const giveUp = AbortSignal.timeout(deadlineMs)
     for (;;) {
       const line = this.#lines.find((text) => pattern.test(text))

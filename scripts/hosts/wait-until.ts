@@ -15,7 +15,7 @@ export class WaitedTooLong extends Error {
 export const waitUntil = async <T>(
   what: string,
   check: () => T | undefined | false | Promise<T | undefined | false>,
-  { deadlineMs = 15_000, intervalMs = 25 }: { deadlineMs?: number; intervalMs?: number } = {}
+  { deadlineMs = 60_000, intervalMs = 25 }: { deadlineMs?: number; intervalMs?: number } = {}
 ): Promise<T> => {
   const endMs = performance.now() + deadlineMs
   let lastError: unknown

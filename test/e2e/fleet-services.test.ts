@@ -151,10 +151,7 @@ const replicate = async (t: Test, story: Story): Promise<void> => {
   t.strictSame(statesOf(narrower), { host1: 'released', host2: 'released' })
   await waitUntil(
     'the service to leave host 3',
-    async () => (await detailsOf(hostOf(fleet, 3), 'api')).length === 0,
-    {
-      deadlineMs: 30_000
-    }
+    async () => (await detailsOf(hostOf(fleet, 3), 'api')).length === 0
   )
   t.strictSame(await running(), [2, 2, 0])
   const status = await story.waitForNoDrift('test', 'api')
@@ -167,6 +164,10 @@ const replicate = async (t: Test, story: Story): Promise<void> => {
 
 const freeze = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
+  await waitUntil('what was replaced to be cleaned up', async () => {
+    const all = await Promise.all(fleet.hosts.map((host) => detailsOf(host)))
+    return all.flat().every(({ State }) => State.Running)
+  })
   const before = await everythingOnAll(fleet.hosts)
   await story.done('lock', 'test', 'web', '--reason', 'the auditors are here')
   for (const command of [deployWeb('v8'), ['rollback', ...web], ['restart', ...web]]) {

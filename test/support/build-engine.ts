@@ -46,7 +46,7 @@ export const startBuildEngine = async (t: Test): Promise<BuildEngine> => {
       if (!daemon.isRunning) throw new Error(daemon.output)
       return isEngineReady(socketPath)
     },
-    { deadlineMs: 30_000 }
+    { deadlineMs: 60_000 }
   )
   return { client: connectEngine(socketPath), socketPath }
 }

@@ -15,7 +15,7 @@ import { waitUntil } from './wait.ts'
 /** `LONGSHORE_PROOF=1`, `npm run proof:faults`: every point; without it a choice that has each kind once. */
 export const isProof = process.env['LONGSHORE_PROOF'] === '1'
 /** The long form has hundreds of deployments of some seconds each. */
-export const realPartsOptions = { timeoutMs: isProof ? 90 * 60_000 : 300_000 }
+export const realPartsOptions = { timeoutMs: isProof ? 90 * 60_000 : 900_000 }
 
 export type FaultHost = FleetHost & { gate: EngineGate }
 export type FaultFleet = Omit<Fleet, 'hosts' | 'join'> & {
@@ -205,7 +205,7 @@ export const waitForSettled = async (fleet: FaultFleet): Promise<void> => {
   await waitUntil(
     'every host to keep one container only',
     async () => (await Promise.all(fleet.hosts.map(containersOf))).every(({ length }) => length === 1),
-    { deadlineMs: 30_000, intervalMs: 100 }
+    { deadlineMs: 60_000, intervalMs: 100 }
   )
 }
 
