@@ -145,6 +145,33 @@ const tokens = async (): Promise<Vector[]> => {
       code: 'frame-malformed'
     },
     {
+      name: 'a receipt that says how traffic moved',
+      kind: 'receipt',
+      jws: await signed('receipt', payloads['receipt with traffic']),
+      code: null
+    },
+    {
+      name: 'a receipt of a plan with notices',
+      kind: 'receipt',
+      jws: await signed('receipt', payloads['receipt of a plan']),
+      code: null
+    },
+    {
+      name: 'a receipt with a gap of less than nothing',
+      kind: 'receipt',
+      jws: await signed('receipt', {
+        ...payloads.receipt,
+        outcome: {
+          ...payloads['receipt with traffic'].outcome,
+          result: {
+            ...payloads['receipt with traffic'].outcome.result,
+            traffic: { switchMs: 1, gapMs: -1, drainMs: null, closed: { requests: 0, upgraded: 0 } }
+          }
+        }
+      }),
+      code: 'frame-malformed'
+    },
+    {
       name: 'a join token with a use count of 0',
       kind: 'join',
       jws: await signed('join', { ...payloads.join, uses: 0 }),

@@ -51,6 +51,17 @@ const container = {
   role: 'serving',
   changes: ['memory limit is 64 MiB, not unlimited']
 }
+const traffic = {
+  ...place,
+  requests: 1200,
+  errors: 3,
+  requestsPerSecond: 20.5,
+  errorsPerSecond: 0,
+  sessions: 14,
+  upgraded: 2,
+  latencyMs: 3.5
+}
+const withProxy = { proxy: { state: 'running', version: '2.6.12', detail: '' }, traffic: [traffic] }
 const { specHash: _, role: _role, changes: _changes, ...containerOfBefore } = container
 export const inventory = {
   isEngineReachable: true,
@@ -98,6 +109,24 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
     name: 'progress with output',
     message: { ...progress, step: 'await-exit', lines: ['1 migration', 'done'] },
     code: null
+  },
+  {
+    name: 'progress while connections are drained',
+    message: { ...progress, step: 'drain-containers', connections: { requests: 3, upgraded: 12 } },
+    code: null
+  },
+  {
+    name: 'an inventory with traffic',
+    message: { type: 'inventory', inventory: { ...inventory, ...withProxy } },
+    code: null
+  },
+  {
+    name: 'an inventory with traffic of less than nothing',
+    message: {
+      type: 'inventory',
+      inventory: { ...inventory, ...withProxy, traffic: [{ ...traffic, requests: -1 }] }
+    },
+    code: malformed
   },
   {
     name: 'an inventory without the fields that came later',
@@ -207,6 +236,39 @@ export const samplePayloads = (controllerKid: string) => {
         release: 7
       },
       steps: [{ step: 'pull', startedMs: 0, endedMs: 5, outcome: 'done' }]
+    },
+    'receipt with traffic': {
+      command: id('cmd'),
+      number: 2,
+      outcome: {
+        status: 'succeeded',
+        result: {
+          kind: 'release',
+          containers: ['0123456789ab'],
+          traffic: { switchMs: 4.2, gapMs: null, drainMs: 1900, closed: { requests: 0, upgraded: 2 } }
+        },
+        serving: 'new',
+        release: 7
+      },
+      steps: [{ step: 'switch-traffic', startedMs: 900, endedMs: 905, outcome: 'done' }]
+    },
+    'receipt of a plan': {
+      command: id('cmd'),
+      number: 3,
+      outcome: {
+        status: 'succeeded',
+        result: {
+          kind: 'plan',
+          isRunning: false,
+          serves: { release: 6, image: null },
+          steps: ['switch traffic'],
+          refusals: [],
+          notices: ['the port is taken over from the container: about 2 s without service']
+        },
+        serving: 'old',
+        release: 6
+      },
+      steps: []
     },
     time: { nowMs, jti: 'CCCCCCCCCCCCCCCCCCCCCA' },
     ack,

@@ -3,11 +3,15 @@ import { commandBody, serviceSpec } from '@longshore/protocol'
 import t from 'tap'
 import { releaseBody, sampleDigest, sampleSpec } from '../../support/run-samples.ts'
 
-t.test('reads a spec that was stored before there were canaries and release commands', async (t) => {
-  const { releaseCommand: _, update, ...rest } = sampleSpec()
-  const { canary: _canary, ...pace } = update
-  t.same(serviceSpec.parse({ ...rest, update: pace }), sampleSpec())
-  t.same(commandBody.parse(releaseBody(1, { ...rest, update: pace } as never)), releaseBody(1, sampleSpec()))
+t.test('reads a spec that was stored before there were canaries, release commands and routing', async (t) => {
+  const { releaseCommand: _, routing: _routing, update, ...rest } = sampleSpec()
+  const { canary: _canary, canaryMaxErrorRatio: _ratio, ...pace } = update
+  const old = { ...rest, update: pace }
+  t.same(serviceSpec.parse(old), sampleSpec())
+  t.same(commandBody.parse(releaseBody(1, old as never)), {
+    ...(releaseBody(1, sampleSpec()) as object),
+    canaryMaxErrorRatio: null
+  })
 })
 
 t.test('reads a remove without a list as one of all containers', async (t) => {
@@ -23,6 +27,16 @@ const base = { release: 1, image, spec: sampleSpec() }
 const bodies: [name: string, body: object, isValid: boolean][] = [
   ['a plan', { ...base, kind: 'plan', replace: null, recreate: false }, true],
   ['a plan without recreate', { ...base, kind: 'plan', replace: null }, false],
+  [
+    'a canary that is compared',
+    { ...(releaseBody(1, sampleSpec()) as object), canaryMaxErrorRatio: 0.5 },
+    true
+  ],
+  [
+    'a canary beyond measure',
+    { ...(releaseBody(1, sampleSpec()) as object), canaryMaxErrorRatio: 1.5 },
+    false
+  ],
   ['a release command', { ...base, kind: 'run-once', command: ['migrate'] }, true],
   ['a release command without words', { ...base, kind: 'run-once', command: [] }, false],
   ['a release command with a field too many', { ...base, kind: 'run-once', command: ['a'], shell: 1 }, false],

@@ -62,7 +62,12 @@ export const releaseBody = z.strictObject({
   spec: serviceSpec,
   replace: z.string().max(255).nullable(),
   /** Switch although the host already runs exactly this release. */
-  recreate: z.boolean()
+  recreate: z.boolean(),
+  /**
+   * The host is a canary: new and former containers share the traffic while they are compared, and by so much may the
+   * share of failed requests of the new ones be higher. null: not compared.
+   */
+  canaryMaxErrorRatio: z.number().min(0).max(1).nullable().default(null)
 })
 
 /** Goes back from `from` to `to`, from kept containers or, if they are gone, from the journal. */
@@ -144,16 +149,24 @@ export type PlanBody = z.infer<typeof planBody>
 export type RunOnceBody = z.infer<typeof runOnceBody>
 export type RehearseBody = z.infer<typeof rehearseBody>
 
-/** What an agent can do, as its assertion says: every kind of command, and to remove containers by their ids. */
-export type Capability = CommandKind | 'remove-containers'
+/** What an agent can do, as its assertion says: kinds of commands, and what not every agent can do within them. */
+export type Capability = CommandKind | 'remove-containers' | 'start-first'
 export const agentCapabilities: readonly Capability[] = [
   ...commandBody.options.map((option) => option.shape.kind.value),
-  'remove-containers'
+  'remove-containers',
+  'start-first'
 ]
 
-/** What an agent has to be able to do for this command. */
-export const capabilityFor = (body: WrittenBody): Capability =>
-  body.kind === 'remove' && (body.containers ?? null) !== null ? 'remove-containers' : body.kind
+/** All that an agent has to be able to do for this command. */
+export const capabilitiesFor = (body: WrittenBody): Capability[] => {
+  const needs: Capability[] = [body.kind]
+  if (body.kind === 'remove' && (body.containers ?? null) !== null) needs.push('remove-containers')
+  if ('spec' in body && isStartFirst(body.spec)) needs.push('start-first')
+  return needs
+}
+
+const isStartFirst = ({ routing, update }: z.input<typeof serviceSpec>): boolean =>
+  (routing ?? null) !== null || update.order === 'start-first'
 
 /** Kinds that only look: they neither raise the fence of the service nor are stopped by it, and run beside its runs. */
 export const isLook = (kind: Capability): kind is 'resolve' | 'plan' => kind === 'resolve' || kind === 'plan'

@@ -44,6 +44,33 @@ export const inventoryContainer = z.object({
 })
 export type InventoryContainer = z.infer<typeof inventoryContainer>
 
+/** What HAProxy counted for one service, all its ports together. */
+export const serviceTraffic = z.object({
+  environment: environmentName,
+  service: serviceName,
+  /** Since the agent began to count; smaller than before: it began anew. */
+  requests: z.int().min(0),
+  /** Of them answered with 5xx, or not at all. In `mode: tcp` requests are connections, and errors those that failed. */
+  errors: z.int().min(0),
+  /** Over the last interval of the inventory. */
+  requestsPerSecond: z.number().min(0),
+  errorsPerSecond: z.number().min(0),
+  /** Open now; upgraded ones are part of them. */
+  sessions: z.int().min(0),
+  upgraded: z.int().min(0),
+  /** Mean time of an answer over the last 1024 requests; null: none, or `mode: tcp`. */
+  latencyMs: z.number().min(0).nullable()
+})
+export type ServiceTraffic = z.infer<typeof serviceTraffic>
+
+/** HAProxy on the host, as the agent knows it. `detail`: why it does not run. */
+export const proxyState = z.object({
+  state: z.enum(['running', 'down']),
+  version: z.string().max(64).nullable(),
+  detail: z.string().max(300)
+})
+export type ProxyState = z.infer<typeof proxyState>
+
 export const inventory = z.object({
   isEngineReachable: z.boolean(),
   containers: z.array(inventoryContainer).max(maxInventoryContainers),
@@ -51,7 +78,10 @@ export const inventory = z.object({
   diskTotalBytes: z.int().min(0).nullable(),
   /** One-minute load average. */
   load: z.number().nullable(),
-  memoryFreeBytes: z.int().min(0).nullable()
+  memoryFreeBytes: z.int().min(0).nullable(),
+  /** Absent: no service of this host needs it. */
+  proxy: proxyState.optional(),
+  traffic: z.array(serviceTraffic).max(maxInventoryContainers).optional()
 })
 export type Inventory = z.infer<typeof inventory>
 

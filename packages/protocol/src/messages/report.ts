@@ -33,7 +33,11 @@ export const runErrorCodes = [
   'nothing-to-revert-to',
   'name-taken',
   'interrupted',
-  'command-failed'
+  'command-failed',
+  'proxy-missing',
+  'proxy-error',
+  'no-address',
+  'worse-than-before'
 ] as const
 export const runErrorCode = z.enum(runErrorCodes)
 export type RunErrorCode = z.infer<typeof runErrorCode>
@@ -83,16 +87,46 @@ export const planResult = z.object({
   /** What `stage` and `release` would do, in order, in words for people. */
   steps: z.array(z.string().max(300)).max(maxStepsPerRun),
   /** Why the host would not be ready; empty: nothing stands in the way as far as can be seen. */
-  refusals: z.array(z.object({ code: runErrorCode, detail: z.string().max(maxReasonChars) })).max(50)
+  refusals: z.array(z.object({ code: runErrorCode, detail: z.string().max(maxReasonChars) })).max(50),
+  /** What people should know beforehand, such as a gap in service. */
+  notices: z.array(z.string().max(maxReasonChars)).max(20).optional()
 })
 export type PlanResult = z.infer<typeof planResult>
+
+/** Connections of containers that get no new traffic. */
+export const connections = z.object({
+  requests: z.int().min(0),
+  /** WebSockets and others that were upgraded. */
+  upgraded: z.int().min(0)
+})
+export type Connections = z.infer<typeof connections>
+
+/** How traffic moved from the former containers to the new ones, milliseconds. */
+export const trafficMove = z.object({
+  /** Until HAProxy had confirmed the switch. */
+  switchMs: z.number().min(0),
+  /** For how long nothing served on the port: it was taken over from a container that held it itself. null: no gap. */
+  gapMs: z.number().min(0).nullable(),
+  /** From the switch until nothing was attached to the former containers; null: there were none. */
+  drainMs: z.number().min(0).nullable(),
+  /** Closed at the end of `drain_timeout`. */
+  closed: connections
+})
+export type TrafficMove = z.infer<typeof trafficMove>
 
 /** What a run found out, by kind of command. */
 export const runResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('resolve'), digest }),
   /** `isRunning`: exactly this release runs here already, healthy: a release would change nothing. */
   z.object({ kind: z.literal('stage'), image: stagedImage, isRunning: z.boolean() }),
-  z.object({ kind: z.literal('release'), containers: z.array(z.string().max(64)).max(50) }),
+  z.object({
+    kind: z.literal('release'),
+    containers: z.array(z.string().max(64)).max(50),
+    /** Only where HAProxy brings the traffic. */
+    traffic: trafficMove.optional(),
+    /** What people should know although it went well: what could not be compared, for example. */
+    notes: z.array(z.string().max(maxReasonChars)).max(20).optional()
+  }),
   z.object({ kind: z.literal('revert') }),
   z.object({ kind: z.literal('settle'), warnings: z.array(z.string().max(maxReasonChars)).max(50) }),
   z.object({ kind: z.literal('remove') }),
@@ -137,6 +171,8 @@ export const progressMessage = z.object({
   total: z.int().min(1),
   detail: z.string().max(300).optional(),
   bytes: z.object({ done: z.int().min(0), total: z.int().min(0) }).optional(),
+  /** While former containers are drained: what is left. */
+  connections: connections.optional(),
   /** Output of the command of `run-once` since the progress before; older lines are left out first. */
   lines: z.array(z.string().max(maxReportLineChars)).max(maxProgressLines).optional()
 })

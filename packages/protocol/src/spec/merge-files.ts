@@ -12,6 +12,7 @@ const serviceRules: ReadonlyMap<string, Rule> = new Map([
   ['entrypoint', 'replace'],
   ['healthcheck.test', 'replace'],
   ['x-longshore.release_command', 'replace'],
+  ['x-longshore.hosts', 'as-list'],
   ['environment', 'by-key'],
   ['labels', 'by-key'],
   ['annotations', 'by-key'],
@@ -28,7 +29,7 @@ const serviceRules: ReadonlyMap<string, Rule> = new Map([
 ])
 
 /** Keys whose two forms, map and scalar or list, may replace each other. */
-const replaceable = /^(ulimits\.[^.]+|build|develop|gpus)$/
+const replaceable = /^(ulimits\.[^.]+|build|develop|gpus|x-longshore\.tls)$/
 
 /** @returns undefined when no file has any content */
 export const mergeTrees = (trees: readonly TreeNode[], problems: Problems): MapNode | undefined => {

@@ -3,9 +3,11 @@ import { maxReplicas } from '../limits.ts'
 import { parseAmount, parseDuration } from './parse-units.ts'
 import { readCommand, readDuration } from './read-container-keys.ts'
 import { readResources } from './read-resource-keys.ts'
+import { readRouting, routingKeys } from './read-routing-keys.ts'
 import {
   type Cursor,
   complain,
+  type Fields,
   fieldsOf,
   itemsOf,
   parseWith,
@@ -33,7 +35,9 @@ export const longshoreKeys = [
   'probe',
   'keep_images',
   'canary',
-  'release_command'
+  'canary_max_error_ratio',
+  'release_command',
+  ...routingKeys
 ] as const
 export const releaseCommandKeys = ['command', 'timeout'] as const
 export const probeKeys = ['http', 'tcp', 'interval', 'timeout'] as const
@@ -47,7 +51,8 @@ export const updateDefaults: UpdateSpec = {
   monitorMs: 10_000,
   order: 'stop-first',
   failureAction: 'rollback',
-  maxFailureRatio: 0
+  maxFailureRatio: 0,
+  canaryMaxErrorRatio: null
 }
 
 const refusedDeployKeys = {
@@ -60,17 +65,7 @@ const refusedDeployKeys = {
 /** Known keys of x-longshore that are not there yet; refused, since ignoring them would be a lie. */
 const notYet = (key: string): string => `${key} is not supported yet`
 const laterLongshoreKeys: Readonly<Record<string, string>> = Object.fromEntries(
-  [
-    'canary_max_error_ratio',
-    'mode',
-    'hosts',
-    'tls',
-    'proxy_protocol',
-    'keep',
-    'sources',
-    'cache',
-    'secrets'
-  ].map((key) => [key, notYet(key)])
+  ['sources', 'cache', 'secrets'].map((key) => [key, notYet(key)])
 )
 
 export const readDeploy = (cursor: Cursor): Partial<ServiceSpec> => {
@@ -112,18 +107,13 @@ const parseConstraint = (text: string): Constraint => {
 
 const readUpdate = (cursor: Cursor): UpdateSpec => {
   const fields = fieldsOf(cursor, updateKeys)
-  if (
-    fields.order !== undefined &&
-    readOneOf(fields.order, ['stop-first', 'start-first']) === 'start-first'
-  ) {
-    complain(fields.order, notYet('order: start-first'), 'not-supported')
-  }
   return {
     ...updateDefaults,
     ...(fields.parallelism && {
       parallelism: parseWith(fields.parallelism, parseAmount, updateDefaults.parallelism)
     }),
     ...(fields.delay && { delayMs: readDuration(fields.delay) }),
+    ...(fields.order && { order: readOneOf(fields.order, ['stop-first', 'start-first']) }),
     ...(fields.monitor && { monitorMs: readDuration(fields.monitor) }),
     ...(fields.failure_action && { failureAction: readFailureAction(fields.failure_action) }),
     ...(fields.max_failure_ratio && {
@@ -151,7 +141,8 @@ export const readLongshore = (
   const fields = fieldsOf(cursor, longshoreKeys, laterLongshoreKeys)
   const probe = fields.probe === undefined ? null : readProbe(fields.probe, ports)
   return {
-    ...(fields.canary && { update: { ...update, canary: readCanary(fields.canary) } }),
+    update: { ...update, ...readCanary(fields) },
+    ...(update.order === 'start-first' && { routing: readRouting(fields) }),
     ...(fields.release_command && { releaseCommand: readReleaseCommand(fields.release_command) }),
     ...(fields.healthy_timeout && { healthyTimeoutMs: readPositive(fields.healthy_timeout) }),
     ...(fields.drain_timeout && { drainTimeoutMs: readDuration(fields.drain_timeout) }),
@@ -160,8 +151,15 @@ export const readLongshore = (
   }
 }
 
+const readCanary = (fields: Fields<'canary' | 'canary_max_error_ratio'>): Partial<UpdateSpec> => ({
+  ...(fields.canary && { canary: readCanaryHosts(fields.canary) }),
+  ...(fields.canary_max_error_ratio && {
+    canaryMaxErrorRatio: readNumber(fields.canary_max_error_ratio, { min: 0, max: 1 })
+  })
+})
+
 /** @returns null for 0: no host goes first */
-const readCanary = (cursor: Cursor): UpdateSpec['canary'] => {
+const readCanaryHosts = (cursor: Cursor): UpdateSpec['canary'] => {
   const canary = parseWith(cursor, parseAmount, updateDefaults.parallelism)
   return canary.value === 0 ? null : canary
 }

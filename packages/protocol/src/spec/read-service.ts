@@ -1,6 +1,7 @@
-// One service of the merged tree -> one spec: which key is read by what, the defaults, and the rules that
-// concern several keys at once.
+// One service of the merged tree -> one spec: which key is read by what, and the defaults. The rules that concern
+// several keys at once stand in check-together.ts.
 
+import { checkTogether } from './check-together.ts'
 import { parseBytesOrUnlimited } from './parse-units.ts'
 import {
   readCommand,
@@ -20,6 +21,7 @@ import type { EnvironmentReader } from './read-environment.ts'
 import { readExpose, readExtraHosts, readNamespace, readNetworks, readPorts } from './read-network-keys.ts'
 import { readBytes, readCpus, readPids, readUlimits } from './read-resource-keys.ts'
 import { readDeploy, readLongshore, updateDefaults } from './read-rollout-keys.ts'
+import { routingDefaults } from './read-routing-keys.ts'
 import { readDevices, readGpus, readTmpfs, readVolumes } from './read-storage-keys.ts'
 import {
   type Cursor,
@@ -183,6 +185,7 @@ const defaults: Omit<ServiceSpec, 'image'> = {
   update: updateDefaults,
   healthyTimeoutMs: null,
   drainTimeoutMs: 30_000,
+  routing: null,
   probe: null,
   releaseCommand: null,
   keepImages: 3
@@ -204,9 +207,11 @@ export const readService = (cursor: Cursor, context: ServiceContext): ServiceSpe
     children.get('env_file'),
     context.environment
   )
+  const update = patch.update ?? updateDefaults
+  if (update.order === 'start-first') patch.routing = routingDefaults
   const longshore = children.get('x-longshore')
   if (longshore !== undefined) {
-    Object.assign(patch, readLongshore(longshore, patch.ports ?? [], patch.update ?? updateDefaults))
+    Object.assign(patch, readLongshore(longshore, patch.ports ?? [], update))
   }
   const spec = { ...defaults, image: { repository: '-', tag: null, digest: null }, ...patch }
   checkTogether(cursor, children, spec)
@@ -238,31 +243,6 @@ const mergePatch = (service: Cursor, child: Cursor, patch: Patch, next: Patch): 
     }
   }
   Object.assign(patch, next)
-}
-
-const checkTogether = (cursor: Cursor, children: Map<string, Cursor>, spec: ServiceSpec): void => {
-  const conflict = (key: string, message: string): void =>
-    complain(children.get(key) ?? cursor, message, 'conflict')
-  const { networkMode, networks, ports, replicas } = spec
-  if (networkMode !== null && networks.length > 0)
-    conflict('network_mode', 'network_mode and networks exclude each other')
-  const isWithoutPorts =
-    networkMode === 'host' || networkMode === 'none' || networkMode?.startsWith('container:')
-  if (isWithoutPorts === true && ports.length > 0)
-    conflict('ports', `no port can be published with network_mode ${networkMode}`)
-  if (replicas > 1 && ports.some((port) => port.published !== null)) {
-    conflict('ports', `${String(replicas)} replicas on a host cannot share one host port`)
-  }
-  if (replicas > 1 && spec.containerName !== null) {
-    conflict('container_name', `${String(replicas)} replicas on a host cannot share one container name`)
-  }
-  const places = new Set<string>()
-  for (const port of ports) {
-    if (port.published === null) continue
-    const place = `${port.hostIp ?? ''}:${String(port.published)}/${port.protocol}`
-    if (places.has(place)) conflict('ports', `the host port ${String(port.published)} is published twice`)
-    places.add(place)
-  }
 }
 
 /** The schema has the last word on lengths and counts. */

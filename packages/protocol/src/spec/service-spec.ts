@@ -87,7 +87,12 @@ export const updateSpec = z.strictObject({
   monitorMs: ms,
   order: z.enum(['stop-first', 'start-first']),
   failureAction: z.enum(['rollback', 'pause']),
-  maxFailureRatio: z.number().min(0).max(1)
+  maxFailureRatio: z.number().min(0).max(1),
+  /**
+   * By how much the share of failed requests of a canary's new containers may exceed that of the old ones beside them;
+   * null: not compared. A spec stored before this key existed has none.
+   */
+  canaryMaxErrorRatio: z.number().min(0).max(1).nullable().default(null)
 })
 export type UpdateSpec = z.infer<typeof updateSpec>
 
@@ -98,6 +103,22 @@ export const releaseCommandSpec = z.strictObject({
   timeoutMs: z.int().min(1)
 })
 export type ReleaseCommandSpec = z.infer<typeof releaseCommandSpec>
+
+/** How HAProxy on the host brings traffic to a `start-first` service. */
+export const routingSpec = z.strictObject({
+  mode: z.enum(['http', 'tcp']),
+  /** Names in the Host header that go to this service, in lower case; empty: every request of its ports. */
+  hosts: z.array(z.string().min(1).max(253)).max(100),
+  /** Files on the host, PEM; `key` null: in the file of the certificate. Empty: no TLS. */
+  tls: z.array(z.strictObject({ certificate: text, key: text.nullable() })).max(20),
+  /** Tells the container the client's address by the PROXY protocol, version 2. */
+  hasProxyProtocol: z.boolean(),
+  /** Connections to the containers are used again: for many requests a second, of apps that keep idle ones open long. */
+  isPooled: z.boolean(),
+  /** What becomes of former containers without traffic until `monitor` has passed. */
+  keep: z.enum(['running', 'stopped'])
+})
+export type RoutingSpec = z.infer<typeof routingSpec>
 
 /** `node.labels.KEY == VALUE` or `!=`. */
 export const constraint = z.strictObject({
@@ -177,6 +198,8 @@ export const serviceSpec = z.strictObject({
   /** null: computed from the health check, see deployment docs. */
   healthyTimeoutMs: ms.nullable(),
   drainTimeoutMs: ms,
+  /** null: Docker publishes the ports itself, as with `stop-first`. A spec stored before this key existed has none. */
+  routing: routingSpec.nullable().default(null),
   probe: probeSpec.nullable(),
   /** A spec stored before this key existed has none. */
   releaseCommand: releaseCommandSpec.nullable().default(null),

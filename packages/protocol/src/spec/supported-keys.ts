@@ -13,6 +13,7 @@ import {
   tcpProbeKeys,
   updateKeys
 } from './read-rollout-keys.ts'
+import { tlsKeys } from './read-routing-keys.ts'
 import { composeOnlyKeys, serviceKeys } from './read-service.ts'
 import { definitionKeys, topLevelKeys } from './read-service-files.ts'
 import {
@@ -50,6 +51,7 @@ export const supportedServiceKeys: readonly string[] = [
   ...below('deploy.update_config', updateKeys),
   ...below('x-longshore', longshoreKeys),
   ...below('x-longshore.release_command', releaseCommandKeys),
+  ...below('x-longshore.tls', tlsKeys),
   ...below('x-longshore.probe', probeKeys),
   ...below('x-longshore.probe.http', httpProbeKeys),
   ...below('x-longshore.probe.tcp', tcpProbeKeys)

@@ -75,12 +75,14 @@ t.test('fills in every default', async (t) => {
     monitorMs: 10_000,
     order: 'stop-first',
     failureAction: 'rollback',
-    maxFailureRatio: 0
+    maxFailureRatio: 0,
+    canaryMaxErrorRatio: null
   })
   t.match(spec, {
     restart: { name: 'no' },
     replicas: 1,
     drainTimeoutMs: 30_000,
+    routing: null,
     keepImages: 3,
     releaseCommand: null,
     stopGracePeriodMs: 10_000,
@@ -196,7 +198,7 @@ t.test('reads the short and the long form of each key', async (t) => {
 const mistakes: [line: string, code: string, path: string, message: RegExp][] = [
   ['imge: x', 'unknown-key', 'imge', /imge/],
   ['secrets: [a]', 'not-supported', 'secrets', /not supported yet/],
-  ['x-longshore: {mode: http}', 'not-supported', 'x-longshore.mode', /not supported yet/],
+  ['x-longshore: {cache: true}', 'not-supported', 'x-longshore.cache', /not supported yet/],
   ['x-longshore: {canary: some}', 'invalid-value', 'x-longshore.canary', /number of hosts/],
   ['x-longshore: {release_command: []}', 'invalid-value', 'x-longshore.release_command', /name of a program/],
   ['x-longshore: {release_command: {}}', 'missing-key', 'x-longshore.release_command', /needs a command/],
@@ -206,12 +208,7 @@ const mistakes: [line: string, code: string, path: string, message: RegExp][] = 
     'x-longshore.release_command.timeout',
     /longer than 0/
   ],
-  [
-    'deploy: {update_config: {order: start-first}}',
-    'not-supported',
-    'deploy.update_config.order',
-    /not supported yet/
-  ],
+  ['deploy: {update_config: {order: other}}', 'invalid-value', 'deploy.update_config.order', /start-first/],
   [
     'deploy: {update_config: {failure_action: continue}}',
     'not-supported',
