@@ -1,7 +1,9 @@
 // The machine of a run against an engine of plain data, as the driver drives it: dying in any turn, failing or being
 // cancelled where a test wants. Every state goes through JSON, as through the journal.
+import type { RunErrorCode } from '@longshore/protocol'
 import fc from 'fast-check'
 import type { Observation, ReleaseRecord, SeenContainer } from '../../packages/agent/src/core/observation.ts'
+import { ownAddressIn } from '../../packages/agent/src/core/own-network.ts'
 import type { Task } from '../../packages/agent/src/core/plan.ts'
 import { stepRun } from '../../packages/agent/src/core/run.ts'
 import {
@@ -11,9 +13,10 @@ import {
   type StepResult
 } from '../../packages/agent/src/core/run-state.ts'
 import { type ContainerRef, isMadeAs, type MadeRef, type Step } from '../../packages/agent/src/core/steps.ts'
+import { routedReleaseOf } from '../../packages/agent/src/core/traffic.ts'
 import { buildSampleRequest, releaseBody, sampleCommand, sampleDigest, sampleSpec } from './run-samples.ts'
 
-type Sim = SeenContainer & { isBroken: boolean }
+export type Sim = SeenContainer & { isBroken: boolean }
 
 /** An engine of plain data. Each step does what the executor's does, again and again if asked. */
 export class SimulatedEngine {
@@ -103,6 +106,7 @@ export class SimulatedEngine {
       restart: { name: 'no', maxRetries: 0 },
       owner: step.owner,
       publishes: [],
+      ownAddress: ownAddressIn(step.request),
       isBroken: this.isNextBroken
     })
   }
@@ -146,13 +150,13 @@ const isRival = (one: Sim, other: Sim): boolean =>
     (other.owner.purpose === 'serving' &&
       (other.owner.release !== one.owner.release || other.owner.index === one.owner.index)))
 
-const refersTo = (ref: ContainerRef, one: Sim): boolean => {
+export const refersTo = (ref: ContainerRef, one: Sim): boolean => {
   const isMade = (made: MadeRef | undefined) =>
     made !== undefined && one.owner !== null && isMadeAs(one.owner, made)
   return ref.by === 'id' ? ref.id === one.id || isMade(ref.remade) : isMade(ref)
 }
 
-export const failed = (code: 'container-exited' | 'port-taken'): StepResult => ({
+export const failed = (code: RunErrorCode): StepResult => ({
   kind: 'failed',
   error: { code, detail: 'as the test wanted', log: [] }
 })
@@ -224,7 +228,7 @@ export const finish = (engine: SimulatedEngine, task: Task, trouble: Trouble): R
 export const taskOf = (
   number: number,
   release: number,
-  more: Parameters<typeof releaseBody>[3] = {},
+  more: Parameters<typeof releaseBody>[3] & { canaryMaxErrorRatio?: number } = {},
   spec = sampleSpec()
 ): Task => {
   const image = { repository: 'registry.test/web', tag: 'v1', digest: sampleDigest }
@@ -233,7 +237,13 @@ export const taskOf = (
     specHash: `spec${release}`,
     minFreeBytes: 0,
     requests: Array.from({ length: spec.replicas }, () =>
-      buildSampleRequest({ spec, image: `registry.test/web@${sampleDigest}`, name: '', labels: {} })
+      buildSampleRequest({
+        spec,
+        image: `registry.test/web@${sampleDigest}`,
+        name: '',
+        labels: {},
+        ...(routedReleaseOf(spec) && { ownNetwork: { name: 'longshore', ipv4Address: '0.0.0.0' } })
+      })
     )
   }
 }

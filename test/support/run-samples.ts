@@ -1,5 +1,11 @@
 // Commands and specs for tests of the agent's runs: valid, small, and the same at every call.
-import { type Command, type CommandBody, command, type ServiceSpec } from '@longshore/protocol'
+import {
+  type Command,
+  type CommandBody,
+  command,
+  type RoutingSpec,
+  type ServiceSpec
+} from '@longshore/protocol'
 import type { BuildRequest } from '../../packages/agent/src/runs.ts'
 
 const digits = '0123456789abcdefghijklmnopqrstuv'
@@ -75,15 +81,35 @@ export const sampleSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec => ({
     monitorMs: 300,
     order: 'stop-first',
     failureAction: 'rollback',
-    maxFailureRatio: 0
+    maxFailureRatio: 0,
+    canaryMaxErrorRatio: null
   },
   healthyTimeoutMs: null,
   drainTimeoutMs: 30_000,
+  routing: null,
   probe: null,
   releaseCommand: null,
   keepImages: 3,
   ...change
 })
+
+export const sampleRouting: RoutingSpec = {
+  mode: 'http',
+  hosts: [],
+  tls: [],
+  hasProxyProtocol: false,
+  isPooled: false,
+  keep: 'running'
+}
+
+/** One port, which HAProxy holds. */
+export const startFirstSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec =>
+  sampleSpec({
+    ports: [{ target: 8080, published: 80, hostIp: null, protocol: 'tcp' }],
+    update: { ...sampleSpec().update, order: 'start-first' },
+    routing: sampleRouting,
+    ...change
+  })
 
 /** The number is the command's id, the deployment's id and the generation of its fence. */
 export const sampleCommand = (number: number, body: unknown): Command =>
@@ -113,13 +139,17 @@ export const stageBody = (...[release, spec, image]: Parameters<typeof releaseBo
 }
 
 /** As much of a create request as these tests need: image and published ports. */
-export const buildSampleRequest: BuildRequest = ({ spec, image }) => ({
+export const buildSampleRequest: BuildRequest = ({ spec, image, ownNetwork }) => ({
   body: {
     Image: image,
+    ...(ownNetwork && { NetworkingConfig: { EndpointsConfig: { [ownNetwork.name]: {} } } }),
     ExposedPorts: Object.fromEntries(spec.ports.map((port) => [`${port.target}/${port.protocol}`, {}])),
     HostConfig: {
       PortBindings: Object.fromEntries(
-        spec.ports.map((port) => [`${port.target}/${port.protocol}`, [{ HostPort: String(port.published) }]])
+        (ownNetwork ? [] : spec.ports).map((port) => [
+          `${port.target}/${port.protocol}`,
+          [{ HostPort: String(port.published) }]
+        ])
       )
     }
   },

@@ -1,6 +1,6 @@
 // What to answer to a command that arrived: take it, repeat an earlier answer, or refuse it. Pure; the
 // signature, agent and installation were checked before, and writing to the journal comes after.
-import type { Command, Fence, RefusalCode } from '@longshore/protocol'
+import type { Command, Fence, RefusalCode, ServiceSpec } from '@longshore/protocol'
 import { compareFences, isLook } from '@longshore/protocol'
 import { checkPolicy, type PolicyState } from './policy.ts'
 
@@ -62,12 +62,27 @@ const findUnsupported = ({ body }: Command): string | null => {
   if (!('spec' in body)) return null
   if (body.kind === 'rehearse' && body.spec.networkMode === 'host')
     return "a rehearsal cannot stand beside what serves on the host's network: both would take the same ports"
-  if (body.spec.update.order === 'start-first') return 'this agent cannot switch start-first'
+  if (body.spec.routing !== null) return findUnroutable(body.spec)
   const isOnFixedPort = body.spec.ports.some((port) => port.published !== null)
   if (body.spec.replicas > 1 && isOnFixedPort)
-    return 'several replicas on one fixed port need start-first, which this agent cannot do'
+    return 'several replicas on one fixed port need deploy.update_config.order: start-first'
   return null
 }
+
+/** HAProxy holds fixed TCP ports of the host and reaches containers at addresses that they have on a bridge. */
+const findUnroutable = ({ ports, networkMode, networks }: ServiceSpec): string | null => {
+  if (ports.some(({ protocol }) => protocol === 'udp'))
+    return 'start-first cannot move the traffic of a UDP port: use stop-first, or a service of its own for it'
+  if (ports.some(({ published }) => published === null))
+    return 'start-first needs a fixed host port for each of its ports: "HOST:CONTAINER"'
+  const mode = [networkMode, ...networks.map(({ name }) => name)].find(isWithoutBridge)
+  return mode == null
+    ? null
+    : `start-first needs containers with addresses of their own, which network_mode: ${mode} does not give`
+}
+
+const isWithoutBridge = (mode: string | null): boolean =>
+  mode === 'host' || mode === 'none' || mode?.startsWith('container:') === true
 
 const refuse = (code: RefusalCode, detail: string): Acceptance => ({ kind: 'refuse', code, detail })
 

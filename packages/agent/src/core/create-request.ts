@@ -16,7 +16,7 @@ export type CreateInput = {
   readonly apiMinor: number
   /** Policy given at creation; a container that is started later, by us, is made with `no`. */
   readonly restart?: ServiceSpec['restart']
-  /** In place of the spec's networks and published ports: the agent's own network, with an address there. */
+  /** Before the spec's networks, and in place of published ports: the agent's own network, with an address there. */
   readonly ownNetwork?: { readonly name: string; readonly ipv4Address: string }
 }
 
@@ -96,13 +96,16 @@ const portBindingsOf = (ports: readonly PortSpec[]): Record<string, object[]> =>
   return bindings
 }
 
-const networksOf = ({ spec, ownNetwork }: CreateInput): { name: string; endpoint: Endpoint }[] =>
-  ownNetwork === undefined
-    ? spec.networks.map(({ name, aliases }) => ({
-        name,
-        endpoint: aliases.length > 0 ? { Aliases: aliases } : {}
-      }))
-    : [{ name: ownNetwork.name, endpoint: { IPAMConfig: { IPv4Address: ownNetwork.ipv4Address } } }]
+const networksOf = ({ spec, ownNetwork }: CreateInput): { name: string; endpoint: Endpoint }[] => {
+  const asked = spec.networks.map(({ name, aliases }) => ({
+    name,
+    endpoint: aliases.length > 0 ? { Aliases: aliases } : {}
+  }))
+  if (ownNetwork === undefined) return asked
+  const { name, ipv4Address } = ownNetwork
+  const others = asked.filter((one) => one.name !== name)
+  return [{ name, endpoint: { IPAMConfig: { IPv4Address: ipv4Address } } }, ...others]
+}
 
 const hostConfigOf = (input: CreateInput, network: string | undefined): object => {
   const { spec, apiMinor, ownNetwork } = input

@@ -29,7 +29,13 @@ export const apiMinorOf = (apiVersion: string | null): number => {
  * @throws SpecUnsupported
  */
 export const expressRequest = (
-  input: { spec: ServiceSpec; image: string; name: string; labels: Record<string, string> },
+  input: {
+    spec: ServiceSpec
+    image: string
+    name: string
+    labels: Record<string, string>
+    ownNetwork?: { name: string; ipv4Address: string }
+  },
   apiMinor: number
 ): ContainerRequest => {
   const at = input.image.lastIndexOf('@')

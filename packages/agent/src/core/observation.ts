@@ -8,9 +8,12 @@ import type {
   DeploymentId,
   EnvironmentName,
   InstallationId,
+  RoutingSpec,
   ServiceName,
   ServiceSpec
 } from '@longshore/protocol'
+import type { NetworkView } from './own-network.ts'
+import type { RoutedPort, ServiceRoute } from './proxy/routes.ts'
 
 /** Docker's restart policy; `maxRetries` counts for `on-failure` only. */
 export type RestartPolicy = {
@@ -55,6 +58,8 @@ export type SeenContainer = {
   /** null: not made by us. */
   owner: Ownership | null
   publishes: PublishedPort[]
+  /** Its address on the agent's own network, also while it is stopped; null: it is not on it. */
+  ownAddress: string | null
 }
 
 /** Docker's body of `POST /containers/create`, and the networks to connect before the first start. */
@@ -77,7 +82,12 @@ export type ReleaseRecord = {
   graceMs: number
   /** The unmanaged container that this release took over; it serves again when the release is removed. */
   replaced: { id: string; name: string; restart: RestartPolicy } | null
+  /** How HAProxy brings its traffic; null: Docker publishes its ports. A record of an older agent has none. */
+  routed?: RoutedRelease | null
 }
+
+/** What HAProxy does for the containers of one release. */
+export type RoutedRelease = { ports: RoutedPort[]; routing: RoutingSpec; drainTimeoutMs: number }
 
 /** When a container counts as healthy; the image may add its own HEALTHCHECK. */
 export type HealthRule = {
@@ -86,7 +96,16 @@ export type HealthRule = {
   timeoutMs: number | null
 }
 
-export type Observation = { containers: SeenContainer[]; releases: ReleaseRecord[] }
+export type Observation = {
+  containers: SeenContainer[]
+  releases: ReleaseRecord[]
+  /** Absent: neither the command nor a release of its service has to do with HAProxy. */
+  traffic?: {
+    /** What HAProxy is told to do for the service; null: nothing. */
+    route: ServiceRoute | null
+    network: NetworkView
+  }
+}
 
 /** Whether the engine runs the container, or tries to again and again. */
 export const isUp = (container: SeenContainer): boolean =>

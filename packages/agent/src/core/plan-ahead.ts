@@ -2,10 +2,12 @@
 // very steps that they would plan; carries out none but those that look.
 import type { Command, PlanResult } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
-import { isUp, type Observation, ownContainers, type SeenContainer } from './observation.ts'
+import { isUp, type Observation, type SeenContainer } from './observation.ts'
 import { type Plan, planOf, planStage, type Served, type Task } from './plan.ts'
+import { noticesOf } from './plan-notices.ts'
 import { isRunningExactly, planRelease } from './plan-release.ts'
 import type { ContainerRef, Step } from './steps.ts'
+import { answeringContainers } from './traffic.ts'
 
 type PlanBody = Extract<Command['body'], { kind: 'plan' }>
 export type Forecast = Omit<PlanResult, 'kind'>
@@ -28,15 +30,25 @@ export const planAhead = (task: Task, body: PlanBody, seen: Observation, served:
     return step.kind === 'fetch-image' ? [{ ...step, kind: 'look-for-image' }] : []
   })
   const steps = describeSteps([...stageSteps, ...releaseSteps], seen)
-  const forecast = { ...base, steps, refusals: [...objections, ...refusals] }
+  const notices = released?.kind === 'plan' ? noticesOf(released.steps, seen) : []
+  const forecast = {
+    ...base,
+    steps,
+    refusals: [...objections, ...refusals],
+    ...(notices.length === 0 ? {} : { notices })
+  }
   return { ...planOf(looks, served), forecast }
 }
 
 /** What `stage` has done by then. */
-const isNotStaged = (step: Step): boolean => step.kind !== 'check-ports' && step.kind !== 'create-network'
+const isNotStaged = ({ kind }: Step): boolean =>
+  kind !== 'check-ports' &&
+  kind !== 'check-proxy' &&
+  kind !== 'create-network' &&
+  kind !== 'create-own-network'
 
 const servesNow = (task: Task, body: PlanBody, seen: Observation): Forecast['serves'] => {
-  const own = ownContainers(seen.containers, task.command).find(isUp)
+  const [own] = answeringContainers(seen, task.command)
   if (own !== undefined) return { release: own.owner.release, image: imageOf(own) }
   const stranger = seen.containers.find((one) => one.owner === null && one.name === body.replace && isUp(one))
   return stranger === undefined ? null : { release: null, image: imageOf(stranger) }
@@ -70,12 +82,16 @@ const keyOf = (ref: ContainerRef): string =>
   ref.by === 'id' ? ref.id : `${ref.command} ${ref.release} ${ref.index}`
 
 const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => {
+  const namesIn = (refs: readonly ContainerRef[]): string => refs.map(nameOf).join(', ')
   switch (step.kind) {
     case 'check-disk':
       return `check that ${step.minFreeBytes} bytes are free`
     case 'check-ports':
       return `check that these ports are free: ${portsOf(step.ports) || 'none'}`
+    case 'check-proxy':
+      return 'check that HAProxy runs, and start it unless it does'
     case 'create-network':
+    case 'create-own-network':
       return `make the network ${step.name} unless it is there`
     case 'resolve-image':
       return `ask which image ${step.image.repository}:${step.image.tag ?? 'latest'} is`
@@ -97,9 +113,19 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
     case 'start-command':
       return `start ${nameOf(step.container)}`
     case 'await-healthy':
-      return `wait until healthy: ${step.containers.map(nameOf).join(', ')}`
+      return `wait until healthy: ${namesIn(step.containers)}`
     case 'monitor':
-      return `watch for ${step.forMs} ms: ${step.containers.map(nameOf).join(', ')}`
+      return `watch for ${step.forMs} ms: ${namesIn(step.containers)}`
+    case 'share-traffic':
+      return `share the traffic for ${step.forMs} ms and compare failed requests: ${namesIn(step.to.containers)}`
+    case 'switch-traffic':
+      return `switch the traffic to ${namesIn(step.to.containers)}`
+    case 'take-over-ports':
+      return `stop ${namesIn(step.holders.map((one) => one.container))}, let HAProxy take its ports, and send the traffic to ${namesIn(step.to.containers)}`
+    case 'drain-containers':
+      return `wait until nothing is attached to ${namesIn(step.containers)}, ${step.timeoutMs} ms at most`
+    case 'close-ports':
+      return `let HAProxy give up these ports: ${portsOf(step.ports)}`
     case 'await-command':
       return `wait until ${nameOf(step.container)} ends`
     case 'remove-container':

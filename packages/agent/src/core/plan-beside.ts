@@ -3,7 +3,7 @@
 import type { Command, ServiceSpec } from '@longshore/protocol'
 import { helperContainers, neverRestart, type Observation } from './observation.ts'
 import { networkSteps, type Plan, planOf, type Served, type Task } from './plan.ts'
-import { containerOf, FreeNames, ruleOf } from './plan-release.ts'
+import { containerOf, FreeNames, ruleOf } from './prepare-release.ts'
 import { byId, type Step } from './steps.ts'
 
 type RunOnceBody = Extract<Command['body'], { kind: 'run-once' }>
@@ -33,10 +33,13 @@ export const specOfCommand = (body: RunOnceBody): ServiceSpec => ({
   replicas: 1
 })
 
-/** Docker picks the host ports: the fixed ones belong to what serves. */
+/**
+ * Docker picks the host ports: the fixed ones belong to what serves. What HAProxy brings traffic to publishes none, and
+ * its rehearsal is on the networks of the spec alone: nothing is sent there.
+ */
 export const specOfRehearsal = ({ spec }: RehearseBody): ServiceSpec => ({
   ...specBeside(spec),
-  ports: spec.ports.map((port) => ({ ...port, published: null }))
+  ports: spec.routing === null ? spec.ports.map((port) => ({ ...port, published: null })) : []
 })
 
 /**

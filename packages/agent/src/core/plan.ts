@@ -4,17 +4,20 @@ import type { Command, RunErrorCode, Serving } from '@longshore/protocol'
 import { ownTag, pinnedReference } from './image-match.ts'
 import {
   type ContainerRequest,
-  isUp,
   type Observation,
   ownContainers,
   type ReleaseRecord,
   type SeenContainer
 } from './observation.ts'
 import { type Forecast, planAhead } from './plan-ahead.ts'
-import { planRemove, planRevert, planSettle } from './plan-back.ts'
+import { planRemove, planSettle } from './plan-back.ts'
 import { planRehearse, planRunOnce } from './plan-beside.ts'
-import { isRunningExactly, planRelease, planUntouched, refuseName } from './plan-release.ts'
+import { isRunningExactly, planRelease, planUntouched } from './plan-release.ts'
+import { planRevert } from './plan-revert.ts'
+import { ownNetworkSteps } from './plan-start-first.ts'
+import { addressesFor, refuseName } from './prepare-release.ts'
 import type { Step } from './steps.ts'
+import { answeringContainers, routedReleaseOf, serviceKeyOf } from './traffic.ts'
 
 /** A command with what the agent adds to it. JSON-able: it stands in the journal. */
 export type Task = {
@@ -103,23 +106,41 @@ export const planStage = (task: Task, body: StageBody, seen: Observation): Plan 
     : servedBefore(task, seen, null)
   const taken = refuseName(task, body, seen)
   if (taken !== null) return { kind: 'refusal', code: 'name-taken', detail: taken, before }
+  const routed = routedReleaseOf(spec)
+  // What cannot be had at the release is a vote against it.
+  const addresses = routed === null || isRunning ? null : addressesFor(spec.replicas, seen)
+  if (typeof addresses === 'string') return { kind: 'refusal', code: 'no-address', detail: addresses, before }
   const pinned = { repository: image.repository, digest: image.digest, platform: spec.platform }
   const tag = ownTag(command.service, command.environment, body.release)
   return planOf(
     [
       { kind: 'check-disk', minFreeBytes: task.minFreeBytes },
-      {
-        kind: 'check-ports',
-        ports: spec.ports,
-        allowed: portGivers(task, body.replace, seen).map((one) => one.id)
-      },
+      ...(routed === null ? [] : [{ kind: 'check-proxy' as const }]),
+      checkPortsStep(task, body, seen),
       ...networkSteps(task, spec.networks),
+      ...ownNetworkSteps(task, addresses?.subnet ?? null),
       { kind: 'fetch-image', ...pinned, tag: image.tag, pullPolicy: spec.pullPolicy },
       { kind: 'verify-image', ...pinned },
       { kind: 'tag-image', reference: pinnedReference(image), ...tag }
     ],
     before
   )
+}
+
+/** Ports that HAProxy holds for the service itself are free for it. */
+export const checkPortsStep = (
+  task: Task,
+  { spec, replace }: Pick<StageBody, 'spec' | 'replace'>,
+  seen: Observation
+): Step => {
+  const routing = routedReleaseOf(spec)?.routing ?? null
+  const isRouted = routing !== null || (seen.traffic?.route ?? null) !== null
+  return {
+    kind: 'check-ports',
+    ports: spec.ports,
+    allowed: portGivers(task, replace, seen).map((one) => one.id),
+    ...(isRouted ? { route: { ...serviceKeyOf(task.command), routing } } : {})
+  }
 }
 
 /** Containers that may hold a port of the service, because the release stops them: our own, and the one to replace. */
@@ -137,7 +158,7 @@ export const networkSteps = (task: Task, networks: readonly { name: string }[]):
   }))
 
 const servedBefore = (task: Task, seen: Observation, newRelease: number | null): Served => {
-  const up = ownContainers(seen.containers, task.command).find(isUp)
+  const [up] = answeringContainers(seen, task.command)
   if (up === undefined) return { serving: 'none', release: null }
   return { serving: up.owner.release === newRelease ? 'new' : 'old', release: up.owner.release }
 }

@@ -24,7 +24,9 @@ export const hostPolicy = z.strictObject({
       /** Runtimes beside the engine's default. */
       runtime: z.array(pattern).max(100).default([]),
       /** Parents of the container's control group beside the engine's default. */
-      cgroup_parent: z.array(pattern).max(100).default([])
+      cgroup_parent: z.array(pattern).max(100).default([]),
+      /** Prefixes of host paths, as for bind mounts: HAProxy reads certificates and keys there, with root's rights. */
+      tls_files: z.array(z.string().startsWith('/')).max(100).default([])
     })
     .prefault({}),
   /** Host ports that may be published, single or `from-to`. */
@@ -102,6 +104,9 @@ const refuseRights = (allow: HostPolicy['allow'], spec: ServiceSpec): string | n
   }
   const mount = spec.volumes.find((one) => one.type === 'bind' && !isBelowAny(allow.bind_mounts, one.source))
   if (mount !== undefined) return says(`the bind mount ${mount.source}`)
+  const files = spec.routing?.tls.flatMap(({ certificate, key }) => [certificate, key ?? certificate]) ?? []
+  const file = files.find((one) => !isBelowAny(allow.tls_files, one))
+  if (file !== undefined) return says(`the TLS file ${file}`)
   const device = spec.devices.find(
     ({ source }) => hasWayOut(source) || !allow.devices.some((pattern) => matches(pattern, source))
   )

@@ -5,7 +5,7 @@ import { limits } from '@longshore/protocol'
 import type { Served } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
 import type { RunState } from './run-state.ts'
-import { movesContainers, type Step } from './steps.ts'
+import { isRetiring, movesContainers, movesTraffic, type Step } from './steps.ts'
 
 /** @param isUnknown the last step neither succeeded nor failed as far as anybody can know */
 export const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
@@ -22,8 +22,7 @@ export const outcomeOf = (state: RunState, isUnknown: boolean): RunOutcome => {
 }
 
 /** Whether something that served was stopped, or was about to be. */
-export const hasRetired = (begun: readonly Step[]): boolean =>
-  begun.some((step) => step.kind === 'retire-container')
+export const hasRetired = (begun: readonly Step[]): boolean => begun.some(isRetiring)
 
 /** What serves is not touched by it. */
 const isBeside = ({ task }: RunState): boolean => {
@@ -41,20 +40,31 @@ const isUnsureOfCommand = (state: RunState, isUnknown: boolean): boolean => {
 /** What serves after a failure: what did before, unless it was stopped and did not come back healthy. */
 const servedAfterFailure = (state: RunState): Served => {
   const none: Served = { serving: 'none', release: null }
-  if (state.phase === 'undoing') {
-    if (!state.hasUndoFailed) return state.before
-    // Of several containers some may serve; one that was started and not judged healthy may answer all the same.
-    const comebacks = state.undo.filter((step) => step.kind === 'start-container')
-    const isNoneUp =
-      comebacks.length <= 1 && hasFailed(state, 'undo start-container', 'undo remake-container')
-    return isNoneUp ? none : { serving: 'unknown', release: null }
-  }
+  if (state.phase === 'undoing') return servedAfterUndo(state)
   const begun = state.steps.slice(0, state.position + 1)
+  const step = state.steps[state.position]
+  // Where the traffic goes while HAProxy cannot be told, or was told half, nobody can say.
+  if (step !== undefined && movesTraffic(step)) return { serving: 'unknown', release: null }
+  if (begun.some(({ kind }) => kind === 'switch-traffic' || kind === 'take-over-ports')) return state.after
+  if (begun.some(({ kind }) => kind === 'close-ports')) return none
   if (state.task.command.body.kind !== 'remove') return hasRetired(begun) ? none : state.before
   // A plan that starts nothing leaves alone what is to serve after it.
   const isLeftAlone = !state.steps.some((step) => step.kind === 'start-container')
   if (isLeftAlone && state.after.serving !== 'none') return state.after
   return begun.some((step) => step.kind === 'remove-container') ? none : state.before
+}
+
+const servedAfterUndo = (state: RunState): Served => {
+  if (!state.hasUndoFailed) return state.before
+  const failed = state.undo[state.position]
+  if (failed !== undefined && movesTraffic(failed)) return { serving: 'unknown', release: null }
+  const comebacks = state.undo.filter((step) => step.kind === 'start-container')
+  // Nothing that served was ever stopped.
+  if (comebacks.length === 0) return state.before
+  // Of several containers some may serve; one that was started and not judged healthy may answer all the same.
+  return comebacks.length > 1 || !hasFailed(state, 'undo start-container', 'undo remake-container')
+    ? { serving: 'unknown', release: null }
+    : { serving: 'none', release: null }
 }
 
 const hasFailed = ({ receipts }: RunState, ...steps: string[]): boolean =>
@@ -72,7 +82,12 @@ const resultOf = (state: RunState): RunResult => {
         isRunning: state.before.serving === 'new'
       }
     case 'release':
-      return { kind: 'release', containers: containerNames(state) }
+      return {
+        kind: 'release',
+        containers: containerNames(state),
+        ...(state.found.traffic === null || state.isUntouched ? {} : { traffic: state.found.traffic }),
+        ...(state.found.notes.length === 0 ? {} : { notes: state.found.notes.slice(0, 20) })
+      }
     case 'settle':
       return {
         kind: 'settle',

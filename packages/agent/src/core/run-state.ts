@@ -1,6 +1,6 @@
 // What a run is between two steps, what happens to it, and what it asks for. The state is plain JSON: it goes into the
 // journal as it is, and an older one is read from there. The transitions are run.ts.
-import type { Digest, RunError, RunOutcome, StagedImage, StepReceipt } from '@longshore/protocol'
+import type { Digest, RunError, RunOutcome, StagedImage, StepReceipt, TrafficMove } from '@longshore/protocol'
 import { command as commandSchema } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import type { Served, Task } from './plan.ts'
@@ -32,6 +32,10 @@ export type RunState = {
     exit: CommandExit | null
     /** Of `plan`; the looks of its steps add refusals. */
     forecast: Forecast | null
+    /** How the traffic moved, as far as it has. */
+    traffic: TrafficMove | null
+    /** For the report of what went well, in words for people. */
+    notes: string[]
   }
   receipts: StepReceipt[]
   stepStartedMs: number
@@ -80,7 +84,7 @@ export const beginRun = (task: Task): RunState => ({
   stop: null,
   failure: null,
   hasUndoFailed: false,
-  found: { digest: null, image: null, warnings: [], exit: null, forecast: null },
+  found: { digest: null, image: null, warnings: [], exit: null, forecast: null, traffic: null, notes: [] },
   receipts: [],
   stepStartedMs: 0,
   elapsedMs: 0,

@@ -9,7 +9,7 @@ import { planSteps } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
 import { hasRetired, outcomeOf } from './run-outcome.ts'
 import type { RunEffect, RunEvent, RunState, StepResult, Turn } from './run-state.ts'
-import type { CommandExit, Finding, Step } from './steps.ts'
+import { type CommandExit, type Finding, movesTraffic, type Step } from './steps.ts'
 
 /** The transition of the machine; an ended run takes no more events. */
 export const stepRun = (before: RunState, event: RunEvent): Turn => {
@@ -100,8 +100,10 @@ const afterStep = (state: RunState, result: StepResult): Turn => {
 /** What cannot be tidied up is left to a later settle: what serves is not at stake. A revert tidies up last. */
 const isLenient = (state: RunState, step: Step): boolean => {
   const { kind } = state.task.command.body
-  const isTidying = step.kind === 'remove-container'
-  return kind === 'settle' || (kind === 'revert' && isTidying) || isTidyingCommand(state, step)
+  // What serves after a revert has the traffic by then; what is removed is removed all the same.
+  if (step.kind === 'drain-containers') return kind === 'revert' || kind === 'remove'
+  const isTidying = kind === 'revert' && step.kind === 'remove-container'
+  return kind === 'settle' || isTidying || isTidyingCommand(state, step)
 }
 
 /** How the command ended is known by then, whatever becomes of its container. */
@@ -138,7 +140,10 @@ const afterUndoStep = (state: RunState, result: StepResult): Turn => {
   const noted = note(state, step, result)
   if (result.kind === 'unknown') return end(noted, true)
   const isCommand = state.task.command.body.kind === 'run-once'
-  const isBack = result.kind === 'done' || (step.kind === 'remove-container' && !isCommand)
+  const isTidying = step.kind === 'remove-container' || step.kind === 'drain-containers'
+  const isBack = result.kind === 'done' || (isTidying && !isCommand)
+  // Who still has the traffic must not be removed.
+  if (!isBack && movesTraffic(step)) return end({ ...noted, hasUndoFailed: true })
   return goOn({ ...noted, position: state.position + 1, hasUndoFailed: state.hasUndoFailed || !isBack })
 }
 
@@ -157,6 +162,12 @@ const isNeeded = (undo: Step, begun: readonly Step[]): boolean => {
       return begun.some((step) => step.kind === 'create-container')
     case 'rename-container':
       return begun.some((step) => step.kind === 'rename-container')
+    case 'switch-traffic':
+    case 'close-ports':
+    case 'drain-containers':
+      return begun.some(movesTraffic)
+    case 'retire-container':
+      return begun.some((step) => step.kind === 'start-container')
     default:
       return hasRetired(begun)
   }
@@ -217,6 +228,16 @@ const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] =
       return { ...found, warnings: [...found.warnings, ...finding.warnings] }
     case 'exit':
       return { ...found, exit: finding.exit }
+    case 'switched': {
+      const { switchMs, gapMs } = finding
+      return { ...found, traffic: { switchMs, gapMs, drainMs: null, closed: { requests: 0, upgraded: 0 } } }
+    }
+    case 'drained': {
+      const { drainMs, closed } = finding
+      return { ...found, traffic: found.traffic && { ...found.traffic, drainMs, closed } }
+    }
+    case 'notes':
+      return { ...found, notes: [...found.notes, ...finding.notes] }
     default:
       return finding satisfies never
   }

@@ -2,6 +2,7 @@
 // Every step may be executed again after a crash in its middle and then finds what it had done before.
 import type {
   CommandId,
+  Connections,
   Digest,
   ImageReference,
   PortSpec,
@@ -9,18 +10,35 @@ import type {
   StagedImage
 } from '@longshore/protocol'
 import type { ContainerRequest, HealthRule, Ownership, RestartPolicy } from './observation.ts'
+import type { ServiceKey, ServiceRoute } from './proxy/routes.ts'
 
 /** A container by the command that makes it, before it has an id. */
 export type MadeRef = { by: 'command'; command: CommandId; release: number; index: number }
 /** Or by Docker's id; `remade`: what stands in for it once it is gone. */
 export type ContainerRef = { by: 'id'; id: string; remade?: MadeRef } | MadeRef
 
+/** What HAProxy is to do for a service, before the containers have ids and addresses. */
+export type WantedRoute = Omit<ServiceRoute, 'containers'>
+/** Containers that serve as `route` says. */
+export type Routed = { route: WantedRoute; containers: ContainerRef[] }
+
 export type Step =
   /** Fails with `disk-full` when Docker's directory has fewer free bytes. */
   | { kind: 'check-disk'; minFreeBytes: number }
-  /** Looks before Docker is asked: its own refusal comes only at start, as text. `allowed`: ids of containers that will give the port up. */
-  | { kind: 'check-ports'; ports: PortSpec[]; allowed: string[] }
+  /**
+   * Looks before Docker is asked: its own refusal comes only at start, as text. `allowed`: ids of containers that will
+   * give the port up. `route`: what the ports are for, where HAProxy holds them now or then; `routing` null: it will not.
+   */
+  | {
+      kind: 'check-ports'
+      ports: PortSpec[]
+      allowed: string[]
+      route?: ServiceKey & { routing: WantedRoute['routing'] | null }
+    }
   | { kind: 'create-network'; name: string; labels: Record<string, string> }
+  /** Starts HAProxy unless it runs. */
+  | { kind: 'check-proxy' }
+  | { kind: 'create-own-network'; name: string; subnet: string; labels: Record<string, string> }
   | { kind: 'resolve-image'; image: ImageReference }
   | {
       kind: 'fetch-image'
@@ -54,7 +72,34 @@ export type Step =
   | { kind: 'rename-container'; container: ContainerRef; name: string }
   | { kind: 'start-container'; container: ContainerRef; restart: RestartPolicy }
   | { kind: 'await-healthy'; containers: ContainerRef[]; rule: HealthRule }
-  | { kind: 'monitor'; containers: ContainerRef[]; rule: HealthRule; forMs: number }
+  /** `fallback`: who gets the traffic back at once when one of them goes down. */
+  | { kind: 'monitor'; containers: ContainerRef[]; rule: HealthRule; forMs: number; fallback?: Routed }
+  /** All of them get traffic while they are watched; then their shares of failed requests are compared. */
+  | {
+      kind: 'share-traffic'
+      to: Routed
+      former: Routed
+      rule: HealthRule
+      forMs: number
+      maxErrorRatio: number
+    }
+  /** New traffic goes to these containers only. Fails, and changes nothing, while one of them does not run. */
+  | { kind: 'switch-traffic'; to: Routed }
+  /** Stops those that hold the ports themselves; HAProxy takes the ports at once. */
+  | { kind: 'take-over-ports'; to: Routed; holders: { container: ContainerRef; graceMs: number }[] }
+  /**
+   * Until nothing is attached to containers that lost their traffic; what still is when the time ends is closed.
+   * `watch`: those that have it now, watched meanwhile.
+   */
+  | {
+      kind: 'drain-containers'
+      service: ServiceKey
+      containers: ContainerRef[]
+      timeoutMs: number
+      watch: { containers: ContainerRef[]; rule: HealthRule; fallback: Routed } | null
+    }
+  /** HAProxy lets the ports of the service go. */
+  | { kind: 'close-ports'; service: ServiceKey; ports: PortSpec[] }
   /** Starts it once for ever: found started, it is left alone; found gone, nobody knows whether it began. */
   | { kind: 'start-command'; container: MadeRef }
   /** Until the container of a command has ended, with its output told meanwhile. */
@@ -78,6 +123,10 @@ export type Finding =
   | { kind: 'image'; image: StagedImage }
   | { kind: 'warnings'; warnings: string[] }
   | { kind: 'exit'; exit: CommandExit }
+  /** `gapMs`: for how long nothing held the ports; null: somebody did all the time. */
+  | { kind: 'switched'; switchMs: number; gapMs: number | null }
+  | { kind: 'drained'; drainMs: number; closed: Connections }
+  | { kind: 'notes'; notes: string[] }
 
 /** How the command of a `run-once` ended, with its last lines of output. */
 export type CommandExit = { code: number; log: string[] }
@@ -87,7 +136,9 @@ export const movesContainers = (kind: StepKind): boolean => {
   switch (kind) {
     case 'check-disk':
     case 'check-ports':
+    case 'check-proxy':
     case 'create-network':
+    case 'create-own-network':
     case 'resolve-image':
     case 'fetch-image':
     case 'look-for-image':
@@ -105,11 +156,27 @@ export const movesContainers = (kind: StepKind): boolean => {
     case 'rename-container':
     case 'start-container':
     case 'remove-container':
+    case 'share-traffic':
+    case 'switch-traffic':
+    case 'take-over-ports':
+    case 'drain-containers':
+    case 'close-ports':
       return true
     default:
       return kind satisfies never
   }
 }
+
+/** Steps after which HAProxy sends traffic elsewhere than before. */
+export const movesTraffic = ({ kind }: Step): boolean =>
+  kind === 'share-traffic' ||
+  kind === 'switch-traffic' ||
+  kind === 'take-over-ports' ||
+  kind === 'close-ports'
+
+/** Steps that stop what served, to be kept. */
+export const isRetiring = ({ kind }: Step): boolean =>
+  kind === 'retire-container' || kind === 'take-over-ports'
 
 export const byId = ({ id }: { id: string }): { by: 'id'; id: string } => ({ by: 'id', id })
 

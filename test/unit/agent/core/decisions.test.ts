@@ -21,7 +21,14 @@ import {
 import { readOwnLabels, writeOwnLabels } from '../../../../packages/agent/src/core/own-labels.ts'
 import { checkPolicy, hostPolicy } from '../../../../packages/agent/src/core/policy.ts'
 import { ownershipOf } from '../../../../packages/agent/src/core/release-record.ts'
-import { releaseBody, sampleCommand, sampleDigest, sampleSpec } from '../../../support/run-samples.ts'
+import {
+  releaseBody,
+  sampleCommand,
+  sampleDigest,
+  sampleRouting,
+  sampleSpec,
+  startFirstSpec
+} from '../../../support/run-samples.ts'
 
 const fence = (generation: number, epoch = 0, index = 0): Fence => ({ generation, epoch, index })
 const input = (change: Partial<Parameters<typeof decideAcceptance>[0]> = {}) => ({
@@ -64,9 +71,35 @@ t.test('a command is taken once, and refused with the reason that counts first',
   }
   const onHost = sampleCommand(5, { ...rest, kind: 'rehearse' })
   t.match(decideAcceptance(input({ command: onHost })), { code: 'unsupported', detail: /same ports/ })
-  const startFirst = sampleSpec({ update: { ...sampleSpec().update, order: 'start-first' } })
-  const command = sampleCommand(5, releaseBody(1, startFirst))
-  t.match(decideAcceptance(input({ command })), { kind: 'refuse', code: 'unsupported' })
+})
+
+t.test('what HAProxy cannot bring traffic to is refused with words', async (t) => {
+  const port = { target: 8080, published: 80, hostIp: null, protocol: 'tcp' as const }
+  const answer = (change: Parameters<typeof sampleSpec>[0]) =>
+    decideAcceptance(input({ command: sampleCommand(5, releaseBody(1, startFirstSpec(change))) }))
+  t.same(answer({ replicas: 3 }), { kind: 'take' }, 'several replicas stand behind one port')
+  t.match(answer({ ports: [{ ...port, protocol: 'udp' }] }), { code: 'unsupported', detail: /UDP/ })
+  t.match(answer({ ports: [{ ...port, published: null }] }), {
+    code: 'unsupported',
+    detail: /fixed host port/
+  })
+  for (const networkMode of ['host', 'none', 'container:x'])
+    t.match(answer({ networkMode }), { code: 'unsupported', detail: new RegExp(networkMode) })
+  const several = sampleCommand(5, releaseBody(1, sampleSpec({ replicas: 2, ports: [port] })))
+  t.match(decideAcceptance(input({ command: several })), { code: 'unsupported', detail: /start-first/ })
+})
+
+t.test('the policy says which files HAProxy may read as certificates', async (t) => {
+  const tls = [{ certificate: '/etc/tls/site.pem', key: '/etc/tls/site.key' }]
+  const spec = startFirstSpec({ routing: { ...sampleRouting, tls } })
+  const check = (file: unknown) => {
+    const policy = hostPolicy.parse(file)
+    return checkPolicy({ kind: 'active', policy }, 'web' as ServiceName, releaseBody(1, spec) as CommandBody)
+  }
+  t.equal(check({ allow: { tls_files: ['/etc/tls'] } }), null)
+  t.match(check({}), 'the TLS file /etc/tls/site.pem')
+  t.match(check({ allow: { tls_files: ['/etc/tls/site.pem'] } }), '/etc/tls/site.key')
+  t.equal(checkPolicy({ kind: 'absent' }, 'web' as ServiceName, releaseBody(1, spec) as CommandBody), null)
 })
 
 t.test('the policy allows what it lists and refuses the rest by name', async (t) => {

@@ -40,6 +40,7 @@ const lookOf = (change: Partial<Adjusted> = {}): Adjusted => ({
   restart: always,
   owner: ownershipOf(command, 1, 0, { specHash: 'a', purpose: 'serving', restart: always }),
   publishes: [],
+  ownAddress: null,
   adjustable: { Memory: 0, MemorySwap: 0, CpusetCpus: '' },
   networks: ['bridge'],
   ...change

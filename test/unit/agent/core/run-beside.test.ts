@@ -417,7 +417,15 @@ t.test('a state in the journal of an older agent is taken up', async (t) => {
     task: { ...task, command: { ...task.command, body } }
   }
   const revived = reviveRun(stored as never)
-  t.same(revived.found, { digest: null, image: null, warnings: [], exit: null, forecast: null })
+  t.same(revived.found, {
+    digest: null,
+    image: null,
+    warnings: [],
+    exit: null,
+    forecast: null,
+    traffic: null,
+    notes: []
+  })
   t.equal(revived.position, rest.position)
   t.match(revived.task.command.body, { spec: { releaseCommand: null } })
 })

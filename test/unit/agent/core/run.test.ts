@@ -93,6 +93,7 @@ t.test('an unmanaged container is taken over by name and serves again after a fa
     restart: { name: 'always', maxRetries: 0 },
     owner: null,
     publishes: [],
+    ownAddress: null,
     isBroken: false
   })
   engine.isNextBroken = true
