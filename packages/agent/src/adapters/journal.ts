@@ -124,7 +124,7 @@ const reportCalls = (sql: Sql): Pick<Journal, 'endRun' | 'unacknowledged' | 'ack
   }
 }
 
-const serviceCalls = (sql: Sql): Pick<Journal, 'highestFence' | 'marks' | 'releases'> => ({
+const serviceCalls = (sql: Sql): Pick<Journal, 'highestFence' | 'marks' | 'releases' | 'allReleases'> => ({
   highestFence: (environment, service) => readFence(sql, environment, service),
   marks: () =>
     sql
@@ -137,8 +137,11 @@ const serviceCalls = (sql: Sql): Pick<Journal, 'highestFence' | 'marks' | 'relea
         environment,
         service
       )
-      .map((row) => JSON.parse(text(row, 'record')) as ReleaseRecord)
+      .map(readRecord),
+  allReleases: () => sql.all('select record from releases').map(readRecord)
 })
+
+const readRecord = (row: Row): ReleaseRecord => JSON.parse(text(row, 'record')) as ReleaseRecord
 
 const readFence = (sql: Sql, environment: string, service: string): Fence | null => {
   const row = sql.one('select fence from fences where environment = ? and service = ?', environment, service)

@@ -22,8 +22,16 @@ export const createEngine = (client: DockerClient, credentials: Credentials): En
     const path = `/networks/${encodeURIComponent(name)}`
     return (await findOrUndefined(client.call({ method: 'GET', path, subject: 'network' }))) !== undefined
   },
-  createNetwork: async (name, labels) => {
-    const body = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels }
+  listNetworks: async () => {
+    const answer = await client.call({ method: 'GET', path: '/networks', subject: 'network' })
+    return networkList.parse(answer).map(({ Name, IPAM }) => ({
+      name: Name,
+      subnets: (IPAM?.Config ?? []).flatMap((one) => one.Subnet ?? [])
+    }))
+  },
+  createNetwork: async (name, labels, fixed) => {
+    const ipam = fixed && { IPAM: { Config: [{ Subnet: fixed.subnet, Gateway: fixed.gateway }] } }
+    const body = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels, ...ipam }
     await client.call({
       method: 'POST',
       path: '/networks/create',
@@ -37,6 +45,13 @@ export const createEngine = (client: DockerClient, credentials: Credentials): En
     return z.object({ DockerRootDir: z.string() }).parse(answer).DockerRootDir
   }
 })
+
+const networkList = z.array(
+  z.object({
+    Name: z.string(),
+    IPAM: z.object({ Config: z.array(z.object({ Subnet: z.string().nullish() })).nullish() }).nullish()
+  })
+)
 
 type ContainerCalls = Pick<
   Engine,

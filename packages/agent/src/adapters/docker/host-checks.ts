@@ -1,6 +1,6 @@
 // What is asked of the host beside the Engine: free bytes, whether a port can be bound, whether a probe answers.
 import { createSocket } from 'node:dgram'
-import { statfs } from 'node:fs/promises'
+import { readFile, statfs } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { PortSpec, ProbeSpec } from '@longshore/protocol'
 import type { HostChecks } from '../../ports.ts'
@@ -17,10 +17,31 @@ export const createHostChecks = (): HostChecks => ({
       return null
     }
   },
+  routes: async () => {
+    try {
+      return readRoutes(await readFile('/proc/net/route', 'utf8'))
+    } catch {
+      // Not Linux: the engine itself refuses a subnet that meets another one.
+      return []
+    }
+  },
   isPortBound: (port) => (port.protocol === 'tcp' ? isTcpBound(port) : isUdpBound(port)),
   probe: (probe, address, port) =>
     probe.type === 'tcp' ? probeTcp(probe, address, port) : probeHttp(probe, address, port)
 })
+
+/** Hexadecimal, in the order of bytes of the machine: little-endian wherever Docker runs. */
+const readRoutes = (table: string): string[] =>
+  table
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const [, destination = '', , , , , , mask = ''] = line.split('\t')
+      if (!/^[0-9A-F]{8}$/.test(destination) || !/^[0-9A-F]{8}$/.test(mask) || mask === '00000000') return []
+      const bytes = destination.match(/../g)?.toReversed() ?? []
+      const bits = Number.parseInt(mask, 16).toString(2).replaceAll('0', '').length
+      return [`${bytes.map((byte) => Number.parseInt(byte, 16)).join('.')}/${bits}`]
+    })
 
 /** Only EADDRINUSE is a verdict: a low port may be forbidden to the agent and open to the engine. */
 const isInUse = (error: Error): boolean => 'code' in error && error.code === 'EADDRINUSE'

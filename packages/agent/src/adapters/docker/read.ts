@@ -11,12 +11,28 @@ import {
   type SeenContainer
 } from '../../core/observation.ts'
 import { readOwnLabels } from '../../core/own-labels.ts'
+import { ownNetworkName } from '../../core/own-network.ts'
 import type { ContainerLook } from '../../ports.ts'
 
 const state = z
   .enum(['created', 'running', 'restarting', 'paused', 'removing', 'exited', 'dead'])
   .catch('dead')
 const labels = z.record(z.string(), z.string()).nullish()
+/** `IPAddress` is '' while the container is stopped; what was asked for stays. */
+const endpoints = z
+  .record(
+    z.string(),
+    z.object({
+      IPAddress: z.string().catch(''),
+      IPAMConfig: z.object({ IPv4Address: z.string().nullish() }).nullish()
+    })
+  )
+  .nullish()
+
+const ownAddressOf = (networks: z.infer<typeof endpoints>): string | null => {
+  const own = networks?.[ownNetworkName]
+  return own?.IPAMConfig?.IPv4Address || own?.IPAddress || null
+}
 
 const listed = z.object({
   Id: z.string(),
@@ -28,7 +44,8 @@ const listed = z.object({
   Labels: labels,
   Ports: z
     .array(z.object({ IP: z.string().nullish(), PublicPort: z.number().nullish(), Type: z.string() }))
-    .nullish()
+    .nullish(),
+  NetworkSettings: z.object({ Networks: endpoints }).nullish()
 })
 export const listAnswer = z.array(listed)
 
@@ -46,7 +63,8 @@ export const readListed = (one: z.infer<typeof listed>): SeenContainer => ({
     port.PublicPort == null || (port.Type !== 'tcp' && port.Type !== 'udp')
       ? []
       : [{ port: port.PublicPort, protocol: port.Type, hostIp: port.IP ?? null }]
-  )
+  ),
+  ownAddress: ownAddressOf(one.NetworkSettings?.Networks)
 })
 
 const healthFromStatus = (status: string): Health => {
@@ -72,6 +90,7 @@ const inspected = z.object({
     Restarting: z.boolean().catch(false),
     ExitCode: z.number(),
     StartedAt: z.string(),
+    FinishedAt: z.string().catch(''),
     Health: z.object({ Status: z.enum(['none', 'starting', 'healthy', 'unhealthy']).catch('none') }).nullish()
   }),
   Config: z.object({
@@ -94,7 +113,7 @@ const inspected = z.object({
   }),
   NetworkSettings: z.object({
     Ports: z.record(z.string(), z.array(binding).nullish()).nullish(),
-    Networks: z.record(z.string(), z.object({ IPAddress: z.string().catch('') })).nullish()
+    Networks: endpoints
   })
 })
 
@@ -116,7 +135,10 @@ export const readInspected = (answer: unknown): ContainerLook => {
     publishes: bindings.map(({ port, protocol, hostIp }) => ({ port, protocol, hostIp })),
     isRunning: one.State.Running && one.State.Status !== 'restarting',
     isRestarting: one.State.Restarting,
+    ownAddress: ownAddressOf(one.NetworkSettings.Networks),
     startedAt: one.State.StartedAt,
+    // What never ended has the year 1 here.
+    finishedAtMs: Math.max(0, Date.parse(one.State.FinishedAt)) || null,
     restartCount: one.RestartCount,
     exitCode: one.State.ExitCode,
     checkup: hasCheck

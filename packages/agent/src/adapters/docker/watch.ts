@@ -4,7 +4,7 @@ import type { InstallationId, InventoryContainer } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
 import { changesByHand } from '../../core/hand-changes.ts'
 import { isUp, type Ownership, type ReleaseRecord, type SeenContainer } from '../../core/observation.ts'
-import type { Clock, ContainerLook, ContainerWatch, Engine } from '../../ports.ts'
+import type { Clock, ContainerEvents, ContainerLook, ContainerWatch, Engine } from '../../ports.ts'
 import type { DockerClient } from './client.ts'
 import { followEvents } from './events.ts'
 
@@ -18,14 +18,15 @@ export type OwnKnowledge = {
   recordOf(owner: Ownership): ReleaseRecord | undefined | 'busy'
 }
 
-export type DockerWatch = ContainerWatch & {
-  /** Something changed that is no event of Docker's: a run ended. */
-  touch(): void
-  /** Calls back each time that the engine answers after it was away, and at the first time. */
-  onReturn(returned: () => void): void
-  /** For the end of the process. */
-  stop(): void
-}
+export type DockerWatch = ContainerWatch &
+  ContainerEvents & {
+    /** Something changed that is no event of Docker's: a run ended. */
+    touch(): void
+    /** Calls back each time that the engine answers after it was away, and at the first time. */
+    onReturn(returned: () => void): void
+    /** For the end of the process. */
+    stop(): void
+  }
 
 export const createContainerWatch = (
   client: DockerClient,
@@ -35,6 +36,7 @@ export const createContainerWatch = (
 ): DockerWatch => {
   const changeListeners = new Set<() => void>()
   const returnListeners = new Set<() => void>()
+  const eventListeners = new Set<(id: string) => void>()
   const stopped = new AbortController()
   const looks = new LookCache(engine)
   const tell = () => {
@@ -52,6 +54,7 @@ export const createContainerWatch = (
         tell()
       },
       happened: (id) => {
+        for (const happened of eventListeners) happened(id)
         if (looks.forget(id)) tell()
       },
       closed: () => {
@@ -69,6 +72,11 @@ export const createContainerWatch = (
       changeListeners.add(changed)
       follow()
       return () => changeListeners.delete(changed)
+    },
+    onEvent: (happened) => {
+      eventListeners.add(happened)
+      follow()
+      return () => void eventListeners.delete(happened)
     },
     touch: tell,
     onReturn: (returned) => void returnListeners.add(returned),
