@@ -15,7 +15,7 @@ import {
   startContainer
 } from './execute/containers.ts'
 import { awaitHealthy, monitor } from './execute/health.ts'
-import { checkDisk, checkPorts, createNetwork } from './execute/host.ts'
+import { checkDisk, checkPorts, createNetwork, createOwnNetwork } from './execute/host.ts'
 import {
   fetchImage,
   lookForImage,
@@ -25,8 +25,17 @@ import {
   verifyImage
 } from './execute/images.ts'
 import { pause } from './execute/pause.ts'
+import {
+  checkProxy,
+  closePorts,
+  drainContainers,
+  shareTraffic,
+  switchTraffic,
+  takeOverPorts
+} from './execute/traffic.ts'
 import { enginePollMs, engineWaitMs, waitForEngine } from './execute/wait-for-engine.ts'
 import type { Runtime } from './ports.ts'
+import { ProxyError } from './proxy-error.ts'
 
 type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
 type Executors = { [K in StepKind]: (runtime: Runtime, step: StepOf<K>) => Promise<Finding> }
@@ -34,7 +43,9 @@ type Executors = { [K in StepKind]: (runtime: Runtime, step: StepOf<K>) => Promi
 const executors: Executors = {
   'check-disk': checkDisk,
   'check-ports': checkPorts,
+  'check-proxy': checkProxy,
   'create-network': createNetwork,
+  'create-own-network': createOwnNetwork,
   'resolve-image': resolveImage,
   'fetch-image': fetchImage,
   'look-for-image': lookForImage,
@@ -49,6 +60,11 @@ const executors: Executors = {
   'await-command': awaitCommand,
   'await-healthy': awaitHealthy,
   monitor,
+  'share-traffic': shareTraffic,
+  'switch-traffic': switchTraffic,
+  'take-over-ports': takeOverPorts,
+  'drain-containers': drainContainers,
+  'close-ports': closePorts,
   'remove-container': removeContainer,
   'prune-images': pruneImages
 }
@@ -77,9 +93,10 @@ export const executeStep = async (runtime: Runtime, step: Step): Promise<StepRes
 const dispatch = <K extends StepKind>(runtime: Runtime, step: StepOf<K>): Promise<Finding> =>
   (executors[step.kind] as (runtime: Runtime, step: StepOf<K>) => Promise<Finding>)(runtime, step)
 
-/** Docker's and our own failures as a run reports them. */
+/** Docker's, HAProxy's and our own failures as a run reports them. */
 export const describe = (error: unknown): Extract<StepResult, { kind: 'failed' }>['error'] => {
   if (error instanceof EngineError) return reportOf(engineErrors[error.code].report, error.message, [])
+  if (error instanceof ProxyError) return reportOf(error.code, error.message, [])
   if (error instanceof StepUnknown) return reportOf('interrupted', error.message, [])
   if (error instanceof StepError) return reportOf(error.code, error.message, error.log)
   return reportOf('engine-error', error instanceof Error ? error.message : String(error), [])

@@ -1,8 +1,9 @@
 // When the controller is told what runs here: after Docker's events, but not more often than a person could
 // follow, and at a slow pace for the load. Each inventory is the whole picture.
 import { type Inventory, limits } from '@longshore/protocol'
+import { type Sample, trafficBetween } from './core/traffic-rates.ts'
 import type { Log } from './link.ts'
-import type { Clock, ContainerWatch } from './ports.ts'
+import type { Clock, ContainerWatch, Proxy as ProxyPort } from './ports.ts'
 
 /** Between two inventories: a deployment causes a dozen events in a second. */
 const minGapMs = 250
@@ -14,7 +15,16 @@ const listLimitMs = 2_000
 /** Load and room of the machine. */
 export type Usage = Pick<Inventory, 'diskFreeBytes' | 'diskTotalBytes' | 'load' | 'memoryFreeBytes'>
 
-type Ports = { watch: ContainerWatch; measure: () => Promise<Usage>; clock: Clock; log: Log }
+/** Rates over a shorter time would say more of chance than of the traffic. */
+const shortestRateMs = 5_000
+
+type Ports = {
+  watch: ContainerWatch
+  proxy: Pick<ProxyPort, 'routes' | 'state' | 'figures'>
+  measure: () => Promise<Usage>
+  clock: Clock
+  log: Log
+}
 
 export type InventoryWatch = {
   /** The picture now, each container looked at anew. Never rejects, and never takes much longer than `listLimitMs`. */
@@ -33,6 +43,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
   let isLooking = false
   let hasChanged = false
   let toldContainers = ''
+  const traffic = createTrafficLook(ports)
 
   const wakeIn = (delayMs: number): void => {
     cancel()
@@ -47,14 +58,19 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
     const inventory = await look('changed')
     isLooking = false
     // an engine that is away calls back every second without anything to tell
-    const containers = JSON.stringify([inventory.isEngineReachable, inventory.containers])
+    const containers = JSON.stringify([inventory.isEngineReachable, inventory.containers, inventory.proxy])
     if (isPaced || containers !== toldContainers) tell?.(inventory)
     toldContainers = containers
     if (tell !== undefined) wakeIn(hasChanged ? minGapMs : paceMs)
   }
   const look = async (how: 'all' | 'changed'): Promise<Inventory> => {
-    const [containers, usage] = await Promise.all([listInTime(ports, how), ports.measure()])
+    const [containers, usage, brought] = await Promise.all([
+      listInTime(ports, how),
+      ports.measure(),
+      traffic()
+    ])
     return {
+      ...brought,
       isEngineReachable: containers !== null,
       containers: (containers ?? []).slice(0, limits.maxInventoryContainers),
       ...usage
@@ -82,6 +98,23 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
       tell = undefined
       cancel()
       unwatch()
+    }
+  }
+}
+
+/** What HAProxy does and counts; nothing where no service of the host needs it. */
+const createTrafficLook = ({ proxy, clock, log }: Ports) => {
+  let before: Sample | null = null
+  return async (): Promise<Pick<Inventory, 'proxy' | 'traffic'>> => {
+    if (proxy.routes().length === 0) return {}
+    try {
+      const now = { atMs: clock.monotonicMs(), figures: await proxy.figures() }
+      const traffic = trafficBetween(before, now).slice(0, limits.maxInventoryContainers)
+      if (before === null || now.atMs - before.atMs >= shortestRateMs) before = now
+      return { proxy: proxy.state(), traffic }
+    } catch (error) {
+      log.debug({ err: error }, 'HAProxy does not tell its figures')
+      return { proxy: proxy.state() }
     }
   }
 }

@@ -10,7 +10,12 @@ import { createDockerClient } from './adapters/docker/client.ts'
 import { createCredentials } from './adapters/docker/credentials.ts'
 import { createEngine } from './adapters/docker/engine.ts'
 import { createHostChecks } from './adapters/docker/host-checks.ts'
+import { createProxyContainers } from './adapters/docker/proxy-containers.ts'
 import { createContainerWatch, type OwnKnowledge } from './adapters/docker/watch.ts'
+import { containerLife } from './adapters/haproxy/container.ts'
+import type { ProxyFiles } from './adapters/haproxy/files.ts'
+import { type ProxyLife, processLife, unitLife } from './adapters/haproxy/life.ts'
+import { createProxy } from './adapters/haproxy/proxy.ts'
 import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-facts.ts'
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
@@ -26,6 +31,7 @@ import { enrol } from './enrol.ts'
 import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
+import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
 import type { Journal, Runs } from './ports.ts'
 import { openRegistration } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
@@ -104,7 +110,9 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const docker = createDockerClient(settings.dockerHost)
   const credentials = createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
   const engine = createEngine(docker, credentials)
-  const known: { journal?: Journal; runs?: Runs } = {}
+  const life = lifeOf(settings, createProxyContainers(docker, engine))
+  const proxy = await createProxy({ folder: join(dataDir, proxyFolder), life, clock, log })
+  const known: { journal?: Journal; runs?: Runs; keeper?: RouteKeeper } = {}
   const watch = createContainerWatch(docker, engine, clock, {
     installation: () => registration.identity().installation,
     recordOf: (owner) => recordOf(known, owner)
@@ -117,10 +125,10 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     expressRequest(input, apiMinorOf(facts.now().facts.engineApiVersion))
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
-    const { minFreeBytes } = settings
+    const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
     const runs = createRuns(
-      { engine, host, journal, clock, policy },
+      { engine, proxy, events: watch, ownSubnets, host, journal, clock, policy },
       { minFreeBytes, buildRequest },
       {
         progressed: reporter.progressed,
@@ -128,11 +136,18 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
           reporter.reported(report)
           // what the run did is no longer taken for its own
           watch.touch()
+          known.keeper?.look()
         }
       }
     )
     Object.assign(known, { journal, runs })
     return runs
+  }
+  const recovered = (): void => {
+    const { runs } = known
+    const installation = () => registration.identity().installation
+    if (runs !== undefined)
+      known.keeper = keepRoutes({ proxy, engine, events: watch, runs, installation, clock, log })
   }
   const world: AgentWorld = {
     ...network,
@@ -144,11 +159,34 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     facts: () => facts.now().facts,
     refreshFacts: facts.refresh,
     policy,
-    inventory: createInventoryWatch({ watch, measure, clock, log }),
-    openRuns
+    inventory: createInventoryWatch({ watch, proxy, measure, clock, log }),
+    openRuns,
+    recovered
   }
   await runAgent(world, signal)
+  known.keeper?.stop()
+  await proxy.stop()
   watch.stop()
+}
+
+/** Below the data directory, also as the host sees it. */
+const proxyFolder = 'haproxy'
+
+/** Who runs HAProxy: the agent itself, systemd, or the engine. */
+const lifeOf = (
+  { proxyMode, proxyImage, hostDataDir }: Settings,
+  engine: ReturnType<typeof createProxyContainers>
+): ((files: ProxyFiles) => ProxyLife) => {
+  switch (proxyMode) {
+    case 'process':
+      return processLife
+    case 'unit':
+      return unitLife
+    case 'container':
+      return containerLife({ engine, image: proxyImage, hostFolder: join(hostDataDir, proxyFolder) })
+    default:
+      return proxyMode satisfies never
+  }
 }
 
 const recordOf = (

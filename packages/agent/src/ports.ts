@@ -4,6 +4,7 @@ import type {
   AcceptedMessage,
   Command,
   CommandId,
+  Connections,
   Digest,
   EnvironmentName,
   Fence,
@@ -13,6 +14,7 @@ import type {
   PortSpec,
   ProbeSpec,
   ProgressMessage,
+  ProxyState,
   RefusedMessage,
   RunOutcome,
   RunReport,
@@ -25,6 +27,7 @@ import type { Checkup } from './core/health.ts'
 import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
 import type { PolicyState } from './core/policy.ts'
+import type { ServiceKey, ServiceRoute } from './core/proxy/routes.ts'
 import type { RunState } from './core/run-state.ts'
 
 export type Clock = {
@@ -93,6 +96,8 @@ export type ContainerLook = Adjusted & {
   isRestarting: boolean
   /** Docker's own text, compared only. */
   startedAt: string
+  /** Milliseconds since the epoch; null: it has not ended yet. */
+  finishedAtMs: number | null
   restartCount: number
   exitCode: number
   /** The HEALTHCHECK in force; null: none or disabled. */
@@ -151,7 +156,14 @@ export type Engine = {
   /** Asks the registry through the engine which digest the reference has now. */
   resolveDigest(image: ImageReference): Promise<Digest>
   hasNetwork(name: string): Promise<boolean>
-  createNetwork(name: string, labels: Record<string, string>): Promise<void>
+  /** @param subnet with its gateway; undefined: the engine chooses */
+  createNetwork(
+    name: string,
+    labels: Record<string, string>,
+    subnet?: { subnet: string; gateway: string }
+  ): Promise<void>
+  /** All networks with their subnets, as CIDR. */
+  listNetworks(): Promise<{ name: string; subnets: string[] }[]>
   /** Docker's data directory, for the disk threshold. */
   dataDirectory(): Promise<string>
 }
@@ -161,19 +173,71 @@ export type HostChecks = {
   /** @returns null when the path cannot be seen from here */
   freeBytes(path: string): Promise<number | null>
   isPortBound(port: PortSpec): Promise<boolean>
+  /** Subnets that the host has IPv4 routes to, as CIDR, without the default route. */
+  routes(): Promise<string[]>
   probe(probe: ProbeSpec, address: string, port: number): Promise<{ isOk: boolean; detail: string }>
+}
+
+/** Counters of one service since HAProxy began to count, all its ports together. */
+export type RouteFigures = ServiceKey & {
+  requests: number
+  errors: number
+  sessions: number
+  upgraded: number
+  latencyMs: number | null
+  /** The same for each container that has or had traffic, by Docker's full id. */
+  containers: { id: string; requests: number; errors: number }[]
+}
+
+/**
+ * HAProxy on the host. What it is to do is on disk before a call resolves or rejects, and is brought about again
+ * whenever it differs. Every call rejects with ProxyError.
+ */
+export type Proxy = {
+  /** Starts it unless it runs. Rejects with `proxy-missing` when there is none, or one older than 2.6. */
+  ensure(): Promise<void>
+  state(): ProxyState
+  /** What it is told to do now. */
+  routes(): ServiceRoute[]
+  /** Whether one of its own listeners holds the port for the service, or for others that share it by `hosts`. */
+  holdsPort(port: { hostIp: string | null; published: number }): Promise<boolean>
+  /**
+   * Resolves once every worker sends new traffic to these containers and to no other one of the service: those that
+   * are added first get traffic, then those that left lose it and keep what is attached. Opens and closes ports.
+   */
+  route(route: ServiceRoute): Promise<void>
+  /** Closes its ports. Nothing, when there is no route. */
+  unroute(key: ServiceKey): Promise<void>
+  /**
+   * Takes containers that lost their traffic out for good if nothing is attached to them any more.
+   * @returns what is still attached; none: they are out, or were never in
+   */
+  detach(key: ServiceKey, containers: readonly string[]): Promise<Connections>
+  /** Closes what is attached to containers that lost their traffic. */
+  closeConnections(key: ServiceKey, containers: readonly string[]): Promise<void>
+  figures(): Promise<RouteFigures[]>
+  /** Calls back when it went away, came back, or began anew. */
+  onChange(changed: () => void): () => void
+}
+
+/** What happens to containers, told by the engine within some ten milliseconds. */
+export type ContainerEvents = {
+  /** Calls back with Docker's id after each event of a container; returns how to stop that. */
+  onEvent(happened: (id: string) => void): () => void
 }
 
 /** Everything that step functions touch. */
 export type Runtime = {
   engine: Engine
+  proxy: Proxy
+  events: ContainerEvents
   host: HostChecks
   clock: Clock
   /** Aborted when the run is to stop waiting. */
   signal: AbortSignal
   /** The step was begun before: by an agent that died in it, or until the engine went away. */
   isRepeated: boolean
-  progress(detail: string, bytes?: { done: number; total: number }): void
+  progress(detail: string, more?: Pick<ProgressMessage, 'bytes' | 'connections'>): void
   /** Lines that the command of a `run-once` wrote. */
   output(lines: string[]): void
 }
@@ -197,6 +261,8 @@ export type Journal = {
   highestFence(environment: EnvironmentName, service: ServiceName): Fence | null
   marks(): ServiceMark[]
   releases(environment: EnvironmentName, service: ServiceName): ReleaseRecord[]
+  /** Of all services. */
+  allReleases(): ReleaseRecord[]
   /** Drops acknowledged commands that ended before this (those that only looked: before that) and cannot be executed again. */
   prune(ended: { beforeMs: number; looksBeforeMs: number }, controllerNowMs: number): void
   close(): void

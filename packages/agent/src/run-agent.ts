@@ -28,6 +28,8 @@ export type AgentWorld = {
   inventory: InventoryWatch
   /** Made late: the runs report to the reporter, and know who they are. */
   openRuns: (reporter: Reporter, identity: Identity) => Promise<Runs>
+  /** Every run that was in flight is under way again. */
+  recovered: () => void
 }
 
 /** Runs go on in the journal; a Docker call that hangs does not hold the process up. */
@@ -60,7 +62,7 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
     }
   })
   // not waited for: an engine that is away must not keep the agent from its controller
-  const recovered = runs.recover()
+  const recovered = runs.recover().then(world.recovered)
   const connected = stayConnected(
     world,
     {

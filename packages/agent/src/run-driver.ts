@@ -1,18 +1,14 @@
 // Drives one run: executes the effects of its machine, measures its time, writes its state into the journal at
 // every turn. Which run may begin is left to runs.ts.
 import { isLook, limits, type ProgressMessage, type RunReport } from '@longshore/protocol'
-import {
-  type Observation,
-  ownContainers,
-  type ReleaseRecord,
-  type SeenContainer
-} from './core/observation.ts'
+import type { ReleaseRecord } from './core/observation.ts'
 import { stepRun } from './core/run.ts'
 import type { RunEffect, RunEvent, RunState } from './core/run-state.ts'
 import { isEngineError } from './engine-error.ts'
 import { pause } from './execute/pause.ts'
 import { enginePollMs, engineWaitMs } from './execute/wait-for-engine.ts'
 import { describe, executeStep } from './executor.ts'
+import { lookAtHost } from './look-at-host.ts'
 import type { Runtime } from './ports.ts'
 import type { RunsPorts } from './runs.ts'
 
@@ -127,8 +123,9 @@ class RunDriver {
     const deadlineMs = clock.monotonicMs() + engineWaitMs
     for (;;) {
       try {
-        const observation = await observeHost(this.#ports, this.#state)
-        return this.#take({ kind: 'observed', observation })
+        const observe = await lookAtHost(this.#ports, this.#state)
+        // In one tick with what is reserved: what this plan takes stands in the journal before another one is made.
+        return this.#take({ kind: 'observed', observation: observe() })
       } catch (error) {
         const isAway = isEngineError(error, 'unreachable', 'timed-out')
         const isWorthWaiting = !this.#isLookingOnly() && clock.monotonicMs() < deadlineMs
@@ -162,19 +159,17 @@ class RunDriver {
   }
 
   #runtime(step: string, position: number, total: number): Runtime {
-    const { engine, host, clock } = this.#ports
+    const { engine, proxy, events, host, clock } = this.#ports
     return {
       engine,
+      proxy,
+      events,
       host,
       clock,
       signal: this.#interruption.signal,
       isRepeated: false,
-      progress: (detail, bytes) =>
-        this.#tell({
-          ...this.#messageOf(step, position, total),
-          detail: detail.slice(0, 300),
-          ...(bytes === undefined ? {} : { bytes })
-        }),
+      progress: (detail, more) =>
+        this.#tell({ ...this.#messageOf(step, position, total), detail: detail.slice(0, 300), ...more }),
       output: (lines) =>
         this.#tell({
           ...this.#messageOf(step, position, total),
@@ -197,14 +192,3 @@ class RunDriver {
 
 const recordIn = (effects: readonly RunEffect[]): ReleaseRecord | null =>
   effects.find((effect) => effect.kind === 'remember-release')?.record ?? null
-
-/** The whole engine, with restart policies where a plan may have to put them back. */
-const observeHost = async ({ engine, journal }: Ports, state: RunState): Promise<Observation> => {
-  const { command } = state.task
-  const releases = journal.releases(command.environment, command.service)
-  const strangers = new Set(releases.flatMap((one) => one.replaced?.id ?? []))
-  const replace = 'replace' in command.body ? command.body.replace : null
-  const needsPolicy = (one: SeenContainer): boolean =>
-    ownContainers([one], command).length > 0 || one.name === replace || strangers.has(one.id)
-  return { containers: await engine.listContainers(needsPolicy), releases }
-}

@@ -6,18 +6,22 @@ import { isLook, limits } from '@longshore/protocol'
 import { type Acceptance, decideAcceptance, objectionsTo } from './core/accept.ts'
 import { pinnedReference } from './core/image-match.ts'
 import type { ContainerRequest } from './core/observation.ts'
+import { ownNetworkName } from './core/own-network.ts'
 import type { Task } from './core/plan.ts'
 import { specOfCommand, specOfRehearsal } from './core/plan-beside.ts'
 import type { PolicyState } from './core/policy.ts'
 import { stepRun } from './core/run.ts'
 import { beginRun, type RunState } from './core/run-state.ts'
+import { routedReleaseOf } from './core/traffic.ts'
 import type {
   Clock,
+  ContainerEvents,
   Engine,
   HostChecks,
   Journal,
   JournalledCommand,
   PolicySource,
+  Proxy as ProxyPort,
   Runs,
   RunsListener
 } from './ports.ts'
@@ -34,10 +38,16 @@ export type BuildRequest = (input: {
   image: string
   name: string
   labels: Record<string, string>
+  /** The agent's own network; the plan gives the address. */
+  ownNetwork?: { name: string; ipv4Address: string }
 }) => ContainerRequest
 
 export type RunsPorts = {
   engine: Engine
+  proxy: ProxyPort
+  events: ContainerEvents
+  /** For the network of containers that HAProxy reaches, in the order of preference. */
+  ownSubnets: readonly string[]
   host: HostChecks
   journal: Journal
   clock: Clock
@@ -198,8 +208,18 @@ const makeTask = (command: Command, settings: RunsSettings, policy: PolicyState)
   const image = pinnedReference(body.image)
   try {
     // Built for `stage` as well: what Docker cannot be told is a vote, not a failure after others have switched.
+    const network =
+      routedReleaseOf(spec) === null
+        ? {}
+        : { ownNetwork: { name: ownNetworkName, ipv4Address: addressToCome } }
     const requests = Array.from({ length: spec.replicas }, (_, index) =>
-      settings.buildRequest({ spec, image, name: `${command.service}-r${body.release}-${index}`, labels: {} })
+      settings.buildRequest({
+        spec,
+        image,
+        name: `${command.service}-r${body.release}-${index}`,
+        labels: {},
+        ...network
+      })
     )
     return { ...made, requests }
   } catch (error) {
@@ -208,6 +228,9 @@ const makeTask = (command: Command, settings: RunsSettings, policy: PolicyState)
     return { ...made, requests: [], objections: [...objections, { code: 'unsupported', detail }] }
   }
 }
+
+/** Until the plan, which knows what is free. */
+const addressToCome = '0.0.0.0'
 
 const specOfContainers = (body: Extract<Command['body'], { spec: ServiceSpec }>): ServiceSpec => {
   switch (body.kind) {
@@ -235,11 +258,14 @@ export const hashSpec = (spec: ServiceSpec): string => {
     constraints: _constraints,
     keepImages: _keepImages,
     releaseCommand: _releaseCommand,
+    routing,
     ...rest
   } = spec
+  // What Docker publishes itself has the hash that it had before there was another way.
+  const hashed = routing === null ? rest : { ...rest, routing }
   const sorted = (_key: string, value: unknown): unknown =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : value
-  return createHash('sha256').update(JSON.stringify(rest, sorted)).digest('hex')
+  return createHash('sha256').update(JSON.stringify(hashed, sorted)).digest('hex')
 }

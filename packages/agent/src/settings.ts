@@ -3,6 +3,7 @@
 // the host decides (its name, its home directory) are passed in.
 import { hostName, labels } from '@longshore/protocol'
 import * as z from 'zod'
+import { defaultSubnets, readSubnet } from './core/own-network.ts'
 
 /** A setting is text until its schema has read it. Options are the variable's name without `LONGSHORE_`. */
 type Setting = { schema: z.ZodType; isFlag?: true; value: string; about: string; byDefault: string }
@@ -34,6 +35,18 @@ const dockerHost = z
     /^(unix:\/\/\/.+|tcp:\/\/[^/]+)$/,
     'must be unix:///path/to/docker.sock or tcp://HOST:PORT; other schemes are not supported'
   )
+
+const subnet = z
+  .string()
+  .refine((text) => (readSubnet(text)?.size ?? 0) >= 32, 'must be an IPv4 subnet such as 172.30.77.0/24')
+const proxyModes = ['process', 'unit', 'container'] as const
+/** The series that Debian 12 has, with its long-term support. */
+const defaultProxyImage = 'haproxy:2.6'
+
+const imageName = z
+  .string()
+  .max(512)
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/, 'must be the name of an image, such as haproxy:2.6')
 
 const labelList = z.string().transform(splitLabels).pipe(labels)
 
@@ -112,6 +125,30 @@ export const settingTable = {
     about: "free space that must be left on the engine's disk after an image was fetched",
     byDefault: '1073741824 (1 GiB)'
   },
+  LONGSHORE_SUBNET: {
+    schema: subnet.optional(),
+    value: 'CIDR',
+    about: 'of the network that containers of start-first services get their addresses in',
+    byDefault: 'the first free one of a list, 172.30.77.0/24 before others'
+  },
+  LONGSHORE_PROXY: {
+    schema: z.enum(proxyModes, `must be one of ${proxyModes.join(', ')}`).default('process'),
+    value: 'MODE',
+    about: 'who runs HAProxy for services with order start-first: the agent, a systemd unit, or a container',
+    byDefault: 'process'
+  },
+  LONGSHORE_PROXY_IMAGE: {
+    schema: imageName.default(defaultProxyImage),
+    value: 'IMAGE',
+    about: 'the image of HAProxy for LONGSHORE_PROXY=container',
+    byDefault: defaultProxyImage
+  },
+  LONGSHORE_HOST_DATA_DIR: {
+    schema: absolutePath.optional(),
+    value: 'DIR',
+    about: 'where the data directory lies on the host, for an agent in a container',
+    byDefault: 'LONGSHORE_DATA_DIR'
+  },
   DOCKER_HOST: {
     schema: dockerHost.default(defaultDockerHost),
     value: 'URL',
@@ -143,6 +180,12 @@ export type Settings = {
   caFile: string | null
   logLevel: (typeof logLevels)[number]
   minFreeBytes: number
+  /** In the order of preference. */
+  ownSubnets: readonly string[]
+  proxyMode: (typeof proxyModes)[number]
+  proxyImage: string
+  /** The data directory as the engine of the host sees it. */
+  hostDataDir: string
   dockerHost: string
   dockerConfigDir: string
 }
@@ -307,6 +350,10 @@ const toSettings = (parsed: Parsed, host: { name: string; homeDir: string }): Se
   caFile: parsed.LONGSHORE_CA_FILE ?? null,
   logLevel: parsed.LONGSHORE_LOG_LEVEL,
   minFreeBytes: parsed.LONGSHORE_MIN_FREE_BYTES,
+  ownSubnets: parsed.LONGSHORE_SUBNET === undefined ? defaultSubnets : [parsed.LONGSHORE_SUBNET],
+  proxyMode: parsed.LONGSHORE_PROXY,
+  proxyImage: parsed.LONGSHORE_PROXY_IMAGE,
+  hostDataDir: parsed.LONGSHORE_HOST_DATA_DIR ?? parsed.LONGSHORE_DATA_DIR,
   dockerHost: parsed.DOCKER_HOST,
   dockerConfigDir: parsed.DOCKER_CONFIG ?? `${host.homeDir}/.docker`
 })

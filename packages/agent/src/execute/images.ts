@@ -32,7 +32,7 @@ export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>):
       platform: step.platform,
       noProgressMs,
       signal,
-      onProgress: (bytes) => runtime.progress('pulling', bytes)
+      onProgress: (bytes) => runtime.progress('pulling', { bytes })
     })
   } catch (error) {
     throwIfStopped(runtime)
