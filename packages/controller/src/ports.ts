@@ -4,6 +4,7 @@ import type {
   AgentId,
   Capability,
   CommandId,
+  CommandKind,
   DeploymentId,
   Digest,
   DownMessage,
@@ -233,8 +234,9 @@ export type OutboxRow = {
   agent: AgentId
   service: ServiceName
   deployment: DeploymentId
+  kind: CommandKind
   /** What the agent has to be able to do for it. */
-  kind: Capability
+  needs: Capability[]
   fence: Fence
   jws: string
   notAfterMs: number

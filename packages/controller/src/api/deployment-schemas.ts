@@ -2,13 +2,15 @@
 import {
   agentId,
   amount,
+  connections,
   deploymentId,
   digest,
   environmentName,
   hostName,
   releaseNumber,
   serviceName,
-  stepReceipt
+  stepReceipt,
+  trafficMove
 } from '@longshore/protocol'
 import * as z from 'zod'
 import { modes, outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
@@ -91,7 +93,9 @@ export const progressView = z.object({
   position: z.int(),
   total: z.int(),
   detail: z.string().optional(),
-  bytes: z.object({ done: z.int(), total: z.int() }).optional()
+  bytes: z.object({ done: z.int(), total: z.int() }).optional(),
+  /** While former containers are drained: what they still have. */
+  connections: connections.optional()
 })
 export type ProgressView = z.infer<typeof progressView>
 
@@ -110,7 +114,9 @@ export const targetPlan = z.object({
   /** Why the host would not do it. */
   refusals: z.array(refusalView),
   /** From the spec of what serves there to the one that would. */
-  changes: z.array(specChange)
+  changes: z.array(specChange),
+  /** What to know beforehand, such as a gap in service. */
+  notices: z.array(z.string()).optional()
 })
 export type TargetPlan = z.infer<typeof targetPlan>
 
@@ -131,7 +137,9 @@ export const targetView = z.object({
   progress: progressView.optional(),
   /** What its commands did, in order; the times count from the beginning of each command. */
   steps: z.array(stepReceipt).optional(),
-  plan: targetPlan.optional()
+  plan: targetPlan.optional(),
+  /** State `released`, with `start-first`: how traffic came to the new containers, milliseconds. */
+  traffic: trafficMove.optional()
 })
 export type TargetView = z.infer<typeof targetView>
 
@@ -152,7 +160,9 @@ export const rolloutView = z.object({
   parallelism: amount,
   delayMs: z.int(),
   maxFailureRatio: z.number(),
-  failureAction: z.enum(['rollback', 'pause'])
+  failureAction: z.enum(['rollback', 'pause']),
+  /** How much worse the canary's new containers may be; null, or absent: not compared. */
+  canaryMaxErrorRatio: z.number().nullable().optional()
 })
 
 const brought = {

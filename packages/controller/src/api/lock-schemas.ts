@@ -12,7 +12,9 @@ const lock = {
   deployment: deploymentId,
   ...holding,
   /** As given with the request; null: none was. */
-  reason: z.string().nullable()
+  reason: z.string().nullable(),
+  /** It holds until somebody resumes or cancels it. Absent from a controller that does not say. */
+  isPaused: z.boolean().default(false)
 }
 /** Of a service whose name is said elsewhere. */
 export const lockOf = z.object(lock)

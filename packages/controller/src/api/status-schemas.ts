@@ -4,6 +4,7 @@ import {
   digest,
   environmentName,
   hostName,
+  proxyState,
   releaseNumber,
   serviceName
 } from '@longshore/protocol'
@@ -28,6 +29,19 @@ export const convergenceView = z.object({
 })
 export type ConvergenceView = z.infer<typeof convergenceView>
 
+/** What HAProxy brings to a `start-first` service, now. */
+export const trafficView = z.object({
+  requestsPerSecond: z.number(),
+  errorsPerSecond: z.number(),
+  /** The share of requests that failed; null: there are none. */
+  errorRatio: z.number().nullable(),
+  sessions: z.int(),
+  upgraded: z.int(),
+  /** Mean time of an answer; null: not known. */
+  latencyMs: z.number().nullable()
+})
+export type TrafficView = z.infer<typeof trafficView>
+
 export const hostStatus = z.object({
   host: hostName,
   state: z.enum([
@@ -44,7 +58,11 @@ export const hostStatus = z.object({
   /** The host differs from the current release: how, in words. */
   drift: z.string().optional(),
   driftKind: driftKind.optional(),
-  convergence: convergenceView.optional()
+  convergence: convergenceView.optional(),
+  /** Absent: none is told, or the host was not heard of lately. */
+  traffic: trafficView.optional(),
+  /** HAProxy on the host, where the service needs it. */
+  proxy: proxyState.optional()
 })
 export type HostStatus = z.infer<typeof hostStatus>
 /** Defaults: for a controller of the version before, which knows nothing of them. */
@@ -60,6 +78,8 @@ export const statusView = z.object({
   lock: lockOf.nullable().default(null),
   /** Of the service, else of its environment. */
   freeze: freezeOf.nullable().default(null),
-  hosts: z.array(hostStatus)
+  hosts: z.array(hostStatus),
+  /** Of all hosts together. */
+  traffic: trafficView.optional()
 })
 export type StatusView = z.infer<typeof statusView>

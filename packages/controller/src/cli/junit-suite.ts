@@ -1,6 +1,7 @@
 // A deployment as a suite of tests: one case per host and service. The suite passes if and only if the command
 // ends with 0; where no host is to blame, a case of the deployment itself says why. Pure.
 import type { DeploymentView, TargetView } from '../api/schemas.ts'
+import { describeTraffic } from './describe-traffic.ts'
 import { exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
 import { formatDuration, formatText } from './format-values.ts'
 import type { Asked } from './render-result.ts'
@@ -119,16 +120,20 @@ function caseOfDeployment(deployment: DeploymentView, outcome: SeenOutcome, text
 
 function caseOfTarget(deployment: DeploymentView, target: TargetView): Case {
   const steps = target.steps ?? []
+  const traffic = describeTraffic(target)
   const durationMs = steps.reduce((sum, { startedMs, endedMs }) => sum + endedMs - startedMs, 0)
   return {
     name: target.host,
     className: `${deployment.environment}.${target.service}`,
     durationMs: steps.length === 0 ? null : durationMs,
     verdict: verdictOf(deployment, target),
-    output: steps.map(
-      ({ step, startedMs, endedMs, outcome }) =>
-        `${formatText(step)}: ${outcome}, ${formatDuration(endedMs - startedMs)}`
-    )
+    output: [
+      ...steps.map(
+        ({ step, startedMs, endedMs, outcome }) =>
+          `${formatText(step)}: ${outcome}, ${formatDuration(endedMs - startedMs)}`
+      ),
+      ...(traffic === '' ? [] : [`traffic: ${traffic}`])
+    ]
   }
 }
 

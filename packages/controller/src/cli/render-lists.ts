@@ -38,11 +38,17 @@ export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs
     agent.facts?.engineVersion ?? '-',
     agent.policy?.state ?? '-',
     formatLabels(agent.labels),
-    agent.reason ?? ''
+    agent.reason ?? describeProxy(agent)
   ])
   const head = ['HOST', 'ENVIRONMENT', 'STATE', 'SEEN', 'AGENT', 'ENGINE', 'POLICY', 'LABELS', 'REASON']
   return renderTable(head, rows, paintColumn(colors, 2))
 }
+
+/** Said only while the host is there to say it. */
+const describeProxy = ({ state, inventory }: AgentView): string =>
+  state === 'connected' && inventory?.proxy?.state === 'down'
+    ? `HAProxy is down: ${inventory.proxy.detail}`
+    : ''
 
 export function renderJoinTokens(tokens: readonly JoinTokenView[], colors: Colors, nowMs: number): string {
   if (tokens.length === 0) return 'no join tokens\n'

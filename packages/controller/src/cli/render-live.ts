@@ -1,6 +1,7 @@
 // One frame of the live view: a head line and a line per host. Pure; live-screen.ts puts frames on the terminal.
 import type { TargetView } from '../api/schemas.ts'
 import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
+import { describeDraining, describeTraffic } from './describe-traffic.ts'
 import type { Picture } from './fold-event.ts'
 import { formatBytes, formatDuration, formatText, shorten } from './format-values.ts'
 import { type Colors, colorState } from './state-colors.ts'
@@ -100,11 +101,13 @@ function markOf(target: TargetView, { isUnicode, tick }: FrameOptions): string {
 
 function describeTarget(target: TargetView, options: FrameOptions): string {
   if (target.reason !== undefined) return formatText(target.reason)
+  if (target.traffic !== undefined) return describeTraffic(target)
   const { progress } = target
   if (progress === undefined || !busy.has(target.state)) return ''
   const step = `${String(progress.position)}/${String(progress.total)} ${formatText(progress.step)}`
   const parts = [step]
   if (progress.bytes !== undefined) parts.push(renderBar(progress.bytes, options.isUnicode))
+  if (progress.connections !== undefined) parts.push(describeDraining(progress.connections))
   if (progress.detail !== undefined) parts.push(formatText(progress.detail))
   return parts.join('  ')
 }

@@ -2,6 +2,7 @@
 // Pull bytes change all the time: at most one such line per host in ten seconds.
 import type { DeploymentEvent, ProgressView, TargetView } from '../api/schemas.ts'
 import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
+import { describeDraining, describeTraffic } from './describe-traffic.ts'
 import { foldEvent, isSame, type Picture } from './fold-event.ts'
 import { formatBytes, formatText } from './format-values.ts'
 
@@ -48,6 +49,7 @@ export function describeProgress(progress: ProgressView): string {
   if (progress.bytes !== undefined) {
     parts.push(`${formatBytes(progress.bytes.done)} of ${formatBytes(progress.bytes.total)}`)
   }
+  if (progress.connections !== undefined) parts.push(describeDraining(progress.connections))
   if (progress.detail !== undefined) parts.push(formatText(progress.detail))
   return parts.join(', ')
 }
@@ -78,7 +80,8 @@ function targetLines(before: Picture | null, after: Picture): string[] {
     const isChanged = former?.state !== target.state || former.reason !== target.reason
     // hosts that wait for their turn say nothing new
     if (!isChanged || (former === undefined && target.state === 'pending')) return []
-    const reason = target.reason === undefined ? '' : `: ${formatText(target.reason)}`
+    const said = target.reason === undefined ? describeTraffic(target) : formatText(target.reason)
+    const reason = said === '' ? '' : `: ${said}`
     return [`${nameOf(deployment, target)}: ${target.state}${reason}`]
   })
 }

@@ -56,6 +56,7 @@ function renderHost(deployment: DeploymentView, target: TargetView, colors: Colo
   return [
     `${name}: ${describeServes(plan)} -> ${describeNext(deployment, part, plan)}\n`,
     ...(plan.steps.length === 0 ? [] : [`  steps    ${formatText(plan.steps.join(', '))}\n`]),
+    ...(plan.notices ?? []).map((notice) => colors.yellow(`  note     ${formatText(notice)}\n`)),
     ...plan.changes.map((change) => renderChange(change, colors)),
     ...plan.refusals.map(({ code, detail }) => colors.red(`  ! ${formatText(`${code}: ${detail}`)}\n`))
   ]

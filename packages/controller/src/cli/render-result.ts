@@ -2,6 +2,7 @@
 // `--output json`, whose shape scripts depend on. Pure.
 import type { DeploymentView, Problem, ServicePart, TargetView } from '../api/schemas.ts'
 import { describeServing, hasSeveral, namesOf } from './describe-deployment.ts'
+import { describeTraffic } from './describe-traffic.ts'
 import { type ExitCode, exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
 import { formatDigest, formatDuration, formatText } from './format-values.ts'
 import { renderTable } from './render-table.ts'
@@ -144,14 +145,23 @@ const tookOf = ({ endedAtMs, requestedAtMs }: DeploymentView): string =>
 
 function renderTargets(deployment: DeploymentView, colors: Colors): string {
   const isNamed = hasSeveral(deployment)
+  const isMoved = deployment.targets.some(({ traffic }) => traffic !== undefined)
   const rows = deployment.targets.map((target) => [
     ...(isNamed ? [target.service] : []),
     target.host,
     target.state,
     describeServing(target),
+    ...(isMoved ? [describeTraffic(target)] : []),
     target.reason ?? ''
   ])
-  const head = [...(isNamed ? ['SERVICE'] : []), 'HOST', 'STATE', 'SERVING', 'REASON']
+  const head = [
+    ...(isNamed ? ['SERVICE'] : []),
+    'HOST',
+    'STATE',
+    'SERVING',
+    ...(isMoved ? ['TRAFFIC'] : []),
+    'REASON'
+  ]
   return renderTable(head, rows, paintColumn(colors, isNamed ? 2 : 1))
 }
 

@@ -1,6 +1,7 @@
 // What runs where, for people: each service with who holds it, each host with how it differs and what is done about
 // that. Pure.
 import type { ConvergenceView, HostStatus, StatusView } from '../api/schemas.ts'
+import { describeLoad } from './describe-traffic.ts'
 import { formatDigest, formatDuration, formatText, formatTime } from './format-values.ts'
 import { renderTable } from './render-table.ts'
 import { type Colors, paintColumn } from './state-colors.ts'
@@ -11,8 +12,11 @@ export function renderStatus(services: readonly StatusView[], colors: Colors, no
 }
 
 function renderService(view: StatusView, colors: Colors, nowMs: number): string {
-  const title = `${colors.bold(`${view.service} in ${view.environment}`)}: ${describeRelease(view)}\n`
-  const held = [describeLock(view), describeFreeze(view)].filter((line) => line !== null)
+  const load = view.traffic === undefined ? '' : `, ${describeLoad(view.traffic)}`
+  const title = `${colors.bold(`${view.service} in ${view.environment}`)}: ${describeRelease(view)}${load}\n`
+  const held = [describeLock(view), describeFreeze(view), ...view.hosts.map(describeProxy)].filter(
+    (line) => line !== null
+  )
   const notes = held.map((line) => `  ${colors.yellow(formatText(line))}\n`).join('')
   return `${title}${notes}${renderHosts(view, colors, nowMs)}`
 }
@@ -26,9 +30,9 @@ const describeRelease = ({ release, tag, digest }: StatusView): string => {
 const describeLock = ({ lock }: StatusView): string | null =>
   lock === null
     ? null
-    : `being deployed by ${lock.holder} since ${formatTime(lock.sinceMs)} (${lock.deployment})${
-        lock.reason === null ? '' : `: ${lock.reason}`
-      }`
+    : `being deployed by ${lock.holder} since ${formatTime(lock.sinceMs)} (${lock.deployment}${
+        lock.isPaused ? ', paused' : ''
+      })${lock.reason === null ? '' : `: ${lock.reason}`}`
 
 const describeFreeze = ({ freeze }: StatusView): string | null =>
   freeze === null
@@ -37,19 +41,31 @@ const describeFreeze = ({ freeze }: StatusView): string | null =>
         freeze.sinceMs
       )}: ${freeze.reason}`
 
+const describeProxy = ({ host, proxy }: HostStatus): string | null =>
+  proxy?.state === 'down' ? `HAProxy on ${host} is down: ${proxy.detail}` : null
+
 const stateColumn = 1
 
 function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number): string {
   if (hosts.length === 0) return '  no hosts\n'
   const isConverging = hosts.some(({ convergence }) => convergence !== undefined)
+  const isMeasured = hosts.some(({ traffic }) => traffic !== undefined)
   const rows = hosts.map((host) => [
     `  ${host.host}`,
     stateOf(host),
     host.release === null ? '-' : String(host.release),
+    ...(isMeasured ? [host.traffic === undefined ? '-' : describeLoad(host.traffic)] : []),
     [host.driftKind, host.drift].filter((part) => part !== undefined).join(': '),
     ...(isConverging ? [describeConvergence(host.convergence, nowMs)] : [])
   ])
-  const head = ['  HOST', 'STATE', 'RELEASE', 'DRIFT', ...(isConverging ? ['CONVERGENCE'] : [])]
+  const head = [
+    '  HOST',
+    'STATE',
+    'RELEASE',
+    ...(isMeasured ? ['TRAFFIC'] : []),
+    'DRIFT',
+    ...(isConverging ? ['CONVERGENCE'] : [])
+  ]
   return renderTable(head, rows, paintColumn(colors, stateColumn))
 }
 

@@ -17,6 +17,7 @@ import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, St
 import { type Accepted, acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
+import { createMetrics, type Metrics } from './collect-metrics.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
 import { createAgentHearing } from './hear-agents.ts'
@@ -29,6 +30,7 @@ import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
+import { createTrafficCounts } from './traffic-counts.ts'
 import type { Writer } from './writer.ts'
 
 /** Times that the operator of the controller may choose. Milliseconds. */
@@ -85,6 +87,7 @@ export type Deployments = {
   list(filter: ListFilter & { isEnded?: boolean }): Promise<DeploymentView[]>
   releases(filter: ListFilter): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
+  metrics: Metrics
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */
   agentConnected(agent: AgentId, hello: HelloMessage): Promise<void>
   agentDisconnected(agent: AgentId): Promise<void>
@@ -121,6 +124,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
+  const counts = createTrafficCounts()
   const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver }
 
   const converger = createConverger({ ...ports, ...inside, hosts })
@@ -161,14 +165,17 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
+    metrics: createMetrics({ store, hosts, counts }),
     agentConnected: async (agent, hello) => {
       hosts.observed(agent, hello.inventory)
+      counts.observed(agent, hello.inventory)
       await hearing.connected(agent, hello)
       converger.hostReturned(agent)
     },
     agentDisconnected: hearing.disconnected,
     agentGone: hearing.gone,
     observed: (agent, inventory) => {
+      counts.observed(agent, inventory)
       if (hosts.observed(agent, inventory)) converger.hostChanged(agent)
     },
     accepted: hearing.accepted,

@@ -7,6 +7,8 @@ import type { AgentLink, Clock } from '../ports.ts'
 export type HostKnowledge = {
   isConnected(agent: AgentId): boolean
   inventoryOf(agent: AgentId): Inventory | undefined
+  /** What it says counts as how it is now: it is connected, and told its inventory lately. */
+  freshInventoryOf(agent: AgentId): Inventory | undefined
   /** Restarts of the containers that crash again and again, by id. */
   crashLoopsOf(agent: AgentId): ReadonlyMap<string, number>
 }
@@ -21,6 +23,8 @@ export type HostMemory = HostKnowledge & {
 
 /** The agent tells what Docker's events changed within 250 ms, and gives listing its containers 2 s. */
 const inventoryLagMs = 2_500
+/** Inventories come once a minute; two may be late. */
+const freshForMs = 3 * 60_000
 
 export const createHostMemory = ({
   steadyClock,
@@ -32,13 +36,19 @@ export const createHostMemory = ({
   const inventories = new Map<AgentId, Inventory>()
   const restarts = new Map<AgentId, RestartHistory>()
   const reports = new Map<AgentId, number>()
+  const observedAtMs = new Map<AgentId, number>()
   return {
     isConnected: (agent) => link.isConnected(agent),
     inventoryOf: (agent) => inventories.get(agent),
+    freshInventoryOf: (agent) => {
+      const ageMs = steadyClock.nowMs() - (observedAtMs.get(agent) ?? Number.NEGATIVE_INFINITY)
+      return link.isConnected(agent) && ageMs <= freshForMs ? inventories.get(agent) : undefined
+    },
     crashLoopsOf: (agent) => crashLoops(restarts.get(agent) ?? noRestarts, steadyClock.nowMs()),
     observed: (agent, inventory) => {
       const before = inventories.get(agent)
       inventories.set(agent, inventory)
+      observedAtMs.set(agent, steadyClock.nowMs())
       restarts.set(agent, noteRestarts(restarts.get(agent) ?? noRestarts, inventory, steadyClock.nowMs()))
       return tellsNews(before, inventory)
     },

@@ -1,9 +1,12 @@
 // What runs where: per service of an environment the current release, who holds it, and each host with how it differs
 // and what is done about that. Containers of services that the environment does not know are listed too.
+import type { AgentId } from '@longshore/protocol'
 import type { ConvergenceView, StatusView } from '../api/schemas.ts'
 import { isGivenUp, maxTries } from '../core/convergence/decide.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
-import type { AgentRow, ConvergenceRow, FreezeRow, LockRow, Reads } from '../ports.ts'
+import { sumFigures } from '../core/traffic/sum-traffic.ts'
+import type { AgentRow, ConvergenceRow, DeploymentRow, FreezeRow, LockRow, Reads } from '../ports.ts'
+import { trafficOn } from './collect-metrics.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
 import { type JudgedHost, judgeService } from './judge-service.ts'
 
@@ -56,7 +59,9 @@ const statusOf = async (
   { store, knowledge, freezes, agents }: Sources,
   { environment, service }: Address
 ): Promise<StatusView> => {
-  const { current, hosts } = await judgeService(store, knowledge, agents, { environment, service })
+  const { current, hosts, spec } = await judgeService(store, knowledge, agents, { environment, service })
+  const shown = hosts.filter(isShown)
+  const traffic = shown.flatMap(({ agent }) => trafficOn(knowledge, agent, { environment, service }) ?? [])
   const lock = await store.lock(environment, service)
   const convergences = await store.convergences({ environment, service })
   return {
@@ -66,9 +71,14 @@ const statusOf = async (
     tag: current?.tag ?? null,
     digest: current?.digest ?? null,
     deployment: lock?.deployment ?? null,
-    lock: lock === undefined ? null : lockOf(lock),
+    lock: lock === undefined ? null : lockOf(lock, await store.deployment(lock.deployment)),
     freeze: freezeOf(freezes, environment, service),
-    hosts: hosts.filter(isShown).map((host) => viewHost(host, convergences))
+    hosts: shown.map((host) => ({
+      ...viewHost(host, convergences),
+      ...viewTraffic(knowledge, host.agent, { environment, service }),
+      ...((spec?.routing ?? null) !== null && viewProxy(knowledge, host.agent))
+    })),
+    ...(traffic.length > 0 && { traffic: sumFigures(traffic) })
   }
 }
 
@@ -85,6 +95,20 @@ const viewHost = (
   return { host, ...shown, ...(isShown ? { convergence: viewTries(own) } : {}) }
 }
 
+const viewTraffic = (
+  knowledge: HostKnowledge,
+  agent: AgentId,
+  address: Address
+): Pick<StatusView['hosts'][number], 'traffic'> => {
+  const traffic = trafficOn(knowledge, agent, address)
+  return traffic === undefined ? {} : { traffic: sumFigures([traffic]) }
+}
+
+const viewProxy = (knowledge: HostKnowledge, agent: AgentId): Pick<StatusView['hosts'][number], 'proxy'> => {
+  const proxy = knowledge.freshInventoryOf(agent)?.proxy
+  return proxy === undefined ? {} : { proxy }
+}
+
 const viewTries = (soFar: ConvergenceRow): ConvergenceView => {
   const { tries, nextAtMs, reason } = soFar
   return { tries, triesMax: maxTries, nextAtMs, reason, isGivenUp: isGivenUp(soFar) }
@@ -99,9 +123,7 @@ const freezeOf = (
   return findFreeze(own, service) ?? null
 }
 
-const lockOf = ({ deployment, holder, sinceMs, reason }: LockRow): StatusView['lock'] => ({
-  deployment,
-  holder,
-  sinceMs,
-  reason
-})
+const lockOf = (
+  { deployment, holder, sinceMs, reason }: LockRow,
+  held: DeploymentRow | undefined
+): StatusView['lock'] => ({ deployment, holder, sinceMs, reason, isPaused: held?.phase === 'paused' })

@@ -3,7 +3,7 @@
 import {
   type AgentId,
   type CommandId,
-  capabilityFor,
+  capabilitiesFor,
   formatId,
   type InstallationId,
   type ServiceSpec,
@@ -141,7 +141,8 @@ const persistCommand = async (
     agent,
     service,
     deployment: after.id,
-    kind: capabilityFor(body),
+    kind: body.kind,
+    needs: capabilitiesFor(body),
     fence,
     jws: await signer.sign(command),
     notAfterMs,

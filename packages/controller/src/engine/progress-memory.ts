@@ -14,13 +14,14 @@ export type ProgressMemory = {
 export const createProgressMemory = (): ProgressMemory => {
   const latest = new Map<string, ProgressView>()
   return {
-    keep: (deployment, command, { step, position, total, detail, bytes }) => {
+    keep: (deployment, command, { step, position, total, detail, bytes, connections }) => {
       const view: ProgressView = {
         step,
         position,
         total,
         ...(detail === undefined ? {} : { detail }),
-        ...(bytes === undefined ? {} : { bytes })
+        ...(bytes === undefined ? {} : { bytes }),
+        ...(connections === undefined ? {} : { connections })
       }
       latest.set(keyOf(deployment, command), view)
       return view

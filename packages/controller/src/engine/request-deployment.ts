@@ -118,10 +118,17 @@ export const partOfSpec = ({
   revision,
   spec
 }: SpecRow): Pick<RequestedPart, 'specRevision' | 'rollout' | 'keepImages'> => {
-  const { canary, parallelism, delayMs, maxFailureRatio, failureAction } = spec.update
+  const { canary, parallelism, delayMs, maxFailureRatio, failureAction, canaryMaxErrorRatio } = spec.update
   return {
     specRevision: revision,
-    rollout: { canary: canary ?? null, parallelism, delayMs, maxFailureRatio, failureAction },
+    rollout: {
+      canary: canary ?? null,
+      parallelism,
+      delayMs,
+      maxFailureRatio,
+      failureAction,
+      canaryMaxErrorRatio: canaryMaxErrorRatio ?? null
+    },
     keepImages: spec.keepImages
   }
 }
@@ -160,13 +167,14 @@ const findLocked = async (
   if (lock === undefined) return undefined
   const { deployment, holder: who, sinceMs, reason } = lock
   const held = await tx.deploymentServices(deployment)
+  const isPaused = (await tx.deployment(deployment))?.phase === 'paused'
   const release = held.find((one) => one.service === service)?.release ?? 1
   const since = new Date(sinceMs).toISOString()
   const why = reason === null ? '' : `: ${reason}`
   return new ApiError(
     'locked',
-    `${service} in ${environment} is being deployed by ${who} since ${since} (${deployment})${why}`,
-    { lock: { service: lock.service, deployment, holder: who, sinceMs, reason, release } }
+    `${service} in ${environment} is being deployed by ${who} since ${since} (${deployment}${isPaused ? ', paused' : ''})${why}`,
+    { lock: { service: lock.service, deployment, holder: who, sinceMs, reason, release, isPaused } }
   )
 }
 
@@ -240,5 +248,8 @@ const runLimitOf = (spec: ServiceSpec): number =>
   runLimitMs +
   spec.stopGracePeriodMs +
   (spec.healthyTimeoutMs ?? 0) +
-  spec.update.monitorMs +
+  spec.update.monitorMs * (isCompared(spec) ? 2 : 1) +
   spec.drainTimeoutMs
+
+/** It is watched twice: beside the old ones, and alone. */
+const isCompared = ({ update }: ServiceSpec): boolean => (update.canaryMaxErrorRatio ?? null) !== null

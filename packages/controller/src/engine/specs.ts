@@ -11,7 +11,7 @@ import type { Writer } from './writer.ts'
 export type SpecAddress = { environment: EnvironmentName; service: ServiceName }
 
 export type Specs = {
-  /** @throws ApiError `unknown-environment`; `invalid-request` when no command could carry the spec */
+  /** @throws ApiError `unknown-environment`; `invalid-request` when no command could carry the spec, or no host use it */
   apply(actor: Actor, at: SpecAddress, spec: ServiceSpec, isDryRun: boolean): Promise<ApplyAnswer>
   /** @param revision undefined: the latest. @throws ApiError `unknown-environment`, `unknown-service` */
   view(at: SpecAddress, revision?: number): Promise<SpecView>
@@ -53,6 +53,7 @@ export const createSpecs = ({
 const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promise<ApplyAnswer> => {
   await requireEnvironment(reads, at.environment)
   demandCarriable(at, spec)
+  demandRouted(at, spec)
   const current = await reads.spec(at.environment, at.service)
   // loaded here only: it brings the YAML reader along, which a controller's start should not wait for
   const { diffSpecs } = await import('@longshore/protocol/spec')
@@ -66,5 +67,14 @@ const demandCarriable = ({ environment, service }: SpecAddress, spec: ServiceSpe
   throw new ApiError(
     'invalid-request',
     `the spec of ${service} in ${environment} has ${bytes} bytes as JSON; at most ${maxSpecBytes} fit into a signed command: move large values into files on the hosts`
+  )
+}
+
+/** The reader of service files never makes such a spec; whoever writes one by hand may. */
+const demandRouted = ({ environment, service }: SpecAddress, { routing, update }: ServiceSpec): void => {
+  if ((routing !== null) === (update.order === 'start-first')) return
+  throw new ApiError(
+    'invalid-request',
+    `the spec of ${service} in ${environment}: routing goes with order start-first, and only with that`
   )
 }

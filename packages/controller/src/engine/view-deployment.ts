@@ -113,7 +113,10 @@ const viewTarget = (
     ...(target.log.length === 0 ? {} : { log: [...target.log] }),
     ...(progress === undefined ? {} : { progress }),
     ...(steps.length === 0 ? {} : { steps: [...steps] }),
-    ...(target.plan === null ? {} : { plan: structuredClone(target.plan) })
+    ...(target.plan === null ? {} : { plan: structuredClone(target.plan) }),
+    ...(target.state === 'released' && target.traffic !== undefined
+      ? { traffic: structuredClone(target.traffic) }
+      : {})
   }
 }
 

@@ -30,6 +30,7 @@ import { addDeploymentRoutes } from './routes/deployments.ts'
 import { addEnvironmentRoutes } from './routes/environments.ts'
 import { addEventRoutes } from './routes/events.ts'
 import { addFreezeRoutes } from './routes/freezes.ts'
+import { addMetricsRoutes } from './routes/metrics.ts'
 import { addOpenRoutes } from './routes/open.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -84,6 +85,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addFreezeRoutes,
     addDeploymentRoutes,
     addEventRoutes,
+    addMetricsRoutes,
     addWebhookRoutes
   ]) {
     add(scope)

@@ -1,6 +1,6 @@
 // How the schema came to be, one numbered step each; a step, once released, never changes. Standard SQL through
 // Kysely: what differs between databases comes from the dialect.
-import type { CreateTableBuilder, Kysely, RawBuilder } from 'kysely'
+import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
 import { addColumns, convertDeployments, fillTables } from './services-migration.ts'
 import { StoreError } from './store-errors.ts'
 import type { Tables } from './tables.ts'
@@ -365,6 +365,24 @@ const migrations: readonly Migration[] = [
         .alterTable('convergences')
         .addColumn('servedNothing', columnTypes.whole, (column) => column.notNull().defaultTo(0))
         .execute()
+  },
+  {
+    number: 10,
+    name: 'what an agent has to be able to do for a command, beside the kind of it',
+    up: async (db, { columnTypes }) => {
+      await db.schema
+        .alterTable('outbox')
+        .addColumn('needs', columnTypes.text, (column) => column.notNull().defaultTo('[]'))
+        .execute()
+      const rows = await db.selectFrom('outbox').select('kind').distinct().execute()
+      // One column said both until now.
+      for (const stored of rows.map(({ kind }): string => kind)) {
+        const kind = stored === 'remove-containers' ? 'remove' : stored
+        await sql`update outbox set kind = ${kind}, needs = ${JSON.stringify([stored])} where kind = ${stored}`.execute(
+          db
+        )
+      }
+    }
   }
 ]
 

@@ -49,7 +49,7 @@ export type Tables = {
   freezes: Omit<Kept<FreezeRow>, 'service'> & { service: string }
   idempotency_keys: Kept<IdempotencyKeyRow>
   counters: { service: string; environment: string; generation: number; release: number; heard: number }
-  outbox: Kept<OutboxRow, 'fence'>
+  outbox: Kept<OutboxRow, 'fence' | 'needs'>
   audit: Kept<AuditRow, 'request'> & { number: number }
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
   notifications: Kept<NotificationRow, 'notice'>
@@ -103,7 +103,7 @@ export const joinTokenCodec = codecOf<JoinTokenRow, 'labels', 'replace'>(['label
 export const apiTokenCodec = codecOf<ApiTokenRow, 'allow'>(['allow'])
 export const specCodec = codecOf<SpecRow, 'spec'>(['spec'])
 export const deploymentCodec = codecOf<DeploymentRow, 'what' | 'state'>(['what', 'state'])
-export const outboxCodec = codecOf<OutboxRow, 'fence'>(['fence'])
+export const outboxCodec = codecOf<OutboxRow, 'fence' | 'needs'>(['fence', 'needs'])
 export const auditCodec = codecOf<AuditRow, 'request'>(['request'])
 export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'lastTry'>([
   'environments',

@@ -27,7 +27,11 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
     case 'stage':
     case 'rehearse':
       return { kind: order.kind, release, image: pinned(content), spec: specOf(content), replace }
-    case 'release':
+    case 'release': {
+      const { kind, recreate, canaryMaxErrorRatio: ratio } = order
+      const body = { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+      return { ...body, ...(ratio !== undefined && { canaryMaxErrorRatio: ratio }) }
+    }
     case 'plan': {
       const { kind, recreate } = order
       return { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
@@ -50,9 +54,9 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
 
 const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
   if (spec === undefined) throw new TypeError('a release without its spec is never sent')
-  const { releaseCommand: _releaseCommand, update, ...rest } = spec
-  const { canary: _canary, ...pace } = update
-  return { ...rest, update: pace }
+  const { releaseCommand: _releaseCommand, update, routing, ...rest } = spec
+  const { canary: _canary, canaryMaxErrorRatio: _canaryMaxErrorRatio, ...pace } = update
+  return { ...rest, ...((routing ?? null) !== null && { routing }), update: pace }
 }
 
 const pinned = ({ repository, tag, digest }: ReleaseContent) => {

@@ -65,7 +65,8 @@ export type StoredEvent = Requested | DeploymentEvent
 export type Order =
   | { kind: 'resolve' }
   | { kind: 'stage' }
-  | { kind: 'release'; recreate: boolean }
+  /** `canaryMaxErrorRatio`: only for a canary that is compared. */
+  | { kind: 'release'; recreate: boolean; canaryMaxErrorRatio?: number }
   | { kind: 'revert'; from: number; to: number }
   | { kind: 'remove'; release: number | null; containers: string[] | null }
   | { kind: 'plan'; recreate: boolean }

@@ -1,6 +1,6 @@
 // What a target is known to be after its agent answered a command (a report, or a refusal to execute it). Only the
 // target and its part change here; what follows is decided by the phases. Silence: record-silence.ts.
-import type { RunError, RunOutcome } from '@longshore/protocol'
+import type { RunError, RunOutcome, RunResult } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
 import { withPart, withState, withTarget } from './change-step.ts'
 import { isBack } from './end.ts'
@@ -140,7 +140,10 @@ const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
   const { outcome } = answer
   const { serving } = outcome
   if (outcome.status === 'succeeded') {
-    if (serving === 'new') return withTarget(step, target, { ...nothingWrong, state: 'released', serving })
+    if (serving === 'new') {
+      const change = { ...nothingWrong, ...trafficOf(outcome.result), state: 'released', serving } as const
+      return withWarnings(withTarget(step, target, change), target, notesOf(outcome.result))
+    }
     return withTarget(step, target, { ...mismatch('release'), state: 'unknown', serving })
   }
   if (outcome.status === 'unknown' || serving === 'unknown') {
@@ -151,6 +154,17 @@ const recordReleased = (step: Step, target: Target, answer: Answer): Step => {
     wasAsked && outcome.error.code === 'cancelled' && isBack(step.state, { ...target, serving })
   return withTarget(step, target, { ...whyNot(answer), state: isObedient ? 'reverted' : 'failed', serving })
 }
+
+const trafficOf = (result: RunResult): Pick<Target, 'traffic'> =>
+  result.kind === 'release' && result.traffic !== undefined ? { traffic: result.traffic } : {}
+
+const notesOf = (result: RunResult): readonly string[] =>
+  result.kind === 'release' ? (result.notes ?? []) : []
+
+const withWarnings = (step: Step, { host }: Target, texts: readonly string[]): Step =>
+  texts.length === 0
+    ? step
+    : withState(step, { warnings: [...step.state.warnings, ...texts.map((text) => `host ${host}: ${text}`)] })
 
 /** Why a host failed to switch is kept beside the fact that it is back. */
 const recordWentBack = (step: Step, target: Target, answer: Answer): Step => {
@@ -175,11 +189,8 @@ const recordWentBack = (step: Step, target: Target, answer: Answer): Step => {
   })
 }
 
-const recordSettled = (step: Step, target: Target, answer: Answer): Step => {
-  const settled = withTarget(step, target, { settling: null })
-  const warnings = settleWarnings(answer).map((text) => `host ${target.host}: ${text}`)
-  return withState(settled, { warnings: [...step.state.warnings, ...warnings] })
-}
+const recordSettled = (step: Step, target: Target, answer: Answer): Step =>
+  withWarnings(withTarget(step, target, { settling: null }), target, settleWarnings(answer))
 
 const settleWarnings = (answer: Answer): string[] => {
   if (answer.kind === 'refused') return answer.code === 'stale' ? [] : [`not cleaned up: ${answer.detail}`]

@@ -9,6 +9,7 @@ import { beginReverting } from './revert.ts'
 import {
   type DeploymentState,
   hasFailed,
+  isRepair,
   isUnchanged,
   type Part,
   participants,
@@ -74,8 +75,23 @@ const giveTurn = (step: Step, target: Target, atMs: number): Step => {
     return target.turnAtMs === null ? withTarget(step, target, { turnAtMs: atMs }) : step
   }
   const { recreate } = partOf(step.state, target)
+  const ratio = comparedBy(step.state, target)
+  const order = { kind: 'release', recreate, ...(ratio !== null && { canaryMaxErrorRatio: ratio }) } as const
   const change: Partial<Target> = { state: 'releasing', mayRunNew: true, turnAtMs: null }
-  return giveCommand(step, target, { kind: 'release', recreate }, atMs, change)
+  return giveCommand(step, target, order, atMs, change)
+}
+
+/**
+ * A canary's new containers are compared with the old ones beside them. Not those of the release that is current already:
+ * what is told of a restart, or of a host that is brought back, is nothing new.
+ * @returns null: it is no canary, or is not compared
+ */
+const comparedBy = (state: DeploymentState, { service, batch }: Target): number | null => {
+  const part = partOf(state, { service })
+  const { canary, canaryMaxErrorRatio = null } = part.rollout
+  if (state.mode !== 'deploy' || canary === null || isRepair(part)) return null
+  const isFirst = participants(state, part).every((other) => (other.batch ?? Infinity) >= (batch ?? 0))
+  return isFirst ? canaryMaxErrorRatio : null
 }
 
 const afterBatch = (step: Step, atMs: number): Step => {

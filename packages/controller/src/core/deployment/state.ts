@@ -8,7 +8,8 @@ import type {
   EnvironmentName,
   PlanResult,
   ServiceName,
-  Serving
+  Serving,
+  TrafficMove
 } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
 import type { Order } from './events.ts'
@@ -41,6 +42,8 @@ export type Rollout = {
   delayMs: number
   maxFailureRatio: number
   failureAction: 'rollback' | 'pause'
+  /** How much worse a canary's new containers may be; null, or absent in deployments of an older version: not compared. */
+  canaryMaxErrorRatio?: number | null
 }
 
 /** Runs once in the deployment, on one ready host, before the first switch. */
@@ -133,6 +136,8 @@ export type Target = {
   /** It had failed when the deployment was resumed: that counts no more. */
   isForgiven: boolean
   plan: TargetPlan | null
+  /** How traffic came to its new containers; absent where Docker publishes the ports. */
+  traffic?: TrafficMove
 }
 export type TargetKey = Pick<Target, 'service' | 'agent'>
 

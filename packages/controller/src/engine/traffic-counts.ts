@@ -1,0 +1,36 @@
+// Requests and errors since this controller started, in memory only: whoever scrapes counters knows that they begin
+// anew with a process. What an agent had counted before the controller heard of it first is no part of them.
+import type { AgentId, Inventory } from '@longshore/protocol'
+import { addCounts, type Counts, countsSince, noCounts } from '../core/traffic/sum-traffic.ts'
+
+export type TrafficCounts = {
+  observed(agent: AgentId, inventory: Inventory): void
+  /** What each agent counted of a service; agents that are gone stay, since a counter never goes back. */
+  of(environment: string, service: string): ReadonlyMap<AgentId, Counts>
+}
+
+type Counted = { latest: Counts; total: Counts }
+
+export const createTrafficCounts = (): TrafficCounts => {
+  const heard = new Set<AgentId>()
+  const services = new Map<string, Map<AgentId, Counted>>()
+  return {
+    observed: (agent, { traffic = [] }) => {
+      const isFirst = !heard.has(agent)
+      heard.add(agent)
+      for (const { environment, service, requests, errors } of traffic) {
+        const key = keyOf(environment, service)
+        const counted = services.get(key) ?? new Map<AgentId, Counted>()
+        services.set(key, counted)
+        const before = counted.get(agent)
+        const latest = { requests, errors }
+        const since = isFirst ? noCounts : countsSince(before?.latest, latest)
+        counted.set(agent, { latest, total: addCounts(before?.total ?? noCounts, since) })
+      }
+    },
+    of: (environment, service) =>
+      new Map([...(services.get(keyOf(environment, service)) ?? [])].map(([id, { total }]) => [id, total]))
+  }
+}
+
+const keyOf = (environment: string, service: string): string => `${environment}/${service}`
