@@ -14,6 +14,7 @@ import {
 import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
 import type { Journal, Runs } from '../../packages/agent/src/ports.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
+import { withoutProxy } from '../support/no-proxy.ts'
 import { behindBoundary } from './process-boundary.ts'
 import { purposeOf, type SimulatedContainer, type SimulatedHost } from './simulated-engine.ts'
 import type { Down, SimulatedSession, Up } from './simulated-network.ts'
@@ -100,6 +101,7 @@ export const createSimulatedAgent = (id: AgentId, name: string, ports: Ports): S
     runs = createRuns(
       {
         engine: behindBoundary(host.engine, lives),
+        ...withoutProxy,
         host: behindBoundary(roomyHost, lives),
         journal: dieAfterWrite(journal),
         clock,
@@ -226,6 +228,7 @@ const roleOf = (one: SimulatedContainer): ContainerRole => (isKept(one) ? 'kept'
 
 const roomyHost = {
   freeBytes: async () => 1e12,
+  routes: async () => [],
   isPortBound: async () => false,
   probe: async () => ({ isOk: true, detail: '' })
 }

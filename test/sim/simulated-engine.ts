@@ -157,9 +157,11 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       restart: one.restart,
       owner: one.owner,
       publishes: [],
+      ownAddress: null,
       isRunning: one.state === 'running',
       isRestarting: false,
       startedAt: String(one.startedAtMs),
+      finishedAtMs: null,
       restartCount: one.restartCount,
       exitCode: one.exitCode,
       checkup: null,
@@ -282,6 +284,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       }),
     hasNetwork: () => call(() => true),
     createNetwork: () => call(() => undefined),
+    listNetworks: () => call(() => []),
     dataDirectory: () => call(() => '/var/lib/docker')
   }
 

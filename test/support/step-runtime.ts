@@ -1,6 +1,7 @@
 // What a step of a run works with, for tests of single steps: an engine that refuses what was not prepared, a clock that
 // passes at once, and a host that is fine.
 import type { Engine, Runtime } from '../../packages/agent/src/ports.ts'
+import { noEvents, preparedProxy } from './no-proxy.ts'
 
 /** Throws on every call that the test did not prepare. */
 export const preparedEngine = (calls: Partial<Engine>): Engine =>
@@ -17,8 +18,11 @@ export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime 
   let nowMs = 0
   return {
     engine,
+    proxy: preparedProxy(),
+    events: noEvents,
     host: {
       freeBytes: async () => 500,
+      routes: async () => [],
       isPortBound: async () => true,
       probe: async () => ({ isOk: true, detail: '' })
     },

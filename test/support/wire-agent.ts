@@ -110,6 +110,7 @@ export const startWireAgent = async (
       detach() {},
       stop() {}
     },
+    recovered: () => undefined,
     openRuns: async () => runs
   }
   const stopping = new AbortController()

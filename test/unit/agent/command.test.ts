@@ -27,6 +27,8 @@ const lookOf = (state: ContainerLook['state'], more: Partial<ContainerLook> = {}
   restart: { name: 'no', maxRetries: 0 },
   owner: { command, release: 2, index: 0, purpose: 'once' } as Ownership,
   publishes: [],
+  ownAddress: null,
+  finishedAtMs: null,
   isRunning: state === 'running',
   isRestarting: false,
   startedAt: '',

@@ -6,6 +6,7 @@ import type { Log } from '../../../packages/agent/src/link.ts'
 import type { Clock } from '../../../packages/agent/src/ports.ts'
 import { settle, takeOverImmediates } from '../../sim/settle.ts'
 import { createVirtualTime } from '../../sim/virtual-time.ts'
+import { preparedProxy } from '../../support/no-proxy.ts'
 
 const usage = { diskFreeBytes: null, diskTotalBytes: null, load: null, memoryFreeBytes: null }
 const noLog = {} as Log
@@ -23,6 +24,7 @@ const scene = () => {
         return () => {}
       }
     },
+    proxy: preparedProxy(),
     measure: async () => usage,
     clock,
     log: noLog

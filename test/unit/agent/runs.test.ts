@@ -14,6 +14,7 @@ import { createPolicySource } from '../../../packages/agent/src/adapters/policy-
 import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
 import { createRuns, hashSpec } from '../../../packages/agent/src/runs.ts'
+import { withoutProxy } from '../../support/no-proxy.ts'
 import { buildSampleRequest, releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
 import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
 
@@ -64,7 +65,7 @@ t.test(
     const idleClock = { ...clock, after: () => () => undefined }
     const policy = createPolicySource(undefined)
     const runs = createRuns(
-      { engine, host, journal, clock: idleClock, policy },
+      { engine, ...withoutProxy, host, journal, clock: idleClock, policy },
       { minFreeBytes: 0, buildRequest: buildSampleRequest },
       { progressed: () => undefined, reported: () => undefined }
     )
@@ -98,7 +99,7 @@ t.test('a plan runs beside the run of its service, which another run waits for',
   const { host, clock } = runtimeOf(engine)
   const idleClock = { ...clock, after: () => () => undefined }
   const runs = createRuns(
-    { engine, host, journal, clock: idleClock, policy: createPolicySource(undefined) },
+    { engine, ...withoutProxy, host, journal, clock: idleClock, policy: createPolicySource(undefined) },
     { minFreeBytes: 0, buildRequest: buildSampleRequest },
     { progressed: () => undefined, reported: () => undefined }
   )

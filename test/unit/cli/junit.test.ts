@@ -162,3 +162,10 @@ t.test(
     t.same(readdirSync(dir).sort(), ['folder', 'new', 'report.xml'], 'nothing is left over')
   }
 )
+
+t.test('says in the case of a host how traffic came to it', async (t) => {
+  const traffic = { switchMs: 4, gapMs: null, drainMs: 60_500, closed: { requests: 1, upgraded: 0 } }
+  const { cases } = read(suiteOfEnd(endedAs('succeeded', [target('a', { state: 'released', traffic })])))
+  const [output] = cases.flatMap((one) => childrenOf(one, 'system-out'))
+  t.equal(output?.text, 'traffic: switched in 4 ms, drained in 1m 00s, 1 connection closed')
+})

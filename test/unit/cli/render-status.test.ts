@@ -68,12 +68,13 @@ t.test('says who holds a service, and why', async (t) => {
       deployment: 'dep_00000000000000000001' as NonNullable<StatusView['deployment']>,
       holder: 'jenkins',
       sinceMs: nowMs,
-      reason: 'build 12'
+      reason: 'build 12',
+      isPaused: true
     },
     freeze: { service: null, holder: 'ann', sinceMs: nowMs, reason: 'inventory' }
   })
   t.same(lines.slice(1), [
-    '  being deployed by jenkins since 2023-11-14T22:13:20Z (dep_00000000000000000001): build 12',
+    '  being deployed by jenkins since 2023-11-14T22:13:20Z (dep_00000000000000000001, paused): build 12',
     '  locked with its environment by ann since 2023-11-14T22:13:20Z: inventory',
     '  no hosts',
     ''
@@ -98,4 +99,51 @@ t.test('does not call missing what nobody wants there', async (t) => {
     nowMs
   ).split('\n')
   t.ok(wanted?.includes(coloured.red('missing')))
+})
+
+const figures = {
+  requestsPerSecond: 41.2,
+  errorsPerSecond: 0.1,
+  errorRatio: 0.0024,
+  sessions: 14,
+  upgraded: 2,
+  latencyMs: 3.5
+}
+
+t.test('says how much traffic there is, of the service and of each host that told of it', async (t) => {
+  const idle = { ...figures, requestsPerSecond: 0, errorsPerSecond: 0, errorRatio: null }
+  const lines = render({
+    traffic: figures,
+    hosts: [
+      {
+        host: 'a',
+        state: 'running',
+        release: 3,
+        traffic: { ...figures, requestsPerSecond: 4.04, errorRatio: 1e-6 }
+      },
+      { host: 'b', state: 'running', release: 3, traffic: idle },
+      { host: 'c', state: 'silent', release: 3, drift: 'is silent', driftKind: 'unknown' }
+    ]
+  })
+  t.same(lines, [
+    'web in wip: release 3 (1.0 sha256:aaaaaaaaaaaa), 41 requests/s, 0.2 % errors',
+    '  HOST  STATE    RELEASE  TRAFFIC                      DRIFT',
+    '  a     running  3        4 requests/s, <0.1 % errors',
+    '  b     running  3        0 requests/s',
+    '  c     silent   3        -                            unknown: is silent',
+    ''
+  ])
+})
+
+t.test('says where HAProxy is down', async (t) => {
+  const proxy = { state: 'down', version: null, detail: 'it was\u0007 killed' } as const
+  const up = { state: 'running', version: '2.6.12', detail: '' } as const
+  const lines = render({
+    hosts: [
+      { host: 'a', state: 'running', release: 3, proxy },
+      { host: 'b', state: 'running', release: 3, proxy: up }
+    ]
+  })
+  t.equal(lines[1], '  HAProxy on a is down: it was  killed')
+  t.notOk(lines.some((line) => line.includes('on b is')))
 })

@@ -227,3 +227,61 @@ t.test('the first batch of a service with a canary is called so, whatever its nu
     'rolling api, batch 3'
   ])
 })
+
+const moved = { switchMs: 4.4, gapMs: 811.9, drainMs: 1930, closed: { requests: 0, upgraded: 2 } }
+
+t.test('what is drained is told while it lasts, and how traffic moved at the end', async (t) => {
+  const begun = deployment({ phase: 'rolling', targets: [target('a', { state: 'releasing' })] })
+  const connections = { requests: 3, upgraded: 12 }
+  const progress = { step: 'drain-containers', position: 7, total: 9, connections }
+  const host = begun.targets[0]?.host as never
+  const snapshot: DeploymentEvent = { type: 'deployment', at, deployment: begun }
+  const draining: DeploymentEvent = { type: 'progress', at, id, host, progress }
+  const released: DeploymentEvent = {
+    type: 'target',
+    at,
+    id,
+    target: target('a', { state: 'released', serving: 'new', traffic: moved })
+  }
+  const last = { ...progress, position: 8, step: 'close', connections: { requests: 1, upgraded: 0 } }
+  t.same(linesOf([snapshot, draining, { ...draining, progress: last }, released]).slice(2), [
+    'a: releasing',
+    'a: step 7 of 9, drain-containers, draining: 3 requests, 12 upgraded',
+    'a: step 8 of 9, close, draining: 1 request, 0 upgraded',
+    'a: released: switched in 4 ms, gap 812 ms, drained in 1.9s, 2 connections closed'
+  ])
+  const picture = foldEvent(foldEvent(null, snapshot), draining) as Picture
+  const frame = (shown: Picture): string | undefined =>
+    renderFrame(shown, { ...frameOptions, columns: 120, rows: 9 })[1]
+  t.match(frame(picture), '7/9 drain-containers  draining: 3 requests, 12 upgraded')
+  t.match(frame(foldEvent(picture, released) as Picture), 'switched in 4 ms, gap 812 ms')
+  const quiet = { switchMs: 1, gapMs: null, drainMs: null, closed: { requests: 0, upgraded: 0 } }
+  t.equal(
+    renderResult(
+      endedAs('succeeded', [
+        target('a', { state: 'released', serving: 'new', traffic: moved }),
+        target('b', { state: 'released', serving: 'new', traffic: quiet }),
+        target('c', { state: 'released', serving: 'new' })
+      ]),
+      plain
+    )
+      .split('\n')
+      .slice(3)
+      .join('\n'),
+    `HOST  STATE     SERVING  TRAFFIC                                                              REASON
+a     released  new      switched in 4 ms, gap 812 ms, drained in 1.9s, 2 connections closed
+b     released  new      switched in 1 ms
+c     released  new
+`
+  )
+})
+
+t.test('a plan says what to know beforehand', async (t) => {
+  const nothing = { isRunning: false, serves: null, steps: [], refusals: [], changes: [] }
+  const notices = ['port 80 is taken over:\u001b about 2 s without service']
+  const view = {
+    ...endedAs('succeeded', [target('a', { plan: { ...nothing, notices } })]),
+    mode: 'plan' as const
+  }
+  t.match(renderPlan(view, plain), '\n  note     port 80 is taken over:  about 2 s without service\n')
+})

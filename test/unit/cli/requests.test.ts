@@ -61,6 +61,7 @@ const locked = (by = id): ProblemError =>
       holder: 'jenkins',
       sinceMs: Date.parse(at),
       reason: null,
+      isPaused: false,
       service: deployment().services[0]?.service ?? refuse(),
       release: deployment().release
     }

@@ -56,6 +56,23 @@ t.test('every problem is named with its setting', async (t) => {
   t.match(problemsOf([...url, '--join-token=a', '--join-token-file=/f']), [/not both/])
 })
 
+t.test('who runs HAProxy has a default, and a wrong word is named', async (t) => {
+  const read = readInvocation([...url, '--data-dir', '/d', '--proxy=container'], {}, host)
+  t.match(read, { settings: { proxyMode: 'container', proxyImage: 'haproxy:2.6', hostDataDir: '/d' } })
+  t.match(
+    problemsOf(url, {
+      LONGSHORE_PROXY: 'docker',
+      LONGSHORE_PROXY_IMAGE: 'a b',
+      LONGSHORE_HOST_DATA_DIR: 'd'
+    }),
+    [
+      /^LONGSHORE_PROXY: must be one of process, unit, container/,
+      /^LONGSHORE_PROXY_IMAGE: must be the name of an image/,
+      /^LONGSHORE_HOST_DATA_DIR: must be an absolute path/
+    ]
+  )
+})
+
 t.test('a stray argument is not repeated: it may be a token', async (t) => {
   t.notMatch(problemsOf([...url, 'secret-token']).join(), /secret-token/)
 })

@@ -1,7 +1,7 @@
 // What fits into a command; what is sent to a host, and when again; how targets and batches are chosen; counters after a restored backup.
 import {
   type CommandId,
-  capabilityFor,
+  capabilitiesFor,
   generateSigningKey,
   limits,
   type ServiceMark,
@@ -146,10 +146,11 @@ t.test('removes containers by their ids only where the agent can', async (t) => 
   const named = commandBody({ kind: 'remove', release: null, containers: ['0123456789ab'] }, content)
   const whole = commandBody({ kind: 'remove', release: null, containers: null }, content)
   t.same(whole, { kind: 'remove', release: null }, 'an agent that knows no ids takes it')
-  t.same([capabilityFor(named), capabilityFor(whole)], ['remove-containers', 'remove'])
-  const row = { command: 'cmd_00000000000000000001' as CommandId, kind: capabilityFor(named) }
+  t.same(capabilitiesFor(named), ['remove', 'remove-containers'])
+  t.same(capabilitiesFor(whole), ['remove'])
+  const row = { command: 'cmd_00000000000000000001' as CommandId, needs: capabilitiesFor(named) }
   t.match(refusalFor({ ...row, state: 'owed' }, ['remove']), { code: 'unsupported' })
   t.equal(refusalFor({ ...row, state: 'owed' }, ['remove-containers']), null)
   t.equal(refusalFor({ ...row, state: 'accepted' }, []), null, 'only its report tells what became of it')
-  t.equal(refusalFor({ ...row, kind: 'release', state: 'owed' }, []), null)
+  t.equal(refusalFor({ ...row, needs: ['release'], state: 'owed' }, []), null)
 })

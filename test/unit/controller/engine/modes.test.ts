@@ -35,6 +35,11 @@ t.test('holds after a failure over a restart of the controller, until it is resu
   const paused = await scene.deployments.view(id)
   t.equal(paused.phase, 'paused')
   t.match(paused.pause, { reason: /^host b: /, untilMs: scene.clock.nowMs() + 3_600_000 })
+  await t.rejects(scene.deployments.request(jenkins, requestFor({})), {
+    code: 'locked',
+    message: /, paused\)/,
+    extra: { lock: { isPaused: true } }
+  })
   t.ok(scene.events.some((event) => event.type === 'phase' && event.phase === 'paused'))
   await scene.die()
 

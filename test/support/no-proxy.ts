@@ -1,0 +1,20 @@
+// A host without HAProxy: nothing is routed, and whoever asks for more than that is told that the test did not prepare it.
+import type { ContainerEvents, Proxy as ProxyPort } from '../../packages/agent/src/ports.ts'
+
+/** Throws on every call that the test did not prepare. */
+export const preparedProxy = (calls: Partial<ProxyPort> = {}): ProxyPort => {
+  const prepared = { routes: () => [], onChange: () => () => undefined, ...calls }
+  return new Proxy(prepared as unknown as ProxyPort, {
+    get: (target, name) => {
+      const call: unknown = Reflect.get(target, name)
+      if (call === undefined) throw new Error(`the test did not prepare ${String(name)} of the proxy`)
+      return call
+    }
+  })
+}
+
+/** Nothing happens to any container. */
+export const noEvents: ContainerEvents = { onEvent: () => () => undefined }
+
+/** What runs need beside the engine on a host without HAProxy. */
+export const withoutProxy = { proxy: preparedProxy(), events: noEvents, ownSubnets: [] as string[] }
