@@ -274,3 +274,55 @@ t.test('a cancel that comes too late tells how the deployment ended', async (t) 
   t.match(out, /^succeeded: web in staging/)
   t.match(err, /has ended/)
 })
+
+const moved = { switchMs: 4, gapMs: 812, drainMs: 1900, closed: { requests: 0, upgraded: 2 } }
+
+t.test('connections are told while they are drained, and how traffic moved at the end', async (t) => {
+  const standIn = await withStandIn(t)
+  standIn.on(events, (response) => {
+    const begun = deployment({ phase: 'rolling', targets: [target('a', { state: 'releasing' })] })
+    const connections = { requests: 3, upgraded: 12 }
+    const progress = { step: 'drain-containers', position: 7, total: 9, connections }
+    const host = begun.targets[0]?.host as never
+    openEvents(response)
+    sendEvent(response, { type: 'deployment', at, deployment: begun })
+    sendEvent(response, { type: 'progress', at, id, host, progress })
+    const released = target('a', { state: 'released', serving: 'new', traffic: moved })
+    sendEvent(response, { type: 'ended', at, deployment: endedAs('succeeded', [released]) })
+    response.end()
+  })
+  const text = await run(standIn.url, deployArgs).ended
+  t.equal(text.code, 0, text.err)
+  t.match(text.err, 'a: step 7 of 9, drain-containers, draining: 3 requests, 12 upgraded')
+  t.match(text.out, 'switched in 4 ms, gap 812 ms, drained in 1.9s, 2 connections closed')
+  const lines = (await run(standIn.url, [...deployArgs, '--output', 'ndjson']).ended).out.trim().split('\n')
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { type: 'deployment' },
+      { type: 'deployment' },
+      { type: 'progress', progress: { connections: { requests: 3, upgraded: 12 } } },
+      { type: 'ended' },
+      { type: 'result', outcome: 'succeeded', targets: [{ host: 'a', traffic: moved }] }
+    ]
+  )
+})
+
+t.test('a plan says what to know beforehand, as text and as JSON', async (t) => {
+  const standIn = await withStandIn(t)
+  const notices = ['port 80 is taken over from the container web-1: about 2 s without service']
+  const plan = { isRunning: false, serves: null, steps: [], refusals: [], changes: [], notices }
+  const planned = {
+    ...endedAs('succeeded', [target('a', { state: 'planned', plan })]),
+    mode: 'plan' as const
+  }
+  standIn.on(events, (response) => {
+    openEvents(response)
+    sendEvent(response, { type: 'ended', at, deployment: planned })
+    response.end()
+  })
+  const text = await run(standIn.url, [...deployArgs, '--plan']).ended
+  t.match(text.out, `  note     ${notices[0]}`)
+  const document = await run(standIn.url, [...deployArgs, '--plan', '--output', 'json']).ended
+  t.match(JSON.parse(document.out), { targets: [{ plan: { notices } }] })
+})

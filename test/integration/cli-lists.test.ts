@@ -136,6 +136,65 @@ t.test('status shows each host and what differs', async (t) => {
   )
 })
 
+t.test('status and agents tell of traffic, and where HAProxy is down', async (t) => {
+  const traffic = {
+    requestsPerSecond: 41.2,
+    errorsPerSecond: 0.1,
+    errorRatio: 0.0024,
+    sessions: 14,
+    upgraded: 2,
+    latencyMs: 3.5
+  }
+  const proxy = { state: 'down', version: null, detail: 'it was killed' }
+  const status = {
+    environment: 'wip',
+    service: 'fast',
+    release: 3,
+    tag: '1.0',
+    digest: null,
+    deployment: null,
+    hosts: [
+      { host: 'web-1', state: 'running', release: 3, traffic },
+      { host: 'web-2', state: 'running', release: 3, proxy }
+    ],
+    traffic
+  }
+  standIn.on('GET /v1/status?service=fast', (response) => json(response, 200, [status]))
+  const { out } = await run(['status', 'fast'])
+  t.match(out, /^fast in wip: release 3 \(1\.0\), 41 requests\/s, 0\.2 % errors\n/)
+  t.match(out, /\n {2}HAProxy on web-2 is down: it was killed\n/)
+  const document = await run(['status', 'fast', '--output', 'json'])
+  t.match(JSON.parse(document.out), [{ traffic, hosts: [{ traffic }, { proxy }] }])
+  const inventory = {
+    isEngineReachable: true,
+    containers: [],
+    diskFreeBytes: null,
+    diskTotalBytes: null,
+    load: null,
+    memoryFreeBytes: null,
+    proxy
+  }
+  const agent = {
+    id: 'agt_00000000000000000001',
+    name: 'web-2',
+    environment: 'fast',
+    state: 'connected',
+    labels: {},
+    agentVersion: '0.1.0',
+    lastSeenAtMs: nowMs,
+    lastSeenAt: new Date(nowMs).toISOString(),
+    connectedSinceMs: nowMs,
+    enrolledAtMs: nowMs,
+    clockSkewMs: 0,
+    facts: null,
+    policy: null,
+    inventory,
+    inventoryAtMs: nowMs
+  }
+  standIn.on('GET /v1/agents?environment=fast', (response) => json(response, 200, [agent]))
+  t.match((await run(['agents', '--env', 'fast'])).out, /\nweb-2 .*HAProxy is down: it was killed\n/)
+})
+
 t.test('what a controller of the version before answers is understood', async (t) => {
   // as recorded from it: it knew neither healing, promotion, freezes nor the fields of a lock
   const status = {

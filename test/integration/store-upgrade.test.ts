@@ -13,10 +13,10 @@ import { Hosts } from '../unit/controller/engine/scene-hosts.ts'
 
 const dump = readFileSync(new URL('../support/schema-1.sql', import.meta.url), 'utf8')
 
-const openOld = async (dir: string) => {
+const openOld = async (dir: string, more = '') => {
   const path = join(dir, 'longshore.db')
   const raw = new DatabaseSync(path)
-  raw.exec(dump)
+  raw.exec(dump + more)
   raw.close()
   return openStore({ path })
 }
@@ -38,6 +38,16 @@ t.test('keeps deployments, locks and the current release of a database of the fi
     const events = (await store.deploymentEvents(row?.id ?? '')) as StoredEvent[]
     t.same(withoutOrders(replay(events)), row?.state, 'the upgraded events give the upgraded state')
   }
+  await store.close()
+})
+
+t.test('says of stored commands what they are apart from what they need', async (t) => {
+  const named = "update outbox set kind = 'remove-containers' where command = 'cmd_000003g0000000000000';"
+  const store = await openOld(t.testdir(), named)
+  const rows = await store.outbox({})
+  t.match(await store.command('cmd_000003g0000000000000'), { kind: 'remove', needs: ['remove-containers'] })
+  t.ok(rows.every(({ kind, needs }) => kind === 'remove' || (needs.length === 1 && needs[0] === kind)))
+  t.ok(rows.length > 5)
   await store.close()
 })
 

@@ -76,6 +76,7 @@ t.test('reads back every kind of row as it was written', async (t) => {
     service: api,
     deployment: deploymentOf(1),
     kind: 'stage',
+    needs: ['stage', 'start-first'],
     fence: { generation: 1, epoch: 1, index: 1 },
     jws: 'a.b.c',
     notAfterMs: 5000,

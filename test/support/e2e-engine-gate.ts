@@ -43,7 +43,10 @@ export type EngineGate = {
 const requestOf: Record<StepKind, RegExp> = {
   'check-disk': /^GET .*\/info/,
   'check-ports': /^GET .*\/containers\/json/,
+  // HAProxy is told without the engine: the gate holds what such a step asks the engine before.
+  'check-proxy': /^GET .*\/containers\/json/,
   'create-network': /^POST .*\/networks\/create/,
+  'create-own-network': /^(POST .*\/networks\/create|GET .*\/networks)/,
   'resolve-image': /^GET .*\/distribution\//,
   'fetch-image': /^POST .*\/images\/create/,
   'look-for-image': /^GET .*\/images\/.*\/json/,
@@ -57,6 +60,11 @@ const requestOf: Record<StepKind, RegExp> = {
   'start-command': /^POST .*\/containers\/[^/]+\/start/,
   'await-command': /^GET .*\/containers\/[^/]+\/json/,
   'await-healthy': /^GET .*\/containers\/[^/]+\/json/,
+  'share-traffic': /^GET .*\/containers\/[^/]+\/json/,
+  'switch-traffic': /^GET .*\/containers\/[^/]+\/json/,
+  'take-over-ports': /^POST .*\/containers\/[^/]+\/stop/,
+  'drain-containers': /^GET .*\/containers\/[^/]+\/json/,
+  'close-ports': /^GET .*\/containers\/json/,
   monitor: /^GET .*\/containers\/[^/]+\/json/,
   'remove-container': /^DELETE .*\/containers\//,
   'prune-images': /^GET .*\/images\/json/

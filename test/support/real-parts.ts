@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 import { busyboxPath } from '../../scripts/hosts/web-image.ts'
 
 /** A whole deployment on three engines, on a machine that does other work too. */
-const limitMs = 120_000
+const limitMs = 300_000
 
 const isInPath = (program: string): boolean =>
   [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
@@ -42,6 +42,18 @@ export const testOnRealParts = (
     t.fail(`${title}: missing on this machine: ${missing.join(', ')}`)
   } else {
     t.pass(title, { skip: `needs ${missing.join(', ')}; scripts/setup-tests.sh installs them as root` })
+  }
+}
+
+/** A test on the real HAProxy; it needs nothing else. */
+export const testOnHaproxy = (t: Test, title: string, body: (t: Test) => Promise<void>): void => {
+  if (isInPath('haproxy')) {
+    t.setTimeout(limitMs * 10)
+    void t.test(title, { timeout: limitMs }, body)
+  } else if (process.env['CI'] === 'true') {
+    t.fail(`${title}: missing on this machine: haproxy`)
+  } else {
+    t.pass(title, { skip: 'needs haproxy; scripts/setup-tests.sh installs it as root' })
   }
 }
 

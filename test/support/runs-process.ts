@@ -1,6 +1,7 @@
 // The loop of runs as a process of its own, for tests that kill it. Arguments: journal, the engine's socket, and the
 // free bytes to demand. Reads JSON lines: a command to take, perhaps with the position of the step at which to die;
 // or the id of a run to cancel. Writes JSON lines: progress, reports and refusals, as they come.
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Command, CommandId, ProgressMessage, RefusedMessage, RunReport } from '@longshore/protocol'
 import { createClock } from '../../packages/agent/src/adapters/clock.ts'
@@ -8,10 +9,23 @@ import { createDockerClient } from '../../packages/agent/src/adapters/docker/cli
 import { createCredentials } from '../../packages/agent/src/adapters/docker/credentials.ts'
 import { createEngine } from '../../packages/agent/src/adapters/docker/engine.ts'
 import { createHostChecks } from '../../packages/agent/src/adapters/docker/host-checks.ts'
+import { createContainerWatch } from '../../packages/agent/src/adapters/docker/watch.ts'
+import { processLife } from '../../packages/agent/src/adapters/haproxy/life.ts'
+import { createProxy } from '../../packages/agent/src/adapters/haproxy/proxy.ts'
 import { openJournal } from '../../packages/agent/src/adapters/journal.ts'
 import { createPolicySource } from '../../packages/agent/src/adapters/policy-file.ts'
 import { expressRequest } from '../../packages/agent/src/core/express-request.ts'
+import { defaultSubnets } from '../../packages/agent/src/core/own-network.ts'
+import { keepRoutes, type RouteKeeper } from '../../packages/agent/src/keep-routes.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
+import { sampleCommand } from './run-samples.ts'
+
+const noLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined
+}
 
 export type Told = ProgressMessage | RefusedMessage | { type: 'report'; report: RunReport }
 export type Asked =
@@ -24,9 +38,25 @@ const live = async (journal: string, socket: string, minFreeBytes: number): Prom
   const tell = (told: Told): void => void process.stdout.write(`${JSON.stringify(told)}\n`)
   const death = { atStep: null as number | null, afterMs: 0 }
   const clock = createClock()
+  const docker = createDockerClient(`unix://${socket}`)
+  const engine = createEngine(docker, createCredentials(process.env))
+  const events = createContainerWatch(docker, engine, clock, {
+    installation: () => undefined,
+    recordOf: () => undefined
+  })
+  const proxy = await createProxy({
+    folder: join(dirname(journal), 'haproxy'),
+    life: processLife,
+    clock,
+    log: noLog
+  })
+  let keeper: RouteKeeper | undefined
   const runs = createRuns(
     {
-      engine: createEngine(createDockerClient(`unix://${socket}`), createCredentials(process.env)),
+      engine,
+      proxy,
+      events,
+      ownSubnets: defaultSubnets,
       host: createHostChecks(),
       journal: openJournal(journal),
       clock,
@@ -40,11 +70,24 @@ const live = async (journal: string, socket: string, minFreeBytes: number): Prom
         if (message.position === death.atStep && message.detail === undefined)
           clock.after(death.afterMs, () => process.kill(process.pid, 'SIGKILL'))
       },
-      reported: (report) => tell({ type: 'report', report })
+      reported: (report) => {
+        tell({ type: 'report', report })
+        keeper?.look()
+      }
     }
   )
   for (const report of runs.unacknowledged()) tell({ type: 'report', report })
   await runs.recover()
+  const { installation } = sampleCommand(1, { kind: 'remove', release: null })
+  keeper = keepRoutes({
+    proxy,
+    engine,
+    events,
+    runs,
+    installation: () => installation,
+    clock,
+    log: noLog
+  })
   for await (const line of createInterface({ input: process.stdin })) {
     const asked = JSON.parse(line) as Asked
     if (asked.kind === 'cancel') {
