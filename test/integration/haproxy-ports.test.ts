@@ -1,6 +1,7 @@
 // What HAProxy does on a port: mode tcp, names that share it, TLS and HTTP/2, upstream connections; and what stands in
 // its way: strangers on the port, damaged files, certificates that do not fit, a folder that was lost.
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -75,7 +76,7 @@ testOnHaproxy(t, 'services share a port by hosts; a name of nobody is answered 4
   await proxy.route(routeOf(published, target, [a], { hosts: ['a.example'] }))
   await t.rejects(proxy.route(routeOf(published, target, [b], {}, 'other')), { code: 'port-taken' })
   await proxy.route(routeOf(published, target, [b], { hosts: ['b.example', 'c.example'] }, 'other'))
-  const askFor = (host: string) => ask(published, '/', undefined, { host })
+  const askFor = (host: string) => ask(published, '/', false, { host })
   t.equal(await askFor('a.example'), '200 a')
   t.equal(await askFor('C.example:8080'), '200 b')
   t.match(await askFor('d.example'), /^404 /)
@@ -89,12 +90,14 @@ testOnHaproxy(
   'without pooling every request has a connection of its own, with it they share one',
   async (t) => {
     const { proxy, published, target, a } = await startPair(t)
+    const client = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => client.destroy())
     await proxy.route(routeOf(published, target, [a]))
-    for (let index = 0; index < 5; index += 1) await ask(published)
+    for (let index = 0; index < 5; index += 1) await ask(published, '/', client)
     t.equal(a.connections, 5)
     await proxy.route(routeOf(published, target, [a], { isPooled: true }))
     const before = a.connections
-    for (let index = 0; index < 5; index += 1) await ask(published)
+    for (let index = 0; index < 5; index += 1) await ask(published, '/', client)
     t.ok(a.connections - before < 5, `${a.connections - before} connections`)
   }
 )

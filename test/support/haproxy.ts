@@ -145,19 +145,17 @@ const answer = (
   }
 }
 
-export const ask = (port: number, path = '/', agent?: Agent, headers = {}): Promise<string> =>
+/** On a new connection, unless an agent keeps one. */
+export const ask = (port: number, path = '/', agent: Agent | false = false, headers = {}): Promise<string> =>
   new Promise((resolve, reject) => {
-    const sent = get(
-      { host: '127.0.0.1', port, path, headers, ...(agent === undefined ? {} : { agent }) },
-      (response) => {
-        let text = ''
-        response.on('data', (chunk) => {
-          text += chunk
-        })
-        response.on('end', () => resolve(`${response.statusCode} ${text}`))
-        response.on('error', reject)
-      }
-    )
+    const sent = get({ host: '127.0.0.1', port, path, headers, agent }, (response) => {
+      let text = ''
+      response.on('data', (chunk) => {
+        text += chunk
+      })
+      response.on('end', () => resolve(`${response.statusCode} ${text}`))
+      response.on('error', reject)
+    })
     sent.on('error', reject)
   })
 
