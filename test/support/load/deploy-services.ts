@@ -5,7 +5,7 @@ import type { LoadFleet } from './load-fleet.ts'
 
 /** `LONGSHORE_PROOF=1`, `npm run proof:zero-downtime`: so many rounds instead of a few. */
 export const isProof = process.env['LONGSHORE_PROOF'] === '1'
-export const rounds = isProof ? 50 : 3
+export const rounds = isProof ? 50 : 2
 /** The long form has hundreds of deployments of some seconds each. */
 export const proofOptions = { timeoutMs: isProof ? 180 * 60_000 : 600_000 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { ProcessIdentity } from '../../../scripts/hosts/process-identity.ts'
 import { namespaceProcesses } from '../../../scripts/hosts/remove-leftovers.ts'
+import { runCommand } from '../../../scripts/hosts/run-command.ts'
 import { makeAuthority } from '../authority.ts'
 import type { Ended } from '../e2e-fault-fleet.ts'
 import { waitUntil } from '../wait.ts'
@@ -121,7 +122,7 @@ export class Scene {
     const { agent, waitForAgent, folder, host } = this.fleet
     const before = await this.haproxies()
     const folderOfOther = join(folder, 'other')
-    const program = makeOtherHaproxy(folderOfOther)
+    const program = await makeOtherHaproxy(folderOfOther)
     await loadHaproxyImage(host.engine.client, 'haproxy:other', program)
     await this.withoutLoss(t, async () => {
       await agent.stop()
@@ -149,11 +150,15 @@ export class Scene {
   }
 }
 
-/** The machine's HAProxy that says that it is another version; @returns its file */
-const makeOtherHaproxy = (folder: string): string => {
+/** The machine's HAProxy that says that it is another version, with as many characters; @returns its file */
+const makeOtherHaproxy = async (folder: string): Promise<string> => {
+  const [version = ''] = /\d+\.\d+\.\d+/.exec(await runCommand(haproxyPath, ['-v'])) ?? []
+  const patch = version.replace(/\d+$/, (digits) =>
+    digits.replaceAll(/\d/g, (digit) => `${9 - Number(digit)}`)
+  )
   const own = readFileSync(haproxyPath, 'latin1')
-  const other = own.replaceAll('2.6.12-', '2.6.99-')
-  if (other === own) throw new Error(`${haproxyPath} does not have the version that was expected`)
+  const other = own.replaceAll(version, patch)
+  if (version === '' || other === own) throw new Error(`${haproxyPath} does not say its version as expected`)
   const file = join(folder, 'haproxy')
   mkdirSync(folder)
   writeFileSync(file, other, { encoding: 'latin1', mode: 0o755 })
