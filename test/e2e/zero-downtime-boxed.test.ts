@@ -9,7 +9,7 @@ testOnRealParts(
   t,
   'with agent and HAProxy in containers no request fails either',
   async (t) => {
-    const scene = await startScene(t, { isBoxed: true })
+    const scene = await startScene(t, { runAs: 'container' })
     await t.test(`${rounds} times`, (t) => scene.deployOften(t))
     await t.test('the agent is stopped, killed and started again', (t) => scene.restartAgent(t))
     await t.test('HAProxy is replaced by another version', (t) => scene.replaceHaproxy(t))

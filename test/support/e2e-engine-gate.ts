@@ -45,6 +45,7 @@ const requestOf: Record<StepKind, RegExp> = {
   'check-ports': /^GET .*\/containers\/json/,
   // HAProxy is told without the engine: the gate holds what such a step asks the engine before.
   'check-proxy': /^GET .*\/containers\/json/,
+  'look-for-proxy': /^GET .*\/containers\/json/,
   'create-network': /^POST .*\/networks\/create/,
   'create-own-network': /^(POST .*\/networks\/create|GET .*\/networks)/,
   'resolve-image': /^GET .*\/distribution\//,

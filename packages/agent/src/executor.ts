@@ -29,6 +29,7 @@ import {
   checkProxy,
   closePorts,
   drainContainers,
+  lookForProxy,
   shareTraffic,
   switchTraffic,
   takeOverPorts
@@ -44,6 +45,7 @@ const executors: Executors = {
   'check-disk': checkDisk,
   'check-ports': checkPorts,
   'check-proxy': checkProxy,
+  'look-for-proxy': lookForProxy,
   'create-network': createNetwork,
   'create-own-network': createOwnNetwork,
   'resolve-image': resolveImage,

@@ -196,6 +196,8 @@ export type RouteFigures = ServiceKey & {
 export type Proxy = {
   /** Starts it unless it runs. Rejects with `proxy-missing` when there is none, or one older than 2.6. */
   ensure(): Promise<void>
+  /** Rejects as `ensure` does, and changes nothing: what would be fetched first is not judged. */
+  lookForProgram(): Promise<void>
   state(): ProxyState
   /** What it is told to do now. */
   routes(): ServiceRoute[]

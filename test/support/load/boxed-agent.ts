@@ -53,7 +53,7 @@ export type BoxedOptions = {
   /** Of the host; the agent sees it elsewhere. */
   dataFolder: string
   /** Of the host, with the certificates: mounted at its own path. */
-  certificates: string
+  folder: string
   controllerUrl: string
   joinToken: string
   env: Record<string, string>
@@ -92,17 +92,12 @@ export const startBoxedAgent = async (host: Host, options: BoxedOptions): Promis
           ...machineVolumes,
           `${socketPath}:${socketInside}`,
           `${options.dataFolder}:${dataInside}`,
-          `${options.certificates}:${options.certificates}:ro`
+          `${options.folder}:${options.folder}:ro`
         ]
       }
     })
   }
-  const start: LoadAgent['start'] = async (more) => {
-    if (more !== undefined) {
-      // The environment belongs to the container.
-      await client.delete('/containers/agent?force=true')
-      await create(more)
-    }
+  const start = async (): Promise<void> => {
     await client.post('/containers/agent/start')
   }
   await create({})
@@ -110,6 +105,13 @@ export const startBoxedAgent = async (host: Host, options: BoxedOptions): Promis
   return {
     stop: () => client.post('/containers/agent/stop'),
     kill: () => client.post('/containers/agent/kill'),
-    start
+    start,
+    startWithHaproxy: async (program) => {
+      await loadHaproxyImage(client, 'haproxy:other', program)
+      // the environment belongs to the container
+      await client.delete('/containers/agent?force=true')
+      await create({ LONGSHORE_PROXY_IMAGE: 'haproxy:other' })
+      await start()
+    }
   }
 }

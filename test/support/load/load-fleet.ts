@@ -1,28 +1,31 @@
 // One host with the whole installation around it, and the app that is used under load as its services: versions
 // are pushed, service files applied, deployments run and looked at as a user would, by the command line.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { bundlePrograms } from '../../../scripts/bundle.ts'
 import { bundledPrograms } from '../../../scripts/hosts/programs.ts'
 import type { Host } from '../engine.ts'
 import { type Fleet, startFleet } from '../fleet.ts'
+import type { Agent } from '../processes.ts'
 import { makeTestFolder } from '../real-parts.ts'
 import { waitUntil } from '../wait.ts'
 import { type AppBehaviour, httpPort, linePort, machineVolumes, makeAppImage } from './app-image.ts'
 import { startBoxedAgent } from './boxed-agent.ts'
+import { startUnitAgent } from './unit-agent.ts'
 
 /** The ports that the host publishes. */
 export const ports = { web: 80, secure: 443, line: 7000 } as const
 
-/** A process or a container. */
+/** A process, a container or a unit of systemd. */
 export type LoadAgent = {
   /** SIGTERM. */
   stop(): Promise<unknown>
   /** SIGKILL. */
   kill(): Promise<unknown>
-  /** `more`: added to its environment. */
-  start(more?: Record<string, string>): Promise<void>
+  start(): Promise<void>
+  /** Starts it where another HAProxy, this file, is the installed one. */
+  startWithHaproxy(program: string): Promise<void>
 }
 export type LoadFleet = Pick<Fleet, 'controller' | 'registry'> & {
   host: Host
@@ -38,20 +41,22 @@ export type LoadFleet = Pick<Fleet, 'controller' | 'registry'> & {
   urls: { web: string; secure: string; line: { host: string; port: number } }
 }
 
-/** @param options.isBoxed agent and HAProxy run as containers of the host's engine, not as processes */
-export const startLoadFleet = async (
-  t: Test,
-  options: { isBoxed?: boolean; env?: Record<string, string> } = {}
-): Promise<LoadFleet> => {
+export type LoadFleetOptions = {
+  /** Agent and HAProxy are processes, containers of the host's engine, or units of a systemd. */
+  runAs?: 'process' | 'container' | 'unit'
+  env?: Record<string, string>
+}
+
+export const startLoadFleet = async (t: Test, options: LoadFleetOptions = {}): Promise<LoadFleet> => {
   const folder = makeTestFolder(t)
   const programs = bundledPrograms(join(folder, 'out'))
   await bundlePrograms(join(folder, 'out'))
   const dataFolder = join(folder, 'agent')
   mkdirSync(dataFolder)
-  const isBoxed = options.isBoxed === true
-  const fleet = await startFleet(t, isBoxed ? 0 : 1, {
+  const isProcess = (options.runAs ?? 'process') === 'process'
+  const fleet = await startFleet(t, isProcess ? 1 : 0, {
     programs,
-    spares: isBoxed ? 1 : 0,
+    spares: isProcess ? 0 : 1,
     agentOf: async () => ({ dataFolder, env: options.env ?? {} })
   })
   const { registry, controller } = fleet
@@ -63,16 +68,21 @@ export const startLoadFleet = async (
     return stdout.trim()
   }
   const waitForAgent = (): Promise<void> => waitForConnected(fleet)
-  const agent =
-    fleet.hosts[0]?.agent ??
-    (await startBoxedAgent(host, {
+  const startAgent = async (): Promise<LoadAgent> => {
+    const parts = {
       program: programs.agent,
       dataFolder,
-      certificates: folder,
+      folder,
       controllerUrl: controller.url,
-      joinToken: await tell('join-token', 'create', '--env', 'test'),
-      env: options.env ?? {}
-    }))
+      joinToken: await tell('join-token', 'create', '--env', 'test')
+    }
+    if (options.runAs === 'container') return startBoxedAgent(host, { ...parts, env: options.env ?? {} })
+    const agent = await startUnitAgent(host, parts)
+    t.teardown(() => agent.end())
+    return agent
+  }
+  const bare = fleet.hosts[0]?.agent
+  const agent = bare === undefined ? await startAgent() : asLoadAgent(bare)
   await waitForAgent()
   let files = 0
   return {
@@ -102,6 +112,13 @@ export const startLoadFleet = async (
     }
   }
 }
+
+const asLoadAgent = (agent: Agent): LoadAgent => ({
+  stop: () => agent.stop(),
+  kill: () => agent.kill(),
+  start: () => agent.start(),
+  startWithHaproxy: (program) => agent.start({ PATH: `${dirname(program)}:${process.env['PATH']}` })
+})
 
 /** Asks the API itself: a start of the command line for each look would take longer than what is awaited. */
 const waitForConnected = async ({ controller }: Pick<Fleet, 'controller'>): Promise<void> => {

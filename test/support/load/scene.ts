@@ -1,7 +1,7 @@
 // The app as three services of one host - HTTP/1.1, HTTP/2 over TLS, lines in `mode: tcp` -, all replaced without a
 // gap, and what is done with them while clients of all kinds use them.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { ProcessIdentity } from '../../../scripts/hosts/process-identity.ts'
@@ -10,7 +10,7 @@ import { runCommand } from '../../../scripts/hosts/run-command.ts'
 import { makeAuthority } from '../authority.ts'
 import type { Ended } from '../e2e-fault-fleet.ts'
 import { waitUntil } from '../wait.ts'
-import { haproxyPath, loadHaproxyImage } from './boxed-agent.ts'
+import { haproxyPath } from './boxed-agent.ts'
 import { beginDeployments, deployAll, expectSucceeded, isProof, rounds } from './deploy-services.ts'
 import { expectNoLoss } from './judge.ts'
 import {
@@ -119,24 +119,19 @@ export class Scene {
 
   /** Another version of HAProxy is there when the agent starts again: it takes over from the one that runs. */
   async replaceHaproxy(t: Test): Promise<void> {
-    const { agent, waitForAgent, folder, host } = this.fleet
-    const before = await this.haproxies()
-    const folderOfOther = join(folder, 'other')
-    const program = await makeOtherHaproxy(folderOfOther)
-    await loadHaproxyImage(host.engine.client, 'haproxy:other', program)
+    const { agent, waitForAgent, folder } = this.fleet
+    const before = new Set((await this.haproxies()).map(({ pid }) => programOf(pid)))
+    const program = await makeOtherHaproxy(join(folder, 'other'))
     await this.withoutLoss(t, async () => {
       await agent.stop()
-      await agent.start({
-        PATH: `${folderOfOther}:${process.env['PATH']}`,
-        LONGSHORE_PROXY_IMAGE: 'haproxy:other'
-      })
+      await agent.startWithHaproxy(program)
       await waitForAgent()
       await this.deployNext()
       await waitUntil(
         'the former HAProxy to be gone',
         async () => {
-          const pids = new Set((await this.haproxies()).map(({ pid }) => pid))
-          return before.every(({ pid }) => !pids.has(pid))
+          const running = (await this.haproxies()).map(({ pid }) => programOf(pid))
+          return running.length >= 2 && running.every((program) => !before.has(program))
         },
         { deadlineMs: 60_000 }
       )
@@ -163,6 +158,16 @@ const makeOtherHaproxy = async (folder: string): Promise<string> => {
   mkdirSync(folder)
   writeFileSync(file, other, { encoding: 'latin1', mode: 0o755 })
   return file
+}
+
+/** Which file the process runs; a master that reads its configuration anew may run another one then. */
+const programOf = (pid: number): string | undefined => {
+  try {
+    const { dev, ino } = statSync(`/proc/${pid}/exe`)
+    return `${dev} ${ino}`
+  } catch {
+    return undefined
+  }
 }
 
 const nameOf = (pid: number): string | undefined => {

@@ -119,6 +119,18 @@ t.test('a HAProxy that went away is started and told again, for a while', async 
   })
 })
 
+t.test('a plan looks for HAProxy and starts nothing', async (t) => {
+  const missing = new Scene({
+    lookForProgram: async () => {
+      throw new ProxyError('proxy-missing', 'install haproxy')
+    }
+  })
+  t.match(await missing.run({ kind: 'look-for-proxy' }), { kind: 'failed', error: { code: 'proxy-missing' } })
+  t.same(missing.calls, [])
+  const there = new Scene({ lookForProgram: async () => {} })
+  t.match(await there.run({ kind: 'look-for-proxy' }), { kind: 'done' })
+})
+
 t.test('a port is taken over right after its holder has stopped, and the gap is measured', async (t) => {
   const calls: string[] = []
   const scene = new Scene(

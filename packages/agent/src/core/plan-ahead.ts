@@ -27,6 +27,7 @@ export const planAhead = (task: Task, body: PlanBody, seen: Observation, served:
   const releaseSteps = released?.kind === 'plan' ? released.steps.filter(isNotStaged) : []
   const looks = stageSteps.flatMap((step): Step[] => {
     if (step.kind === 'check-disk' || step.kind === 'check-ports') return [step]
+    if (step.kind === 'check-proxy') return [{ kind: 'look-for-proxy' }]
     return step.kind === 'fetch-image' ? [{ ...step, kind: 'look-for-image' }] : []
   })
   const steps = describeSteps([...stageSteps, ...releaseSteps], seen)
@@ -90,6 +91,8 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
       return `check that these ports are free: ${portsOf(step.ports) || 'none'}`
     case 'check-proxy':
       return 'check that HAProxy runs, and start it unless it does'
+    case 'look-for-proxy':
+      return 'look for HAProxy'
     case 'create-network':
     case 'create-own-network':
       return `make the network ${step.name} unless it is there`

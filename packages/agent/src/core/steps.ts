@@ -38,6 +38,8 @@ export type Step =
   | { kind: 'create-network'; name: string; labels: Record<string, string> }
   /** Starts HAProxy unless it runs. */
   | { kind: 'check-proxy' }
+  /** What `check-proxy` would refuse, as far as it can be seen without starting anything. */
+  | { kind: 'look-for-proxy' }
   | { kind: 'create-own-network'; name: string; subnet: string; labels: Record<string, string> }
   | { kind: 'resolve-image'; image: ImageReference }
   | {
@@ -137,6 +139,7 @@ export const movesContainers = (kind: StepKind): boolean => {
     case 'check-disk':
     case 'check-ports':
     case 'check-proxy':
+    case 'look-for-proxy':
     case 'create-network':
     case 'create-own-network':
     case 'resolve-image':

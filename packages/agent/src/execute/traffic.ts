@@ -28,6 +28,11 @@ export const checkProxy = async ({ proxy }: Runtime): Promise<Finding> => {
   return nothing
 }
 
+export const lookForProxy = async ({ proxy }: Runtime): Promise<Finding> => {
+  await proxy.lookForProgram()
+  return nothing
+}
+
 /** Tells HAProxy; one that is not there is started and told again. */
 export const tellProxy = async <T>(runtime: Runtime, tell: () => Promise<T>): Promise<T> => {
   const deadlineMs = runtime.clock.monotonicMs() + proxyWaitMs

@@ -17,12 +17,14 @@ import {
   taskOf,
   withFirstRelease
 } from '../../../support/run-machine.ts'
+import { TrafficEngine } from '../../../support/run-machine-traffic.ts'
 import {
   releaseBody,
   sampleCommand,
   sampleDigest,
   sampleSpec,
-  stageBody
+  stageBody,
+  startFirstSpec
 } from '../../../support/run-samples.ts'
 
 const image = { repository: 'registry.test/web', tag: 'v1', digest: sampleDigest }
@@ -299,6 +301,15 @@ t.test('removing a service removes what is left of commands too, unless containe
   const all = finish(engine, removeOf(5, { release: null }), noTrouble)
   t.match(all.outcome, { status: 'succeeded', serving: 'none' })
   t.same(engine.containers, [])
+})
+
+t.test('a plan of a service that HAProxy serves looks for it', async (t) => {
+  const state = finish(new TrafficEngine(), plan(1, {}, { spec: startFirstSpec() }), noTrouble)
+  t.same(
+    state.steps.map(({ kind }) => kind),
+    ['check-disk', 'look-for-proxy', 'check-ports', 'look-for-image']
+  )
+  t.match(state.outcome, { status: 'succeeded', result: { kind: 'plan', refusals: [] } })
 })
 
 t.test('a plan says what a release would do and does none of it', async (t) => {

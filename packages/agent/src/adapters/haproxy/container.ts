@@ -76,6 +76,7 @@ export const containerLife =
       account: null,
       isReplacedByStart: true,
       version,
+      look: async () => {},
       isCurrent: async () => {
         const latest = latestOf(await list())
         return latest === undefined || latest.imageId === (await engine.fetchImage(image))

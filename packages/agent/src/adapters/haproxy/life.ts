@@ -10,6 +10,8 @@ import { removeIfDead } from './socket.ts'
 export type ProxyLife = {
   /** Of what a start would run. Rejects with `proxy-missing`. */
   version(): Promise<string>
+  /** As far as it is known without fetching anything. Rejects with `proxy-missing`. */
+  look(): Promise<void>
   /** Whether a start would run what runs. */
   isCurrent(running: ProxyIdentity): Promise<boolean>
   /** Rejects with HAProxy's own words about the file. */
@@ -47,6 +49,7 @@ const createVersionMemory = (): ((running: ProxyIdentity) => Promise<boolean>) =
 export const processLife = (files: ProxyFiles): ProxyLife => ({
   account: workerAccount(),
   version: async () => programVersion(findProgram()),
+  look: async () => void (await programVersion(findProgram())),
   isCurrent: createVersionMemory(),
   check: async (configPath) => checkConfig(findProgram(), configPath),
   start: async ({ isBeside }) => {

@@ -104,6 +104,7 @@ export const createProxy = async (parts: ProxyParts): Promise<ProxyPort & { stop
         await life.version()
         await repair()
       }),
+    lookForProgram: life.look,
     state: watch.state,
     routes: stored.routes,
     holdsPort: async (port) => {
