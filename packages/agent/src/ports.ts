@@ -204,8 +204,9 @@ export type Proxy = {
   /** Whether one of its own listeners holds the port for the service, or for others that share it by `hosts`. */
   holdsPort(port: { hostIp: string | null; published: number }): Promise<boolean>
   /**
-   * Resolves once every worker sends new traffic to these containers and to no other one of the service: those that
-   * are added first get traffic, then those that left lose it and keep what is attached. Opens and closes ports.
+   * Resolves once new clients are brought to these containers and to no other one of the service: those that are added
+   * first get traffic, then those that left lose it and keep what is attached. Opens and closes ports. Workers that a
+   * reload replaced keep their lists for the clients that they have; `detach` counts those.
    */
   route(route: ServiceRoute): Promise<void>
   /** Closes its ports. Nothing, when there is no route. */

@@ -106,10 +106,6 @@ export const readProcesses = (text: string): ProxyProcess[] =>
     uptimeMs: (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000
   }))
 
-/** Reloads that did not come about since the last one that did. */
-export const readFailedReloads = (text: string): number =>
-  Number(/^\d+\s+master\s+\d+ \[failed: (\d+)\]/m.exec(text)?.[1] ?? 0)
-
 /** `show info`: which HAProxy answers. */
 export type ProxyIdentity = { version: string; pid: number; description: string }
 
