@@ -71,6 +71,42 @@ testOnHaproxy(
   }
 )
 
+testOnHaproxy(t, 'proxy_protocol: v2 tells the address of the client, after a switch as well', async (t) => {
+  const { proxy } = await openTestProxy(t)
+  const [published, target] = [await freePort(), await freePort()]
+  const starts: { server: string; bytes: Buffer }[] = []
+  for (const [server, address] of [
+    ['a', '127.0.0.1'],
+    ['b', '127.0.0.2']
+  ] as const) {
+    const listener = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', (bytes) => {
+        starts.push({ server, bytes })
+        socket.end('seen')
+      })
+    })
+    await new Promise<void>((resolve) => listener.listen(target, address, resolve))
+    t.teardown(() => listener.close())
+  }
+  const route = (id: string, address: string) =>
+    routeOf(published, target, [{ id: id.repeat(64), address }], { mode: 'tcp', hasProxyProtocol: true })
+  for (const [server, address] of [
+    ['a', '127.0.0.1'],
+    ['b', '127.0.0.2']
+  ] as const) {
+    await proxy.route(route(server, address))
+    const client = await openLines(published)
+    const clientPort = client.socket.localPort ?? 0
+    t.equal(await client.say('hello'), 'seen')
+    const { bytes = Buffer.alloc(0) } = starts.find((one) => one.server === server) ?? {}
+    // signature, version and command, TCP over IPv4, then addresses and ports: the protocol's section 2.2
+    t.equal(bytes.subarray(0, 14).toString('hex'), '0d0a0d0a000d0a515549540a2111')
+    t.equal([...bytes.subarray(16, 20)].join('.'), '127.0.0.1')
+    t.equal(bytes.readUInt16BE(24), clientPort)
+  }
+})
+
 testOnHaproxy(t, 'services share a port by hosts; a name of nobody is answered 404', async (t) => {
   const { proxy, published, target, a, b } = await startPair(t)
   await proxy.route(routeOf(published, target, [a], { hosts: ['a.example'] }))
