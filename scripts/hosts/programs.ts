@@ -13,6 +13,9 @@ const checkout = resolve(import.meta.dirname, '../..')
 const cliMain = join(checkout, 'packages/controller/src/cli/main.ts')
 const agentMain = join(checkout, 'packages/agent/src/main.ts')
 
+/** Arguments of `env`: node without what a test runner adds to every process below it. */
+export const startNode = ['-u', 'NODE_OPTIONS', process.execPath]
+
 /** The files of the bundles in this folder, for the options named `program`. */
 export const bundledPrograms = (folder: string): { cli: string; agent: string } => ({
   cli: join(folder, 'controller.mjs'),
@@ -84,7 +87,7 @@ export const runCli = (
   timeoutMs = 300_000,
   program = cliMain
 ): Promise<CliResult> =>
-  collectCommand(process.execPath, [program, ...args], { env: cleanEnvironment(env), timeoutMs })
+  collectCommand('env', [...startNode, program, ...args], { env: cleanEnvironment(env), timeoutMs })
 
 /** `longshore controller init`; returns the first API token. */
 export const initController = async (dataFolder: string): Promise<string> => {
@@ -103,8 +106,8 @@ export const startController = async (options: ControllerOptions, token: string)
     const args = ['controller', 'start', '--data', options.dataFolder, '--listen', listen]
     const started = await startProcess({
       name: 'controller',
-      file: process.execPath,
-      args: [program, ...args, ...(options.args ?? [])],
+      file: 'env',
+      args: [...startNode, program, ...args, ...(options.args ?? [])],
       env: cleanEnvironment({ ...options.env, ...more })
     })
     await waitUntil(`the controller to be ready at ${url}`, async () => {
@@ -140,8 +143,8 @@ export const startController = async (options: ControllerOptions, token: string)
     startCli: (...args) =>
       startProcess({
         name: `longshore ${args.join(' ')}`,
-        file: process.execPath,
-        args: [program, ...args],
+        file: 'env',
+        args: [...startNode, program, ...args],
         env: cleanEnvironment(env)
       })
   })
@@ -150,7 +153,8 @@ export const startController = async (options: ControllerOptions, token: string)
 /** Starts an agent; resolves when its process runs. */
 export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   mkdirSync(options.dataFolder, { recursive: true })
-  const [file, ...args] = [...(options.enter ?? []), process.execPath, options.program ?? agentMain]
+  const program = options.program ?? agentMain
+  const [file, ...args] = [...(options.enter ?? []), 'env', ...startNode, program]
   if (file === undefined) throw new RangeError('an empty command line')
   const launch = (more: Record<string, string>): Promise<RunningProcess> =>
     startProcess({

@@ -1,6 +1,8 @@
 // The real `longshore` process: tokens alone on stdout, lists as text and JSON, usage errors, speed of what is light.
 import { execFile } from 'node:child_process'
 import t from 'tap'
+import { startNode } from '../../scripts/hosts/programs.ts'
+import { environmentFor } from '../support/cli-process.ts'
 import { json, problem, type StandIn, startStandIn } from '../support/controller-stand-in.ts'
 
 const main = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
@@ -20,14 +22,13 @@ type Ended = { code: number; out: string; err: string }
 const run = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
   new Promise((resolve) => {
     const settings = {
-      PATH: process.env['PATH'],
-      LONGSHORE_URL: standIn.url,
+      ...environmentFor(standIn.url),
       LONGSHORE_TOKEN: 'secret',
       ...env
     }
     const child = execFile(
-      process.execPath,
-      [main, ...args],
+      'env',
+      [...startNode, main, ...args],
       { env: settings, maxBuffer: 64_000_000 },
       (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err })
     )

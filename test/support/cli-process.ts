@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
+import { startNode } from '../../scripts/hosts/programs.ts'
 import { deployment, json, type StandIn, startStandIn } from './controller-stand-in.ts'
 
 export const cliMain = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
@@ -14,6 +15,7 @@ export type Running = {
 
 export const environmentFor = (url: string): NodeJS.ProcessEnv => ({
   PATH: process.env['PATH'],
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
   LONGSHORE_URL: url,
   LONGSHORE_TOKEN: 'secret-token',
   LANG: 'C.UTF-8',
@@ -21,7 +23,7 @@ export const environmentFor = (url: string): NodeJS.ProcessEnv => ({
 })
 
 export function run(url: string, args: string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [cliMain, ...args], { env: { ...environmentFor(url), ...env } })
+  const child = spawn('env', [...startNode, cliMain, ...args], { env: { ...environmentFor(url), ...env } })
   const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]).then(
     ([[code], out, err]) => ({ code: code as number | null, out, err })
   )
