@@ -271,6 +271,7 @@ export const samplePayloads = (controllerKid: string) => {
       steps: []
     },
     time: { nowMs, jti: 'CCCCCCCCCCCCCCCCCCCCCA' },
+    pull: { iss: id('agt'), aud: installation, iat: nowMs / 1000, exp: nowMs / 1000 + 300 },
     ack,
     hello,
     upMessages

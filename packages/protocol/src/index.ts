@@ -1,4 +1,5 @@
 // What both ends share. Pure: no sockets, files, clocks; randomness only in making keys.
+export * from './artifact-repository.ts'
 export * from './errors.ts'
 export * from './ids.ts'
 export * from './jws.ts'

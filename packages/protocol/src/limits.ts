@@ -55,6 +55,8 @@ export const handshakeTimeoutMs = 10_000
 export const duplicateProbeMs = 5_000
 /** Clock difference accepted in an assertion, either way; its `jti` is remembered for twice as long. */
 export const maxClockSkewMs = 5 * 60_000
+/** Life of a pull token: one image's layers may take longer, but each request is checked only when it begins. */
+export const maxPullTokenMs = 5 * 60_000
 /** Reconnect: full jitter between 0 and min(cap, base * 2^attempt). */
 export const reconnectBaseMs = 250
 export const reconnectCapMs = 30_000

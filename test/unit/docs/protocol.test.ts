@@ -30,6 +30,7 @@ const sections: Record<string, z.ZodType> = {
   'Time claims': protocol.timeClaims,
   'Join token': protocol.joinClaims,
   'API token': protocol.apiClaims,
+  'Pull token': protocol.pullClaims,
   'Enrolment request': protocol.enrolClaims,
   'Enrolment answer': protocol.enrolAnswer,
   'Key announcement': protocol.keyAnnouncement
