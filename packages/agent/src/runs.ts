@@ -258,6 +258,7 @@ export const hashSpec = (spec: ServiceSpec): string => {
     constraints: _constraints,
     keepImages: _keepImages,
     releaseCommand: _releaseCommand,
+    sources: _sources,
     routing,
     ...rest
   } = spec

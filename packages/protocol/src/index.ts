@@ -2,6 +2,7 @@
 export * from './artifact-repository.ts'
 export * from './errors.ts'
 export * from './ids.ts'
+export * from './image-source.ts'
 export * from './jws.ts'
 export * from './keys.ts'
 export * as limits from './limits.ts'

@@ -42,6 +42,10 @@ export const maxContainerChanges = 20
 export const maxReasonChars = 2000
 /** Steps in a run. */
 export const maxStepsPerRun = 200
+/** Sources of an image: each costs its time limits when nothing answers. */
+export const maxImageSources = 8
+/** Free text about one source that failed, several of which share a report. */
+export const maxSourceDetailChars = 500
 /** Containers of one service on one host. */
 export const maxReplicas = 50
 

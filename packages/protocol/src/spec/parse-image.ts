@@ -3,10 +3,8 @@
 import { digest } from '../ids.ts'
 import { ValueError } from './read-value.ts'
 import type { ImageReference } from './service-spec.ts'
-import { splitRepository } from './split-repository.ts'
+import { isRegistryHost, isRepositoryPath, splitRepository } from './split-repository.ts'
 
-const host = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
-const component = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 
 /** @throws ValueError */
@@ -31,6 +29,6 @@ export const parseImage = (text: string): ImageReference => {
 
 const isRepository = (repository: string): boolean => {
   const { registry, path } = splitRepository(repository)
-  if (registry !== null && !host.test(registry)) return false
-  return path.length <= 255 && path.split('/').every((part) => component.test(part))
+  if (registry !== null && !isRegistryHost(registry)) return false
+  return path.length <= 255 && isRepositoryPath(path)
 }
