@@ -18,6 +18,7 @@ import { expressRequest } from '../../packages/agent/src/core/express-request.ts
 import { defaultSubnets } from '../../packages/agent/src/core/own-network.ts'
 import { keepRoutes, type RouteKeeper } from '../../packages/agent/src/keep-routes.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
+import { noArtifacts } from './no-proxy.ts'
 import { sampleCommand } from './run-samples.ts'
 
 const noLog = {
@@ -57,6 +58,7 @@ const live = async (journal: string, socket: string, minFreeBytes: number): Prom
       proxy,
       events,
       ownSubnets: defaultSubnets,
+      artifacts: noArtifacts,
       host: createHostChecks(),
       journal: openJournal(journal),
       clock,

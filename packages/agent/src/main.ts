@@ -3,7 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { join } from 'node:path'
+import { signPullToken } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
+import { createArtifactDoor } from './adapters/artifact-door.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
@@ -25,6 +27,7 @@ import { createLog } from './adapters/log.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
+import { createControllerClock } from './controller-clock.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
 import type { Ownership } from './core/observation.ts'
 import { enrol } from './enrol.ts'
@@ -123,12 +126,23 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const measure = () => measureUsage([facts.now().dataRoot, dataDir].filter((dir) => dir !== null))
   const buildRequest: BuildRequest = (input) =>
     expressRequest(input, apiMinorOf(facts.now().facts.engineApiVersion))
+  const controllerClock = createControllerClock(clock)
+  const artifacts = createArtifactDoor({
+    base: controllerUrl,
+    tls,
+    token: () => {
+      const { agent, installation } = registration.identity()
+      return signPullToken({ agent, installation, nowMs: controllerClock.nowMs() }, keys.signing)
+    },
+    randomBytes,
+    log
+  })
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
     const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
     const runs = createRuns(
-      { engine, proxy, events: watch, ownSubnets, host, journal, clock, policy },
+      { engine, proxy, events: watch, ownSubnets, artifacts, host, journal, clock, policy },
       { minFreeBytes, buildRequest },
       {
         progressed: reporter.progressed,
@@ -151,6 +165,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   }
   const world: AgentWorld = {
     ...network,
+    controllerClock,
     dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
     signing: keys.signing,
     version: packageJson.version,

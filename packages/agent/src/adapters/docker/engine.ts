@@ -207,7 +207,11 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
       .map((name) => name.slice(repository.length + 1))
   },
   pullImage: async (request) =>
-    pullImage(client, await credentials.forRepository(request.repository), request),
+    pullImage(
+      client,
+      request.isAnonymous ? undefined : await credentials.forRepository(request.repository),
+      request
+    ),
   tagImage: async (reference, repository, tag) => {
     const query = { repo: repository, tag }
     await client.call({ method: 'POST', path: `/images/${reference}/tag`, query, subject: 'image' })
@@ -220,7 +224,8 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
       limitMs: slowLimitMs
     })
   },
-  resolveDigest: async (image) => resolveDigest(client, credentials, image)
+  resolveDigest: async (image, limitMs) =>
+    resolveDigest(client, credentials, image, limitMs ?? resolveLimitMs)
 })
 
 const taggedList = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
@@ -229,7 +234,8 @@ const distribution = z.object({ Descriptor: z.object({ digest }) })
 const resolveDigest = async (
   client: DockerClient,
   credentials: Credentials,
-  image: ImageReference
+  image: ImageReference,
+  limitMs: number
 ): Promise<Digest> => {
   const name = `${image.repository}:${image.tag ?? 'latest'}`
   const registryAuth = await credentials.forRepository(image.repository)
@@ -239,16 +245,13 @@ const resolveDigest = async (
       method: 'GET',
       path,
       subject: 'registry',
-      limitMs: resolveLimitMs,
+      limitMs,
       registryAuth
     })
     return distribution.parse(answer).Descriptor.digest
   } catch (error) {
     if (isEngineError(error, 'timed-out'))
-      throw new EngineError(
-        'registry-unavailable',
-        `the registry of ${name} did not answer in ${resolveLimitMs} ms`
-      )
+      throw new EngineError('registry-unavailable', `the registry of ${name} did not answer in ${limitMs} ms`)
     if (error instanceof EngineError)
       throw new EngineError(error.code, `${resolveWords(error)} ${name}: ${error.message}`)
     throw error
