@@ -37,7 +37,7 @@ import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
 import { createWebhooks } from './engine/webhooks.ts'
 import { createWriter, type Writer } from './engine/writer.ts'
-import type { Actor, Clock, Random, Store } from './ports.ts'
+import type { Actor, Artifacts, Clock, Random, Store } from './ports.ts'
 import {
   type InitOptions,
   initSettings,
@@ -52,6 +52,9 @@ export const controllerVersion = '0.1.0'
 /** Time and randomness; tests bring their own. */
 export type Parts = { clock: Clock; steadyClock: Clock; random: Random }
 const systemParts: Parts = { clock: systemClock, steadyClock, random: systemRandom }
+
+/** Until there is a store of images. */
+const noArtifacts: Artifacts = { findArtifact: async () => undefined }
 
 const operator: Actor = { kind: 'operator', id: 'controller-init', name: 'controller init', address: 'local' }
 
@@ -206,6 +209,7 @@ const createEngine = (ground: Ground) => {
     ...ground,
     link: gateway,
     signer: { sign: (command) => signJws('command', command, installation.key) },
+    artifacts: noArtifacts,
     publisher: events,
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })

@@ -11,6 +11,8 @@ import type {
   EnvironmentName,
   Facts,
   Fence,
+  ImageContent,
+  ImageSource,
   InstallationId,
   Labels,
   NotificationId,
@@ -82,6 +84,16 @@ export type WebhookSender = {
     signal: AbortSignal
   ): Promise<Delivery>
 }
+/** An image of the controller's own store: what its tag or digest names, and per platform what that is. */
+export type FoundArtifact = { digest: Digest; contents: ImageContent[] }
+/** The controller's own image store, as far as deployments ask it. */
+export type Artifacts = {
+  /**
+   * @param repository as an image is named; `reference`: a tag, or a digest
+   * @returns undefined also when the store cannot say: then it is no source now. Never called inside a transaction.
+   */
+  findArtifact(repository: string, reference: string): Promise<FoundArtifact | undefined>
+}
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }
 
@@ -92,6 +104,8 @@ export type EnvironmentRow = {
   heal: boolean
   /** Images come from there by promotion only; null: from anywhere. */
   promotesFrom: EnvironmentName | null
+  /** Where images come from, in order, for services that do not say; null: see core/requests/choose-sources.ts. */
+  sources: ImageSource[] | null
 }
 export type AgentRow = {
   id: AgentId

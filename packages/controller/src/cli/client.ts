@@ -36,6 +36,7 @@ type WebhookRequest = {
   events: string[]
 }
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
+type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
 export type DeployAsked = Partial<Omit<DeployRequest, 'service' | 'environment' | 'what' | 'services'>> & {
   service: string
@@ -79,7 +80,7 @@ export function createClient(settings: Settings) {
       remove(at`/v1/environments/${environment}/freeze` + queryOf(query)),
     createEnvironment: (name: string) =>
       post('/v1/environments', { name }, ({ environmentView }) => environmentView),
-    setEnvironment: (name: string, body: { heal?: boolean; promotesFrom?: string | null }) =>
+    setEnvironment: (name: string, body: EnvironmentChange) =>
       ask(
         { method: 'PATCH', path: at`/v1/environments/${name}`, body },
         ({ environmentView }) => environmentView

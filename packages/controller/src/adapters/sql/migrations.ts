@@ -383,6 +383,15 @@ const migrations: readonly Migration[] = [
         )
       }
     }
+  },
+  {
+    number: 11,
+    name: 'where the images of an environment come from',
+    up: (db, { columnTypes }) =>
+      db.schema
+        .alterTable('environments')
+        .addColumn('sources', columnTypes.text, (column) => column.notNull().defaultTo('null'))
+        .execute()
   }
 ]
 

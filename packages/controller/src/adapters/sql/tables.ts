@@ -32,7 +32,7 @@ export type Tables = {
   schema_version: { number: number; name: string; appliedAtMs: number }
   installation: { only: number; id: string }
   keys: { number: number; jws: string }
-  environments: Kept<EnvironmentRow, never, 'heal'>
+  environments: Kept<EnvironmentRow, 'sources', 'heal'>
   agents: Kept<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>
   join_tokens: Kept<JoinTokenRow, 'labels', 'replace'>
   api_tokens: Kept<ApiTokenRow, 'allow'>
@@ -81,7 +81,7 @@ const codecOf = <Row extends object, J extends keyof Row & string, B extends key
   }
 }
 
-export const environmentCodec = codecOf<EnvironmentRow, never, 'heal'>([], ['heal'])
+export const environmentCodec = codecOf<EnvironmentRow, 'sources', 'heal'>(['sources'], ['heal'])
 export const releaseCodec = codecOf<ReleaseRow, never>([])
 export const deploymentServiceCodec = codecOf<DeploymentServiceRow, never>([])
 export const currentReleaseCodec = codecOf<CurrentReleaseRow, never>([])

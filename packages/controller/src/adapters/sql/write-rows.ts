@@ -69,7 +69,7 @@ const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         isConflict,
         db
           .insertInto('environments')
-          .values(environmentCodec.encode({ ...row, heal: false, promotesFrom: null })),
+          .values(environmentCodec.encode({ ...row, heal: false, promotesFrom: null, sources: null })),
         `the environment ${row.name} exists`
       ),
     putEnvironment: async (row) => {
