@@ -117,9 +117,7 @@ t.test('it is kept which source served each host, and which did not', async (t) 
     result: { kind: 'resolve', digest: digestOf('7'), source: mirror, failedSources: [failure] }
   }
   scene.report('a', found)
-  t.match(scene.state.warnings, [
-    'host a: mirror:mirror.test said which image the tag is: registry: away'
-  ])
+  t.match(scene.state.warnings, ['host a: mirror:mirror.test said which image the tag is: registry: away'])
   const vote = staged()
   if (vote.status !== 'succeeded' || vote.result.kind !== 'stage') throw new Error('no vote')
   scene.report('a', { ...vote, result: { ...vote.result, source: mirror, failedSources: [failure] } })
