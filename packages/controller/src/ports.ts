@@ -35,6 +35,7 @@ import type {
 } from './api/schemas.ts'
 import type { RowScope } from './core/access/readable-rows.ts'
 import type { TriesSoFar } from './core/convergence/decide.ts'
+import type { ImageReads, ImageWrites } from './image-ports.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -296,7 +297,7 @@ export type Counters = {
   heard: number
 }
 
-export type Reads = {
+export type Reads = ImageReads & {
   environments(): Promise<EnvironmentRow[]>
   environment(name: string): Promise<EnvironmentRow | undefined>
   agents(filter?: { environment?: string }): Promise<AgentRow[]>
@@ -362,7 +363,7 @@ export type Reads = {
   countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
   lostHosts(): Promise<LostHostRow[]>
 }
-export type Writes = {
+export type Writes = ImageWrites & {
   setInstallation(id: InstallationId): Promise<void>
   addKey(jws: string): Promise<void>
   /** Its settings are off. */
