@@ -2,7 +2,8 @@
 # Brings the machine what the tests on real parts use. Installs only as root on Debian or Ubuntu, and only what is
 # missing; elsewhere those tests say what they lack. Nothing is started or enabled.
 set -eu
-packages=(docker.io iptables docker-registry busybox-static iproute2 curl ca-certificates git procps openssl haproxy)
+packages=(docker.io iptables docker-registry busybox-static iproute2 curl ca-certificates git procps openssl haproxy
+  skopeo)
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi
 missing=()
 for package in "${packages[@]}"; do
@@ -12,7 +13,7 @@ done
 # A machine may have some parts from elsewhere than Debian: a program that is there counts.
 declare -A program=([docker.io]=dockerd [iptables]=iptables [docker-registry]=docker-registry [busybox-static]=/bin/busybox
   [iproute2]=ip [curl]=curl [ca-certificates]=update-ca-certificates [git]=git [procps]=ps [openssl]=openssl
-  [haproxy]=haproxy)
+  [haproxy]=haproxy [skopeo]=skopeo)
 wanted=()
 for package in "${missing[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "${program[$package]}" >/dev/null || wanted+=("$package")

@@ -37,6 +37,7 @@ import type {
 } from './api/schemas.ts'
 import type { RowScope } from './core/access/readable-rows.ts'
 import type { TriesSoFar } from './core/convergence/decide.ts'
+import type { ImageReads, ImageWrites } from './image-ports.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -310,7 +311,7 @@ export type Counters = {
   heard: number
 }
 
-export type Reads = {
+export type Reads = ImageReads & {
   environments(): Promise<EnvironmentRow[]>
   environment(name: string): Promise<EnvironmentRow | undefined>
   agents(filter?: { environment?: string }): Promise<AgentRow[]>
@@ -376,7 +377,7 @@ export type Reads = {
   countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
   lostHosts(): Promise<LostHostRow[]>
 }
-export type Writes = {
+export type Writes = ImageWrites & {
   setInstallation(id: InstallationId): Promise<void>
   addKey(jws: string): Promise<void>
   /** Its settings are off. */

@@ -44,6 +44,9 @@ export const maxReasonChars = 2000
 export const maxStepsPerRun = 200
 /** Sources of an image: each costs its time limits when nothing answers. */
 export const maxImageSources = 8
+/** Platforms of one image of which it is told what they are made of, and layers of each; Docker takes 127. */
+export const maxImageContents = 20
+export const maxImageLayers = 200
 /** Free text about one source that failed, several of which share a report. */
 export const maxSourceDetailChars = 500
 /** Containers of one service on one host. */

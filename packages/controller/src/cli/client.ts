@@ -68,6 +68,8 @@ export function createClient(settings: Settings) {
 
   return {
     origin: settings.url.origin,
+    /** For `push` alone, which loads it. */
+    registry: async () => (await import('./push/registry-client.ts')).createRegistryClient(settings),
     info: () => get('/v1/info', ({ serverInfo }) => serverInfo),
 
     environments: () => get('/v1/environments', ({ environmentView }) => environmentView.array()),

@@ -14,6 +14,7 @@ import { addEnvironments } from './commands/environments.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
+import { addPush } from './commands/push.ts'
 import { addRemove } from './commands/remove.ts'
 import { addRestart } from './commands/restart.ts'
 import { addResume } from './commands/resume.ts'
@@ -53,6 +54,7 @@ export function createProgram(context: CliContext): Command {
   addDeployments(program, context)
   addReleases(program, context)
   addApply(program, context)
+  addPush(program, context)
   addAgents(program, context)
   addEnvironments(program, context)
   addJoinToken(program, context)

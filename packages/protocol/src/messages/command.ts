@@ -13,7 +13,7 @@ import {
   serviceName
 } from '../ids.ts'
 import { imageSources, registrySource } from '../image-source.ts'
-import { maxCommandBytes, maxInventoryContainers } from '../limits.ts'
+import { maxCommandBytes, maxImageContents, maxImageLayers, maxInventoryContainers } from '../limits.ts'
 import { imageReference, serviceSpec } from '../spec/service-spec.ts'
 
 export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(maxCommandBytes) })
@@ -51,7 +51,7 @@ export const imageContent = z.strictObject({
   /** Of its configuration. */
   config: digest,
   /** Of its unpacked layers, in order. */
-  diffIds: z.array(digest).max(200)
+  diffIds: z.array(digest).max(maxImageLayers)
 })
 export type ImageContent = z.infer<typeof imageContent>
 
@@ -68,7 +68,7 @@ export const stageBody = z.strictObject({
   replace: z.string().max(255).nullable(),
   sources,
   /** What the digest names, where the controller knows it: a source that has it under another digest serves as well. */
-  contents: z.array(imageContent).max(20).default([])
+  contents: z.array(imageContent).max(maxImageContents).default([])
 })
 
 /** Switches the host to the release. Undoes itself when it fails or is cancelled. */

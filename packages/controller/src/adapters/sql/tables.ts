@@ -1,5 +1,6 @@
 // The tables as Kysely sees them, and how a row of the ports becomes a row of the database: objects as JSON text,
 // booleans as 0 and 1, everything else as it is. The rows are our own: what is read was written here.
+import type { ImageLinkRow, ImageManifestRow, ImageTagRow } from '../../image-ports.ts'
 import type {
   AgentRow,
   ApiTokenRow,
@@ -54,6 +55,9 @@ export type Tables = {
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
   notifications: Kept<NotificationRow, 'notice'>
   lost_hosts: Kept<LostHostRow>
+  image_manifests: Kept<ImageManifestRow>
+  image_links: Kept<ImageLinkRow>
+  image_tags: Kept<ImageTagRow>
 }
 
 export type Codec<Row, Stored> = { encode(row: Row): Stored; decode(stored: Stored): Row }
@@ -112,3 +116,5 @@ export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'las
 ])
 export const notificationCodec = codecOf<NotificationRow, 'notice'>(['notice'])
 export const lostHostCodec = codecOf<LostHostRow, never>([])
+export const imageManifestCodec = codecOf<ImageManifestRow, never>([])
+export const imageTagCodec = codecOf<ImageTagRow, never>([])

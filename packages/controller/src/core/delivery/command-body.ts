@@ -9,6 +9,7 @@ import {
 } from '@longshore/protocol'
 import type { Order } from '../deployment/events.ts'
 import { sourcesOnHosts } from '../requests/choose-sources.ts'
+import { maxSpecBytes, specBytes } from './spec-size.ts'
 
 type WrittenSpec = Extract<WrittenBody, { kind: 'stage' }>['spec']
 
@@ -78,11 +79,13 @@ const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
 const sourcesOf = (sources: ImageSource[]): { sources?: ImageSource[] } =>
   sources.length === 0 || isRegistryOnly(sources) ? {} : { sources }
 
-/** Only beside sources, and of the very image. */
-const contentsOf = ({ sources, artifact, digest }: ReleaseContent): { contents?: ImageContent[] } =>
-  sources === undefined || isRegistryOnly(sources) || artifact == null || artifact.digest !== digest
-    ? {}
-    : { contents: artifact.contents }
+/** Only beside sources, of the very image, and where a large spec leaves room: it helps, and nothing rests on it. */
+const contentsOf = ({ sources, artifact, digest, spec }: ReleaseContent): { contents?: ImageContent[] } => {
+  if (sources === undefined || isRegistryOnly(sources)) return {}
+  if (artifact == null || artifact.digest !== digest || spec === undefined) return {}
+  const { contents } = artifact
+  return specBytes(spec) + JSON.stringify(contents).length > maxSpecBytes ? {} : { contents }
+}
 
 const pinned = ({ repository, tag, digest }: ReleaseContent) => {
   if (digest === null) throw new TypeError('an image without a digest is never sent')
