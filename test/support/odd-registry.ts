@@ -13,12 +13,14 @@ export type Oddity =
   | { kind: 'wrong-manifest' }
   /** After so many bytes of a blob nothing more comes, and the connection stays. */
   | { kind: 'stalls'; afterBytes: number }
+  /** The first answer with a large blob breaks off after so many bytes. */
+  | { kind: 'cuts-once'; afterBytes: number }
 
 export type OddRegistry = {
   /** HOST:PORT */
   name: string
   oddity: Oddity
-  /** What was asked for, as `GET /v2/...`. */
+  /** What was asked for, as `GET /v2/...`, with a range behind it if there is one. */
   asked: string[]
 }
 
@@ -42,7 +44,7 @@ export const startOddRegistry = async (
 
 const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, response: ServerResponse): void => {
   const { method = 'GET', url = '/', headers } = asked
-  odd.asked.push(`${method} ${url}`)
+  odd.asked.push([method, url, ...(headers.range === undefined ? [] : [headers.range])].join(' '))
   const { oddity } = odd
   if (oddity.kind === 'status' && url !== '/v2/') {
     response.writeHead(oddity.status, { 'content-type': 'application/json' })
@@ -60,6 +62,10 @@ const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, respons
       const isStuck = oddity.kind === 'stalls' && isBlob && bytes + chunk.length > oddity.afterBytes
       bytes += chunk.length
       if (!isStuck) response.write(chunk)
+      if (oddity.kind !== 'cuts-once' || !isLayer || bytes <= oddity.afterBytes) return
+      odd.oddity = { kind: 'none' }
+      answer.destroy()
+      response.destroy()
     })
     answer.on('end', () => {
       if (oddity.kind !== 'stalls' || !isBlob || bytes <= oddity.afterBytes) response.end()

@@ -44,7 +44,7 @@ const doorTo = (controller: string | undefined) =>
     : createArtifactDoor({
         base: new URL(controller),
         tls: null,
-        token: async () => 'of-the-test',
+        token: async () => process.env['TEST_TOKEN'] ?? 'of-the-test',
         randomBytes,
         log: noLog
       })
