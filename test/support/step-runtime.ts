@@ -21,7 +21,8 @@ export const createKnownImages = (): KnownImages => {
   return {
     find: (image) => ids.get(keyOf(image)),
     remember: (image) => void ids.set(keyOf(image), image.id),
-    forget: (image) => void ids.delete(keyOf(image))
+    forget: (image) => void ids.delete(keyOf(image)),
+    digestOf: (id) => [...ids].find(([, of]) => of === id)?.[0].split(' ')[0]
   }
 }
 

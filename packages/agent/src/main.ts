@@ -29,7 +29,9 @@ import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
 import { createControllerClock } from './controller-clock.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
+import { ownTagPattern } from './core/image-match.ts'
 import type { Ownership } from './core/observation.ts'
+import { ownImages } from './core/own-images.ts'
 import { enrol } from './enrol.ts'
 import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
@@ -163,6 +165,11 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     if (runs !== undefined)
       known.keeper = keepRoutes({ proxy, engine, events: watch, runs, installation, clock, log })
   }
+  const images = async () => {
+    const { journal } = known
+    if (journal === undefined) return []
+    return ownImages(await engine.listImages(ownTagPattern), journal.marks(), journal.images.digestOf)
+  }
   const world: AgentWorld = {
     ...network,
     controllerClock,
@@ -174,7 +181,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     facts: () => facts.now().facts,
     refreshFacts: facts.refresh,
     policy,
-    inventory: createInventoryWatch({ watch, proxy, measure, clock, log }),
+    inventory: createInventoryWatch({ watch, proxy, measure, images, clock, log }),
     openRuns,
     recovered
   }

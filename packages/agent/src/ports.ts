@@ -27,6 +27,7 @@ import type { Adjusted } from './core/hand-changes.ts'
 import type { Checkup } from './core/health.ts'
 import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
+import type { ListedImage } from './core/own-images.ts'
 import type { PolicyState } from './core/policy.ts'
 import type { ServiceKey, ServiceRoute } from './core/proxy/routes.ts'
 import type { RunState } from './core/run-state.ts'
@@ -141,6 +142,8 @@ export type Engine = {
   ): Promise<void>
   inspectImage(reference: string): Promise<SeenImage | undefined>
   listTags(repository: string): Promise<string[]>
+  /** Images with a tag that fits the pattern, as `docker images` takes it. */
+  listImages(pattern: string): Promise<ListedImage[]>
   /**
    * Pulls `repository@digest` with the host's credentials. Rejects with `no-progress` when the layers stand still
    * for `noProgressMs`. A resolved promise is no proof: inspect is.
@@ -244,6 +247,8 @@ export type KnownImages = {
   /** To be called once the image was verified. */
   remember(image: Pick<WantedImage, 'digest' | 'platform'> & { id: string }): void
   forget(image: Pick<WantedImage, 'digest' | 'platform'>): void
+  /** What an image was remembered as. */
+  digestOf(id: string): string | undefined
 }
 
 /** The controller's image store, as a registry on loopback that only this host's engine can use. */

@@ -44,6 +44,9 @@ export const maxReasonChars = 2000
 export const maxStepsPerRun = 200
 /** Sources of an image: each costs its time limits when nothing answers. */
 export const maxImageSources = 8
+/** Images of releases in one inventory, and releases that one image is kept for. */
+export const maxInventoryImages = 200
+export const maxImageReleases = 100
 /** Platforms of one image of which it is told what they are made of, and layers of each; Docker takes 127. */
 export const maxImageContents = 20
 export const maxImageLayers = 200

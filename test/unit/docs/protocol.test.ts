@@ -29,6 +29,7 @@ const sections: Record<string, z.ZodType> = {
   'Proxy state': protocol.proxyState,
   'Service traffic': protocol.serviceTraffic,
   Container: protocol.inventoryContainer,
+  'Kept image': protocol.inventoryImage,
   Assertion: protocol.assertionClaims,
   'Time claims': protocol.timeClaims,
   'Join token': protocol.joinClaims,

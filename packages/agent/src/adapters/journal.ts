@@ -159,6 +159,10 @@ const imageCalls = (sql: Sql): KnownImages => ({
       sql.run('replace into images (digest, platform, id) values (?, ?, ?)', digest, platform ?? '', id)
       sql.run('delete from images where position <= (select max(position) from images) - ?', keptImages)
     }),
+  digestOf: (id) => {
+    const row = sql.one('select digest from images where id = ?', id)
+    return row === undefined ? undefined : text(row, 'digest')
+  },
   forget: ({ digest, platform }) =>
     sql.tx(() => sql.run('delete from images where digest = ? and platform = ?', digest, platform ?? ''))
 })

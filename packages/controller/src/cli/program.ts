@@ -11,6 +11,7 @@ import { addController } from './commands/controller.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
+import { addImages } from './commands/images.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
@@ -51,6 +52,7 @@ export function createProgram(context: CliContext): Command {
   addLock(program, context)
   addUnlock(program, context)
   addStatus(program, context)
+  addImages(program, context)
   addDeployments(program, context)
   addReleases(program, context)
   addApply(program, context)

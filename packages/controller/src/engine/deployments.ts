@@ -9,7 +9,7 @@ import type {
   RefusedMessage,
   RunReport
 } from '@longshore/protocol'
-import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
+import type { DeploymentView, DeployRequest, HostImages, ReleaseView, StatusView } from '../api/schemas.ts'
 import type { RowScope } from '../core/access/readable-rows.ts'
 import type { DeploymentEvent } from '../core/deployment/events.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
@@ -35,6 +35,7 @@ import { findArtifacts } from './find-artifacts.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
 import type { Lease } from './lease.ts'
+import { listImages } from './list-images.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
@@ -100,6 +101,8 @@ export type Deployments = {
   list(filter: ListFilter & { isEnded?: boolean }): Promise<DeploymentView[]>
   releases(filter: ListFilter): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
+  /** What hosts hold, as they said last. */
+  images(filter: ServiceFilter): Promise<HostImages[]>
   metrics: Metrics
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */
   agentConnected(agent: AgentId, hello: HelloMessage): Promise<void>
@@ -179,6 +182,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
+    images: (filter) => listImages(store, hosts, filter),
     metrics: createMetrics({ store, hosts, counts }),
     agentConnected: async (agent, hello) => {
       hosts.observed(agent, hello.inventory)

@@ -19,6 +19,7 @@ import {
   summarise,
   triedLastMs
 } from '../../../../packages/agent/src/core/image-sources.ts'
+import { ownImages } from '../../../../packages/agent/src/core/own-images.ts'
 import { hostPolicy } from '../../../../packages/agent/src/core/policy.ts'
 import { splitSources } from '../../../../packages/agent/src/core/source-policy.ts'
 
@@ -150,4 +151,39 @@ t.test('lets through only what a run pulls, and only to be read', async (t) => {
   t.ok(isDoorName(`${name}@sha256:aa`))
   t.notOk(isDoorName('127.0.0.1:5000/web@sha256:aa'), "an operator's own registry")
   t.notOk(isDoorName('longshore/web:production-r1'))
+})
+
+t.test('tells which images are kept for releases, under the digest that was asked for', async (t) => {
+  const services = [
+    { environment: 'production', service: 'web' },
+    { environment: 'production', service: 'api' }
+  ] as unknown as Parameters<typeof ownImages>[1]
+  const other = `sha256:${'e'.repeat(64)}`
+  const listed = [
+    {
+      id: 'one',
+      repoTags: ['longshore/web:production-r2', 'longshore/web:production-r10'],
+      repoDigests: [],
+      sizeBytes: 5
+    },
+    {
+      id: 'two',
+      repoTags: ['longshore/api:production-r1'],
+      repoDigests: [`registry.test/api@${other}`],
+      sizeBytes: 6
+    },
+    {
+      id: 'three',
+      repoTags: ['longshore/web:staging-r1', 'longshore/old:production-r1'],
+      repoDigests: [],
+      sizeBytes: 7
+    }
+  ]
+  t.match(
+    ownImages(listed, services, (id) => (id === 'one' ? wanted.digest : undefined)),
+    [
+      { service: 'web', releases: [10, 2], digest: wanted.digest, sizeBytes: 5 },
+      { service: 'api', releases: [1], digest: other, sizeBytes: 6 }
+    ]
+  )
 })

@@ -3,6 +3,7 @@
 import { type Digest, digest, type ImageReference } from '@longshore/protocol'
 import * as z from 'zod'
 import type { RestartPolicy, SeenContainer } from '../../core/observation.ts'
+import type { ListedImage } from '../../core/own-images.ts'
 import { EngineError, isEngineError } from '../../engine-error.ts'
 import type { Engine } from '../../ports.ts'
 import { type DockerClient, findOrUndefined, slowLimitMs } from './client.ts'
@@ -188,7 +189,7 @@ const writePolicy = (policy: RestartPolicy) => ({
 
 type ImageCalls = Pick<
   Engine,
-  'inspectImage' | 'listTags' | 'pullImage' | 'tagImage' | 'removeImage' | 'resolveDigest'
+  'inspectImage' | 'listTags' | 'listImages' | 'pullImage' | 'tagImage' | 'removeImage' | 'resolveDigest'
 >
 
 const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls => ({
@@ -199,13 +200,12 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
     return answer === undefined ? undefined : readImage(answer)
   },
   listTags: async (repository) => {
-    const query = { filters: JSON.stringify({ reference: [repository] }) }
-    const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
-    const names = taggedList.parse(answer).flatMap((one) => one.RepoTags ?? [])
+    const names = (await listImages(client, repository)).flatMap((one) => one.repoTags)
     return names
       .filter((name) => name.startsWith(`${repository}:`))
       .map((name) => name.slice(repository.length + 1))
   },
+  listImages: (pattern) => listImages(client, pattern),
   pullImage: async (request) =>
     pullImage(
       client,
@@ -228,7 +228,25 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
     resolveDigest(client, credentials, image, limitMs ?? resolveLimitMs)
 })
 
-const taggedList = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
+const imageList = z.array(
+  z.object({
+    Id: z.string(),
+    RepoTags: z.array(z.string()).nullish(),
+    RepoDigests: z.array(z.string()).nullish(),
+    Size: z.number().catch(0)
+  })
+)
+
+const listImages = async (client: DockerClient, pattern: string): Promise<ListedImage[]> => {
+  const query = { filters: JSON.stringify({ reference: [pattern] }) }
+  const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
+  return imageList.parse(answer).map(({ Id, RepoTags, RepoDigests, Size }) => ({
+    id: Id,
+    repoTags: RepoTags ?? [],
+    repoDigests: RepoDigests ?? [],
+    sizeBytes: Size
+  }))
+}
 const distribution = z.object({ Descriptor: z.object({ digest }) })
 
 const resolveDigest = async (
