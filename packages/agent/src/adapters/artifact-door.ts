@@ -13,8 +13,8 @@ import type { ArtifactDoor } from '../ports.ts'
 const answerLimitMs = 25_000
 /** Without a byte either way: shorter than what the engine's pull may stand still. */
 const idleLimitMs = 25_000
-/** A pull of the engine takes three layers at a time; a few more for what it asks beside them. */
-const maxRequests = 16
+/** Four runs whose pulls take three layers at a time each, with what the engine keeps open between requests. */
+const maxConnections = 64
 
 const asked = ['accept', 'range', 'if-none-match', 'if-range', 'user-agent'] as const
 const answered = [
@@ -80,7 +80,7 @@ const listen = (
     const server = process
       .getBuiltinModule('node:http')
       .createServer({ requestTimeout: idleLimitMs, headersTimeout: idleLimitMs }, serveOne)
-    server.maxConnections = maxRequests
+    server.maxConnections = maxConnections
     server.on('error', reject)
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
