@@ -109,6 +109,7 @@ export const startWireAgent = async (
         memoryFreeBytes: null
       }),
       attach() {},
+      refreshImages() {},
       detach() {},
       stop() {}
     },

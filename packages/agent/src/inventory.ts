@@ -35,6 +35,8 @@ export type InventoryWatch = {
   look(): Promise<Inventory>
   /** Tells every picture from now on, until the next call or `detach`. */
   attach(tell: (inventory: Inventory) => void): void
+  /** A run has ended: images may have come and gone. */
+  refreshImages(): void
   detach(): void
   stop(): void
 }
@@ -73,7 +75,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
       listInTime(ports, how),
       ports.measure(),
       traffic(),
-      images(how)
+      images.look(how)
     ])
     return {
       ...brought,
@@ -97,6 +99,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
       toldContainers = ''
       if (!isLooking) wakeIn(hasChanged ? minGapMs : paceMs)
     },
+    refreshImages: images.refresh,
     detach() {
       tell = undefined
       cancel()
@@ -130,7 +133,7 @@ const createTrafficLook = ({ proxy, clock, log }: Ports) => {
 const createImageLook = ({ images, clock, log }: Ports) => {
   let known: Pick<Inventory, 'images'> = {}
   let lookedAtMs = Number.NEGATIVE_INFINITY
-  const refresh = async (): Promise<void> => {
+  const lookNow = async (): Promise<void> => {
     try {
       known = { images: await images() }
     } catch (error) {
@@ -138,15 +141,21 @@ const createImageLook = ({ images, clock, log }: Ports) => {
       log.debug({ err: error }, 'the engine does not list its images')
     }
   }
-  return async (how: 'all' | 'changed'): Promise<Pick<Inventory, 'images'>> => {
+  const look = async (how: 'all' | 'changed'): Promise<Pick<Inventory, 'images'>> => {
     const nowMs = clock.monotonicMs()
     if (how === 'changed' && nowMs - lookedAtMs < imagePaceMs) return known
     lookedAtMs = nowMs
     const late = Promise.withResolvers<void>()
     const cancel = clock.after(listLimitMs, late.resolve)
-    await Promise.race([refresh(), late.promise])
+    await Promise.race([lookNow(), late.promise])
     cancel()
     return known
+  }
+  return {
+    look,
+    refresh: (): void => {
+      lookedAtMs = Number.NEGATIVE_INFINITY
+    }
   }
 }
 

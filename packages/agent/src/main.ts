@@ -29,7 +29,6 @@ import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
 import { createControllerClock } from './controller-clock.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
-import { ownTagPattern } from './core/image-match.ts'
 import type { Ownership } from './core/observation.ts'
 import { ownImages } from './core/own-images.ts'
 import { enrol } from './enrol.ts'
@@ -139,6 +138,12 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     randomBytes,
     log
   })
+  const images = async () => {
+    const { journal } = known
+    if (journal === undefined) return []
+    return ownImages(await engine.listImages(), journal.marks(), journal.images.digestOf)
+  }
+  const inventory = createInventoryWatch({ watch, proxy, measure, images, clock, log })
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
     const { minFreeBytes, ownSubnets } = settings
@@ -151,6 +156,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
         reported: (report) => {
           reporter.reported(report)
           // what the run did is no longer taken for its own
+          inventory.refreshImages()
           watch.touch()
           known.keeper?.look()
         }
@@ -165,11 +171,6 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     if (runs !== undefined)
       known.keeper = keepRoutes({ proxy, engine, events: watch, runs, installation, clock, log })
   }
-  const images = async () => {
-    const { journal } = known
-    if (journal === undefined) return []
-    return ownImages(await engine.listImages(ownTagPattern), journal.marks(), journal.images.digestOf)
-  }
   const world: AgentWorld = {
     ...network,
     controllerClock,
@@ -181,7 +182,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     facts: () => facts.now().facts,
     refreshFacts: facts.refresh,
     policy,
-    inventory: createInventoryWatch({ watch, proxy, measure, images, clock, log }),
+    inventory,
     openRuns,
     recovered
   }

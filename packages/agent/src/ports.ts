@@ -142,8 +142,8 @@ export type Engine = {
   ): Promise<void>
   inspectImage(reference: string): Promise<SeenImage | undefined>
   listTags(repository: string): Promise<string[]>
-  /** Images with a tag that fits the pattern, as `docker images` takes it. */
-  listImages(pattern: string): Promise<ListedImage[]>
+  /** All of them: a filter of the engine would leave out the digests of those that it finds by a tag. */
+  listImages(): Promise<ListedImage[]>
   /**
    * Pulls `repository@digest` with the host's credentials. Rejects with `no-progress` when the layers stand still
    * for `noProgressMs`. A resolved promise is no proof: inspect is.

@@ -63,9 +63,6 @@ export const ownTag = (service: string, environment: string, release: number) =>
   tag: `${environment}-r${release}`
 })
 
-/** All tags of ours, as the engine takes a pattern. */
-export const ownTagPattern = 'longshore/*'
-
 /** Release number in a tag of ours, or null when it is another environment's. */
 export const releaseOfTag = (tag: string, environment: string): number | null => {
   const rest = tag.startsWith(`${environment}-r`) ? tag.slice(environment.length + 2) : ''

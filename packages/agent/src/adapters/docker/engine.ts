@@ -200,12 +200,13 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
     return answer === undefined ? undefined : readImage(answer)
   },
   listTags: async (repository) => {
-    const names = (await listImages(client, repository)).flatMap((one) => one.repoTags)
+    const filters = JSON.stringify({ reference: [repository] })
+    const names = (await listImages(client, { filters })).flatMap((one) => one.repoTags)
     return names
       .filter((name) => name.startsWith(`${repository}:`))
       .map((name) => name.slice(repository.length + 1))
   },
-  listImages: (pattern) => listImages(client, pattern),
+  listImages: () => listImages(client, {}),
   pullImage: async (request) =>
     pullImage(
       client,
@@ -237,8 +238,7 @@ const imageList = z.array(
   })
 )
 
-const listImages = async (client: DockerClient, pattern: string): Promise<ListedImage[]> => {
-  const query = { filters: JSON.stringify({ reference: [pattern] }) }
+const listImages = async (client: DockerClient, query: Record<string, string>): Promise<ListedImage[]> => {
   const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
   return imageList.parse(answer).map(({ Id, RepoTags, RepoDigests, Size }) => ({
     id: Id,
