@@ -75,3 +75,17 @@ export type Uploads = {
   /** @returns how many were left alone since then, and are gone */
   expire(beforeMs: number): Promise<number>
 }
+
+/** For a registry; null: nobody's name is given. */
+export type Login = { user: string; password: string } | null
+/** Other registries, to fetch images from. Every function rejects with UpstreamError. */
+export type Upstream = {
+  /** @param repository as users write it: `nginx`, `registry.example.com:5000/team/api` */
+  manifest(
+    repository: string,
+    digest: Digest,
+    login: Login
+  ): Promise<{ mediaType: string; content: Uint8Array }>
+  /** Fails as well when the stream breaks off or nothing arrives for a while. */
+  blob(repository: string, digest: Digest, login: Login): Promise<AsyncIterable<Uint8Array>>
+}

@@ -29,6 +29,8 @@ export type PushedManifest = {
   reference: ImageReference
   mediaType: string
   content: Uint8Array
+  /** An index may name manifests that are not here: of platforms that nobody has. */
+  isSparse?: boolean
 }
 
 export type ImagesPorts = { store: Store; writer: Writer; clock: Clock; blobs: Blobs; uploads: Uploads }
@@ -96,7 +98,8 @@ const putManifest = async (ports: ImagesPorts, actor: Actor, pushed: PushedManif
   const subject = `${repository}${textOf(reference)}`
   const note = { actor, action: 'image.push', subject, request: { digest: found } }
   await ports.writer.change(note, async (tx) => {
-    await demandContent(tx, ports.blobs, repository, manifest)
+    if (!(pushed.isSparse && manifest.kind === 'index'))
+      await demandContent(tx, ports.blobs, repository, manifest)
     await tx.putImageManifest(row, linksOf(repository, found, manifest))
     if (reference.by === 'digest') return
     await tx.putImageTag({ repository, tag: reference.tag, digest: found, pushedAtMs: row.createdAtMs })

@@ -1,85 +1,13 @@
-// The image store's engine on a real store and real files: what is found for a deployment, what is removed in time, and
-// what a push beside that may rely on.
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type Digest, digest } from '@longshore/protocol'
-import t, { type Test } from 'tap'
-import { createBlobs } from '../../../../packages/controller/src/adapters/blobs/blob-files.ts'
-import { imageFolderOf } from '../../../../packages/controller/src/adapters/blobs/image-folder.ts'
-import { createUploads } from '../../../../packages/controller/src/adapters/blobs/upload-files.ts'
-import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
+import { digest } from '@longshore/protocol'
+import t from 'tap'
 import { readReference } from '../../../../packages/controller/src/core/images/image-path.ts'
-import { createImageCollector } from '../../../../packages/controller/src/engine/collect-images.ts'
-import { createImages } from '../../../../packages/controller/src/engine/images.ts'
-import { createWriter } from '../../../../packages/controller/src/engine/writer.ts'
 import type { ReleaseRow } from '../../../../packages/controller/src/ports.ts'
-import {
-  digestOf,
-  indexType,
-  type SampleImage,
-  sampleImage,
-  sampleIndex
-} from '../../../support/image-samples.ts'
-import { furnish, jenkins } from '../engine/engine-scene.ts'
-
-const hub = 'docker.io/library/api'
-const graceMs = 60_000
-
-const open = async (t: Test) => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'longshore-images-'))
-  const store = await openStore({ path: ':memory:' })
-  t.teardown(async () => {
-    await store.close()
-    await rm(dataDir, { recursive: true })
-  })
-  await furnish(store, ['a'])
-  // file times are the system's: the scene's clock begins there and is moved by hand
-  const time = { nowMs: Date.now() }
-  const clock = {
-    nowMs: () => time.nowMs,
-    at: () => {
-      throw new Error('not prepared')
-    }
-  }
-  const folder = imageFolderOf({ dataDir, keepFreeBytes: 0 })
-  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-  const ports = {
-    store,
-    clock,
-    writer: createWriter({ store, clock }),
-    blobs: createBlobs(folder, clock),
-    uploads: createUploads(folder)
-  }
-  const images = createImages(ports)
-  const { collect } = createImageCollector({ ...ports, steadyClock: clock, log, graceMs })
-  const putBlob = async (content: Buffer): Promise<void> => {
-    const upload = await images.uploads.begin()
-    await images.uploads.append(
-      upload,
-      (async function* () {
-        yield content
-      })(),
-      null
-    )
-    await images.uploads.finish(upload, digest.parse(digestOf(content)))
-  }
-  const putManifest = (reference: string, mediaType: string, content: Buffer) =>
-    images.putManifest(jenkins, { repository: hub, reference: readReference(reference), mediaType, content })
-  const push = async (reference: string, image: SampleImage): Promise<Digest> => {
-    for (const blob of [...image.layers, image.config]) await putBlob(blob)
-    return putManifest(reference, image.mediaType, image.manifest)
-  }
-  const stored = async (): Promise<number> => {
-    const shards = await readdir(folder.blobs)
-    const names = await Promise.all(shards.map((shard) => readdir(join(folder.blobs, shard))))
-    return names.flat().length
-  }
-  return { store, time, images, collect, putBlob, putManifest, push, stored }
-}
+import { digestOf, indexType, sampleImage, sampleIndex } from '../../../support/image-samples.ts'
+import { jenkins } from '../engine/engine-scene.ts'
+import { graceMs, hub, openImages } from './images-scene.ts'
 
 t.test('finds an image by tag and by digest, however its repository is spelled', async (t) => {
-  const { images, push } = await open(t)
+  const { images, push } = await openImages(t)
   const image = sampleImage(['one', 'two'])
   const found = await push('1.0', image)
   const artifact = {
@@ -104,7 +32,7 @@ t.test('finds an image by tag and by digest, however its repository is spelled',
 })
 
 t.test('finds every platform of an index', async (t) => {
-  const { images, push, putManifest } = await open(t)
+  const { images, push, putManifest } = await openImages(t)
   const parts = [
     sampleImage(['x'], 'oci'),
     sampleImage(['y'], 'oci', 'arm64'),
@@ -122,7 +50,7 @@ t.test('finds every platform of an index', async (t) => {
 })
 
 t.test('removes in time what nothing needs, and keeps what a release may go back to', async (t) => {
-  const { store, time, images, collect, push, stored } = await open(t)
+  const { store, time, images, collect, push, stored } = await openImages(t)
   const [tagged, loose, released] = [sampleImage(['t']), sampleImage(['l']), sampleImage(['r'])]
   await push('1', tagged)
   await push(loose.digest, loose)
@@ -155,7 +83,7 @@ t.test('removes in time what nothing needs, and keeps what a release may go back
 })
 
 t.test('a blob that a client was told to be there stays until its manifest comes', async (t) => {
-  const { time, images, collect, putBlob, putManifest } = await open(t)
+  const { time, images, collect, putBlob, putManifest } = await openImages(t)
   const image = sampleImage(['old layer'])
   const blobs = [...image.layers, image.config].map((content) => digest.parse(digestOf(content)))
   for (const content of [...image.layers, image.config]) await putBlob(content)
@@ -168,7 +96,7 @@ t.test('a blob that a client was told to be there stays until its manifest comes
 })
 
 t.test('whatever is pushed while garbage is collected is whole afterwards, or refused', async (t) => {
-  const { time, images, collect, push, putManifest } = await open(t)
+  const { time, images, collect, push, putManifest } = await openImages(t)
   const shared = ['s1', 's2']
   for (let round = 0; round < 10; round += 1) {
     const image = sampleImage([...shared, `own ${round}`])

@@ -8,6 +8,9 @@ import type { Blobs, OpenBlob } from '../../image-ports.ts'
 import type { Clock } from '../../ports.ts'
 import { codeOf, type ImageFolder, listFolder } from './image-folder.ts'
 
+/** Read at once: each read costs a turn of the thread pool. */
+const readBytes = 512 * 1024
+
 export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
   /** When somebody last asked for a blob: who heard that it is here sends a manifest next. */
   const askedAtMs = new Map<Digest, number>()
@@ -21,7 +24,11 @@ export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
     const { size } = await statOf(file)
     return {
       sizeBytes: size,
-      stream: (range) => file.createReadStream(range === null ? {} : { start: range.first, end: range.last }),
+      stream: (range) =>
+        file.createReadStream({
+          highWaterMark: readBytes,
+          ...(range === null ? {} : { start: range.first, end: range.last })
+        }),
       close: () => file.close()
     }
   }

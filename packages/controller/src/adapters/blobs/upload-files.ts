@@ -12,6 +12,9 @@ import { createTurns, type Turn } from './upload-turns.ts'
 /** How often the room on the disk is looked at. */
 const lookEveryBytes = 16 * 1024 * 1024
 
+/** Written at once: chunks of a socket are 64 KiB, and each write costs a turn of the thread pool. */
+const writeBytes = 1024 * 1024
+
 type Hashed = { hash: Hash; sizeBytes: number }
 
 export const createUploads = (folder: ImageFolder): Uploads => {
@@ -118,6 +121,16 @@ type Writing = { folder: ImageFolder; path: string; state: Hashed; turn: Turn }
 const write = async (writing: Writing, piece: AsyncIterable<Uint8Array>): Promise<void> => {
   const { folder, path, state, turn } = writing
   const file = await open(path, 'r+')
+  let waiting: Uint8Array[] = []
+  let waitingBytes = 0
+  const flush = async (): Promise<void> => {
+    const content = Buffer.concat(waiting)
+    waiting = []
+    waitingBytes = 0
+    await writeAll(file, content, state.sizeBytes)
+    state.hash.update(content)
+    state.sizeBytes += content.length
+  }
   let looked = state.sizeBytes
   try {
     for await (const chunk of turn.until(piece)) {
@@ -125,12 +138,13 @@ const write = async (writing: Writing, piece: AsyncIterable<Uint8Array>): Promis
         looked = state.sizeBytes
         await folder.demandRoom()
       }
-      await writeAll(file, chunk, state.sizeBytes)
-      state.hash.update(chunk)
-      state.sizeBytes += chunk.length
+      waiting.push(chunk)
+      waitingBytes += chunk.length
+      if (waitingBytes >= writeBytes) await flush()
     }
   } finally {
-    await file.close()
+    // also of a piece that breaks off: its client goes on behind it
+    await flush().finally(() => file.close())
   }
 }
 

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CliError, ProblemError } from '../cli-errors.ts'
 import type { Settings } from '../read-settings.ts'
-import { type Opened, openRequest, readBody } from '../send-request.ts'
+import { openRequest, readBody } from '../send-request.ts'
 
 export type RegistryClient = ReturnType<typeof createRegistryClient>
 type Asked = {
@@ -14,7 +14,7 @@ type Asked = {
   body?: Buffer | Readable
   signal?: AbortSignal
 }
-type Answer = { status: number; location: string; range: string; digest: string; body: string }
+type Answer = { status: number; location: string; range: string; body: string }
 
 /** Every function rejects with ProblemError (the store refused) or CliError (it could not be asked). */
 export function createRegistryClient(settings: Settings) {
@@ -77,28 +77,30 @@ export function createRegistryClient(settings: Settings) {
 
 const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
   const { method, path, headers = {}, body = Buffer.alloc(0), signal } = asked
-  const opened = openRequest(settings, { method, path, headers, ...(signal && { signal }) })
-  const answer = await send(opened, body)
-  return {
-    status: answer.statusCode ?? 0,
-    location: answer.headers.location ?? '',
-    range: answer.headers['range'] ?? '',
-    digest: String(answer.headers['docker-content-digest'] ?? ''),
-    body: await readBody(answer, settings)
+  const { outgoing, answer: answering } = openRequest(settings, {
+    method,
+    path,
+    // a refusal that comes before all was sent must reach us: the server keeps the connection open for it
+    headers: { ...headers, connection: 'keep-alive' },
+    ...(signal && { signal })
+  })
+  const sent = Buffer.isBuffer(body) ? undefined : pipeline(body, outgoing)
+  sent?.catch(() => {})
+  if (Buffer.isBuffer(body)) outgoing.end(body)
+  try {
+    const answer = await answering
+    const status = answer.statusCode ?? 0
+    if (status < 300) await sent
+    return {
+      status,
+      location: answer.headers.location ?? '',
+      range: answer.headers['range'] ?? '',
+      body: await readBody(answer, settings)
+    }
+  } finally {
+    // after a refusal nobody wants the rest
+    outgoing.destroy()
   }
-}
-
-/** A refusal may come before everything was sent; it counts more than the connection that breaks then. */
-const send = async ({ outgoing, answer }: Opened, body: Buffer | Readable) => {
-  if (Buffer.isBuffer(body)) {
-    outgoing.end(body)
-    return answer
-  }
-  const sent = pipeline(body, outgoing)
-  sent.catch(() => {})
-  const answered = await answer
-  if ((answered.statusCode ?? 0) < 300) await sent
-  return answered
 }
 
 /** https://github.com/opencontainers/distribution-spec, "Error Codes"; our own code is in `detail`. */

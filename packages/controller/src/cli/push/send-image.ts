@@ -2,7 +2,7 @@
 // missing ones from it. When the controller goes away meanwhile, it goes on where the controller says that it stopped.
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
-import { CliError, isPassing } from '../cli-errors.ts'
+import { CliError, isPassing, ProblemError } from '../cli-errors.ts'
 import type { Blob, Chosen } from './choose-image.ts'
 import type { OpenImage } from './open-image.ts'
 import type { RegistryClient } from './registry-client.ts'
@@ -72,7 +72,7 @@ const untilThrough = async (
       return await step()
     } catch (error) {
       const isOver = performance.now() - pace.movedAtMs > giveUpAfterMs
-      if (isOver || signal.aborted || !isPassing(error) || !(error instanceof Error)) throw error
+      if (isOver || signal.aborted || !isAway(error) || !(error instanceof Error)) throw error
       // once, not with every try
       if (toldAtMs !== pace.movedAtMs) watcher.interrupted(error)
       toldAtMs = pace.movedAtMs
@@ -80,6 +80,10 @@ const untilThrough = async (
     }
   }
 }
+
+/** A full disk does not pass while the image is sent again and again. */
+const isAway = (error: unknown): boolean =>
+  isPassing(error) && !(error instanceof ProblemError && error.problem.status === 507)
 
 /** One reading of the archive; what was sent is taken from `missing`. */
 const readOnce = async (

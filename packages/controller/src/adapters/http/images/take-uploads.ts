@@ -58,10 +58,16 @@ const finish = async (
   return created(reply, name, digest)
 }
 
+/** A client that sends nothing for so long is gone; what it sent stays for it. */
+const idleMs = 60_000
+
 /** Left open at the end: when an upload fails, the answer still has to reach the client. */
-const bodyOf = (request: FastifyRequest): AsyncIterable<Uint8Array> => ({
-  [Symbol.asyncIterator]: () => request.raw.iterator({ destroyOnReturn: false })
-})
+const bodyOf = (request: FastifyRequest): AsyncIterable<Uint8Array> => {
+  const { raw } = request
+  raw.setTimeout(idleMs, () => raw.destroy())
+  raw.once('end', () => raw.setTimeout(0))
+  return { [Symbol.asyncIterator]: () => raw.iterator({ destroyOnReturn: false }) }
+}
 
 const hasBody = ({ headers }: FastifyRequest): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
