@@ -13,7 +13,7 @@ const staging = 'staging' as EnvironmentName
 const api = 'api' as ServiceName
 const deploymentOf = (number: number) => `dep_${String(number).padStart(20, '0')}` as DeploymentId
 
-const asInserted = { name: staging, createdAtMs: 1, heal: false, promotesFrom: null }
+const asInserted = { name: staging, createdAtMs: 1, heal: false, promotesFrom: null, sources: null }
 const agentRow: AgentRow = {
   id: 'agt_00000000000000000001' as AgentId,
   environment: staging,
@@ -282,7 +282,8 @@ t.test('refuses a schema that a newer version wrote, and a file that is no datab
 
 t.test('keeps settings, freezes and idempotency keys, and forgets them with their environment', async (t) => {
   const store = await openStore({ path: ':memory:' })
-  const set = { ...asInserted, heal: true, promotesFrom: 'test' as EnvironmentName }
+  const mirror = { kind: 'mirror' as const, at: 'mirror.test' }
+  const set = { ...asInserted, heal: true, promotesFrom: 'test' as EnvironmentName, sources: [mirror] }
   const freeze = { environment: staging, holder: 'anna', reason: 'move', sinceMs: 5 }
   const key = {
     environment: staging,

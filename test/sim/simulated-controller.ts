@@ -112,6 +112,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
         close: () => {}
       },
       signer: { sign: async (command) => JSON.stringify(command) },
+      artifacts: { findArtifact: async () => undefined },
       publisher: { publish: () => {} },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 600_000 },
       log: silentLog

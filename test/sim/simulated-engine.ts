@@ -260,6 +260,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
           .filter((one) => one.startsWith(`${repository}:`))
           .map((one) => one.slice(repository.length + 1))
       ),
+    listImages: () => call(() => []),
     pullImage: async ({ repository, digest }) => {
       await wait(random.integer(10, 2_000))
       await call(() => {

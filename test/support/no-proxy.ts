@@ -1,5 +1,6 @@
-// A host without HAProxy: nothing is routed, and whoever asks for more than that is told that the test did not prepare it.
-import type { ContainerEvents, Proxy as ProxyPort } from '../../packages/agent/src/ports.ts'
+// A host without HAProxy, whose controller keeps no images: whoever asks for more than that is told that the test did not
+// prepare it.
+import type { ArtifactDoor, ContainerEvents, Proxy as ProxyPort } from '../../packages/agent/src/ports.ts'
 
 /** Throws on every call that the test did not prepare. */
 export const preparedProxy = (calls: Partial<ProxyPort> = {}): ProxyPort => {
@@ -16,5 +17,17 @@ export const preparedProxy = (calls: Partial<ProxyPort> = {}): ProxyPort => {
 /** Nothing happens to any container. */
 export const noEvents: ContainerEvents = { onEvent: () => () => undefined }
 
+export const noArtifacts: ArtifactDoor = {
+  open: async () => {
+    throw new Error('the test did not prepare images of the controller')
+  },
+  isOwnName: () => false
+}
+
 /** What runs need beside the engine on a host without HAProxy. */
-export const withoutProxy = { proxy: preparedProxy(), events: noEvents, ownSubnets: [] as string[] }
+export const withoutProxy = {
+  proxy: preparedProxy(),
+  events: noEvents,
+  ownSubnets: [] as string[],
+  artifacts: noArtifacts
+}

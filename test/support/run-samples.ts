@@ -90,6 +90,7 @@ export const sampleSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec => ({
   probe: null,
   releaseCommand: null,
   keepImages: 3,
+  sources: null,
   ...change
 })
 

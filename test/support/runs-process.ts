@@ -1,9 +1,11 @@
 // The loop of runs as a process of its own, for tests that kill it. Arguments: journal, the engine's socket, and the
 // free bytes to demand. Reads JSON lines: a command to take, perhaps with the position of the step at which to die;
 // or the id of a run to cancel. Writes JSON lines: progress, reports and refusals, as they come.
+import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Command, CommandId, ProgressMessage, RefusedMessage, RunReport } from '@longshore/protocol'
+import { createArtifactDoor } from '../../packages/agent/src/adapters/artifact-door.ts'
 import { createClock } from '../../packages/agent/src/adapters/clock.ts'
 import { createDockerClient } from '../../packages/agent/src/adapters/docker/client.ts'
 import { createCredentials } from '../../packages/agent/src/adapters/docker/credentials.ts'
@@ -18,6 +20,7 @@ import { expressRequest } from '../../packages/agent/src/core/express-request.ts
 import { defaultSubnets } from '../../packages/agent/src/core/own-network.ts'
 import { keepRoutes, type RouteKeeper } from '../../packages/agent/src/keep-routes.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
+import { noArtifacts } from './no-proxy.ts'
 import { sampleCommand } from './run-samples.ts'
 
 const noLog = {
@@ -33,6 +36,18 @@ export type Asked =
   | { kind: 'cancel'; command: CommandId }
 
 const oldestApiMinor = 41
+
+/** @param controller base URL of what stands in for it; absent: it keeps no images */
+const doorTo = (controller: string | undefined) =>
+  controller === undefined
+    ? noArtifacts
+    : createArtifactDoor({
+        base: new URL(controller),
+        tls: null,
+        token: async () => process.env['TEST_TOKEN'] ?? 'of-the-test',
+        randomBytes,
+        log: noLog
+      })
 
 const live = async (journal: string, socket: string, minFreeBytes: number): Promise<void> => {
   const tell = (told: Told): void => void process.stdout.write(`${JSON.stringify(told)}\n`)
@@ -57,6 +72,7 @@ const live = async (journal: string, socket: string, minFreeBytes: number): Prom
       proxy,
       events,
       ownSubnets: defaultSubnets,
+      artifacts: doorTo(process.env['TEST_CONTROLLER']),
       host: createHostChecks(),
       journal: openJournal(journal),
       clock,

@@ -1,7 +1,8 @@
 // What a step of a run works with, for tests of single steps: an engine that refuses what was not prepared, a clock that
 // passes at once, and a host that is fine.
-import type { Engine, Runtime } from '../../packages/agent/src/ports.ts'
-import { noEvents, preparedProxy } from './no-proxy.ts'
+import type { Engine, KnownImages, Runtime } from '../../packages/agent/src/ports.ts'
+import { createSourceMemory } from '../../packages/agent/src/source-memory.ts'
+import { noArtifacts, noEvents, preparedProxy } from './no-proxy.ts'
 
 /** Throws on every call that the test did not prepare. */
 export const preparedEngine = (calls: Partial<Engine>): Engine =>
@@ -12,6 +13,18 @@ export const preparedEngine = (calls: Partial<Engine>): Engine =>
       return call
     }
   })
+
+/** Images that came under other names, as the journal keeps them. */
+export const createKnownImages = (): KnownImages => {
+  const ids = new Map<string, string>()
+  const keyOf = ({ digest, platform }: Parameters<KnownImages['find']>[0]): string => `${digest} ${platform}`
+  return {
+    find: (image) => ids.get(keyOf(image)),
+    remember: (image) => void ids.set(keyOf(image), image.id),
+    forget: (image) => void ids.delete(keyOf(image)),
+    digestOf: (id) => [...ids].find(([, of]) => of === id)?.[0].split(' ')[0]
+  }
+}
 
 /** What waits for the clock goes on in the next turn. */
 export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime => {
@@ -25,6 +38,11 @@ export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime 
       routes: async () => [],
       isPortBound: async () => true,
       probe: async () => ({ isOk: true, detail: '' })
+    },
+    images: {
+      memory: createSourceMemory({ monotonicMs: () => nowMs }),
+      known: createKnownImages(),
+      artifacts: noArtifacts
     },
     clock: {
       nowMs: () => nowMs,

@@ -5,6 +5,7 @@ import { type CommandId, formatId, generateSigningKey, limits, type RunReport } 
 import { createClock } from '../../packages/agent/src/adapters/clock.ts'
 import { createControllerClient, urlBelow } from '../../packages/agent/src/adapters/http-client.ts'
 import { createDial } from '../../packages/agent/src/adapters/ws.ts'
+import { createControllerClock } from '../../packages/agent/src/controller-clock.ts'
 import { type Identity, identity } from '../../packages/agent/src/identity.ts'
 import type { Runs } from '../../packages/agent/src/ports.ts'
 import { openRegistration } from '../../packages/agent/src/registration.ts'
@@ -89,6 +90,7 @@ export const startWireAgent = async (
   )
   const world: AgentWorld = {
     ...network,
+    controllerClock: createControllerClock(clock),
     dial: createDial(urlBelow(controller.url, '/v1/agents/session'), null, real),
     signing,
     version: '0.0.0',
@@ -107,6 +109,7 @@ export const startWireAgent = async (
         memoryFreeBytes: null
       }),
       attach() {},
+      refreshImages() {},
       detach() {},
       stop() {}
     },

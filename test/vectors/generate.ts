@@ -151,6 +151,24 @@ const tokens = async (): Promise<Vector[]> => {
       code: null
     },
     {
+      name: 'a receipt of a stage with its source',
+      kind: 'receipt',
+      jws: await signed('receipt', payloads['receipt of a stage with sources']),
+      code: null
+    },
+    {
+      name: 'a receipt of a stage from a source that nobody knows',
+      kind: 'receipt',
+      jws: await signed('receipt', {
+        ...payloads['receipt of a stage with sources'],
+        outcome: {
+          ...payloads['receipt of a stage with sources'].outcome,
+          result: { ...payloads['receipt of a stage with sources'].outcome.result, source: { kind: 'peer' } }
+        }
+      }),
+      code: 'frame-malformed'
+    },
+    {
       name: 'a receipt of a plan with notices',
       kind: 'receipt',
       jws: await signed('receipt', payloads['receipt of a plan']),

@@ -61,6 +61,7 @@ const traffic = {
   upgraded: 2,
   latencyMs: 3.5
 }
+const keptImage = { ...place, releases: [7, 6], digest, sizeBytes: 1_000_000 }
 const withProxy = { proxy: { state: 'running', version: '2.6.12', detail: '' }, traffic: [traffic] }
 const { specHash: _, role: _role, changes: _changes, ...containerOfBefore } = container
 export const inventory = {
@@ -126,6 +127,16 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
       type: 'inventory',
       inventory: { ...inventory, ...withProxy, traffic: [{ ...traffic, requests: -1 }] }
     },
+    code: malformed
+  },
+  {
+    name: 'an inventory with images',
+    message: { type: 'inventory', inventory: { ...inventory, images: [keptImage] } },
+    code: null
+  },
+  {
+    name: 'an inventory with an image of less than nothing',
+    message: { type: 'inventory', inventory: { ...inventory, images: [{ ...keptImage, sizeBytes: -1 }] } },
     code: malformed
   },
   {
@@ -252,6 +263,25 @@ export const samplePayloads = (controllerKid: string) => {
       },
       steps: [{ step: 'switch-traffic', startedMs: 900, endedMs: 905, outcome: 'done' }]
     },
+    'receipt of a stage with sources': {
+      command: id('cmd'),
+      number: 4,
+      outcome: {
+        status: 'succeeded',
+        result: {
+          kind: 'stage',
+          image: { digest, platform: 'linux/amd64', diffIds: [digest], sizeBytes: 1000, manifest: digest },
+          isRunning: false,
+          source: { kind: 'mirror', at: 'mirror.example/hub' },
+          failedSources: [
+            { source: { kind: 'registry' }, code: 'registry-unavailable', detail: 'connection refused' }
+          ]
+        },
+        serving: 'old',
+        release: 6
+      },
+      steps: []
+    },
     'receipt of a plan': {
       command: id('cmd'),
       number: 3,
@@ -271,6 +301,7 @@ export const samplePayloads = (controllerKid: string) => {
       steps: []
     },
     time: { nowMs, jti: 'CCCCCCCCCCCCCCCCCCCCCA' },
+    pull: { iss: id('agt'), aud: installation, iat: nowMs / 1000, exp: nowMs / 1000 + 300 },
     ack,
     hello,
     upMessages

@@ -1,6 +1,6 @@
 // The closed set of what Docker's failures mean to a run. The adapter makes them; steps and the loop of runs
 // decide by `code`, never by text.
-import type { RunErrorCode } from '@longshore/protocol'
+import type { RunErrorCode, SourceFailure } from '@longshore/protocol'
 
 /** Code -> what a run reports for it, and whether the same call may succeed later. */
 export const engineErrors = {
@@ -55,10 +55,17 @@ export class StepError extends Error {
   override readonly name = 'StepError'
   readonly code: RunErrorCode
   readonly log: string[]
+  /** Of an image that no source gave. */
+  readonly failedSources: SourceFailure[]
 
-  constructor(code: RunErrorCode, message: string, log: string[] = []) {
+  constructor(
+    code: RunErrorCode,
+    message: string,
+    more: { log?: string[]; failedSources?: SourceFailure[] } = {}
+  ) {
     super(message)
     this.code = code
-    this.log = log
+    this.log = more.log ?? []
+    this.failedSources = more.failedSources ?? []
   }
 }

@@ -14,16 +14,10 @@ import {
   retireContainer,
   startContainer
 } from './execute/containers.ts'
+import { fetchImage } from './execute/fetch-image.ts'
 import { awaitHealthy, monitor } from './execute/health.ts'
 import { checkDisk, checkPorts, createNetwork, createOwnNetwork } from './execute/host.ts'
-import {
-  fetchImage,
-  lookForImage,
-  pruneImages,
-  resolveImage,
-  tagImage,
-  verifyImage
-} from './execute/images.ts'
+import { lookForImage, pruneImages, resolveImage, tagImage, verifyImage } from './execute/images.ts'
 import { pause } from './execute/pause.ts'
 import {
   checkProxy,
@@ -100,7 +94,11 @@ export const describe = (error: unknown): Extract<StepResult, { kind: 'failed' }
   if (error instanceof EngineError) return reportOf(engineErrors[error.code].report, error.message, [])
   if (error instanceof ProxyError) return reportOf(error.code, error.message, [])
   if (error instanceof StepUnknown) return reportOf('interrupted', error.message, [])
-  if (error instanceof StepError) return reportOf(error.code, error.message, error.log)
+  if (error instanceof StepError) {
+    const { failedSources } = error
+    const report = reportOf(error.code, error.message, error.log)
+    return failedSources.length === 0 ? report : { ...report, failedSources }
+  }
   return reportOf('engine-error', error instanceof Error ? error.message : String(error), [])
 }
 

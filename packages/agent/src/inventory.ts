@@ -1,6 +1,6 @@
 // When the controller is told what runs here: after Docker's events, but not more often than a person could
 // follow, and at a slow pace for the load. Each inventory is the whole picture.
-import { type Inventory, limits } from '@longshore/protocol'
+import { type Inventory, type InventoryImage, limits } from '@longshore/protocol'
 import { type Sample, trafficBetween } from './core/traffic-rates.ts'
 import type { Log } from './link.ts'
 import type { Clock, ContainerWatch, Proxy as ProxyPort } from './ports.ts'
@@ -11,6 +11,8 @@ const minGapMs = 250
 const paceMs = 60_000
 /** An engine that takes longer to list is not reachable for the hello of a session. */
 const listLimitMs = 2_000
+/** Images come and go with releases only. */
+const imagePaceMs = 30_000
 
 /** Load and room of the machine. */
 export type Usage = Pick<Inventory, 'diskFreeBytes' | 'diskTotalBytes' | 'load' | 'memoryFreeBytes'>
@@ -22,6 +24,8 @@ type Ports = {
   watch: ContainerWatch
   proxy: Pick<ProxyPort, 'routes' | 'state' | 'figures'>
   measure: () => Promise<Usage>
+  /** Of releases; rejects when the engine does not say. */
+  images: () => Promise<InventoryImage[]>
   clock: Clock
   log: Log
 }
@@ -31,6 +35,8 @@ export type InventoryWatch = {
   look(): Promise<Inventory>
   /** Tells every picture from now on, until the next call or `detach`. */
   attach(tell: (inventory: Inventory) => void): void
+  /** A run has ended: images may have come and gone. */
+  refreshImages(): void
   detach(): void
   stop(): void
 }
@@ -44,6 +50,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
   let hasChanged = false
   let toldContainers = ''
   const traffic = createTrafficLook(ports)
+  const images = createImageLook(ports)
 
   const wakeIn = (delayMs: number): void => {
     cancel()
@@ -64,13 +71,15 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
     if (tell !== undefined) wakeIn(hasChanged ? minGapMs : paceMs)
   }
   const look = async (how: 'all' | 'changed'): Promise<Inventory> => {
-    const [containers, usage, brought] = await Promise.all([
+    const [containers, usage, brought, kept] = await Promise.all([
       listInTime(ports, how),
       ports.measure(),
-      traffic()
+      traffic(),
+      images.look(how)
     ])
     return {
       ...brought,
+      ...kept,
       isEngineReachable: containers !== null,
       containers: (containers ?? []).slice(0, limits.maxInventoryContainers),
       ...usage
@@ -90,6 +99,7 @@ export const createInventoryWatch = (ports: Ports): InventoryWatch => {
       toldContainers = ''
       if (!isLooking) wakeIn(hasChanged ? minGapMs : paceMs)
     },
+    refreshImages: images.refresh,
     detach() {
       tell = undefined
       cancel()
@@ -115,6 +125,36 @@ const createTrafficLook = ({ proxy, clock, log }: Ports) => {
     } catch (error) {
       log.debug({ err: error }, 'HAProxy does not tell its figures')
       return { proxy: proxy.state() }
+    }
+  }
+}
+
+/** Docker sums up sizes for it: not after every event. Never waited for longer than the containers are. */
+const createImageLook = ({ images, clock, log }: Ports) => {
+  let known: Pick<Inventory, 'images'> = {}
+  let lookedAtMs = Number.NEGATIVE_INFINITY
+  const lookNow = async (): Promise<void> => {
+    try {
+      known = { images: await images() }
+    } catch (error) {
+      known = {}
+      log.debug({ err: error }, 'the engine does not list its images')
+    }
+  }
+  const look = async (how: 'all' | 'changed'): Promise<Pick<Inventory, 'images'>> => {
+    const nowMs = clock.monotonicMs()
+    if (how === 'changed' && nowMs - lookedAtMs < imagePaceMs) return known
+    lookedAtMs = nowMs
+    const late = Promise.withResolvers<void>()
+    const cancel = clock.after(listLimitMs, late.resolve)
+    await Promise.race([lookNow(), late.promise])
+    cancel()
+    return known
+  }
+  return {
+    look,
+    refresh: (): void => {
+      lookedAtMs = Number.NEGATIVE_INFINITY
     }
   }
 }

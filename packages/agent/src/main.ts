@@ -3,7 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { join } from 'node:path'
+import { signPullToken } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
+import { createArtifactDoor } from './adapters/artifact-door.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
@@ -25,8 +27,10 @@ import { createLog } from './adapters/log.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
+import { createControllerClock } from './controller-clock.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
 import type { Ownership } from './core/observation.ts'
+import { ownImages } from './core/own-images.ts'
 import { enrol } from './enrol.ts'
 import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
@@ -123,18 +127,36 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const measure = () => measureUsage([facts.now().dataRoot, dataDir].filter((dir) => dir !== null))
   const buildRequest: BuildRequest = (input) =>
     expressRequest(input, apiMinorOf(facts.now().facts.engineApiVersion))
+  const controllerClock = createControllerClock(clock)
+  const artifacts = createArtifactDoor({
+    base: controllerUrl,
+    tls,
+    token: () => {
+      const { agent, installation } = registration.identity()
+      return signPullToken({ agent, installation, nowMs: controllerClock.nowMs() }, keys.signing)
+    },
+    randomBytes,
+    log
+  })
+  const images = async () => {
+    const { journal } = known
+    if (journal === undefined) return []
+    return ownImages(await engine.listImages(), journal.marks(), journal.images.digestOf)
+  }
+  const inventory = createInventoryWatch({ watch, proxy, measure, images, clock, log })
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
     const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
     const runs = createRuns(
-      { engine, proxy, events: watch, ownSubnets, host, journal, clock, policy },
+      { engine, proxy, events: watch, ownSubnets, artifacts, host, journal, clock, policy },
       { minFreeBytes, buildRequest },
       {
         progressed: reporter.progressed,
         reported: (report) => {
           reporter.reported(report)
           // what the run did is no longer taken for its own
+          inventory.refreshImages()
           watch.touch()
           known.keeper?.look()
         }
@@ -151,6 +173,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   }
   const world: AgentWorld = {
     ...network,
+    controllerClock,
     dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
     signing: keys.signing,
     version: packageJson.version,
@@ -159,7 +182,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     facts: () => facts.now().facts,
     refreshFacts: facts.refresh,
     policy,
-    inventory: createInventoryWatch({ watch, proxy, measure, clock, log }),
+    inventory,
     openRuns,
     recovered
   }

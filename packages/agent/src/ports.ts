@@ -9,6 +9,7 @@ import type {
   EnvironmentName,
   Fence,
   ImageReference,
+  ImageSource,
   InventoryContainer,
   PolicySummary,
   PortSpec,
@@ -26,9 +27,11 @@ import type { Adjusted } from './core/hand-changes.ts'
 import type { Checkup } from './core/health.ts'
 import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
+import type { ListedImage } from './core/own-images.ts'
 import type { PolicyState } from './core/policy.ts'
 import type { ServiceKey, ServiceRoute } from './core/proxy/routes.ts'
 import type { RunState } from './core/run-state.ts'
+import type { WantedImage } from './core/steps.ts'
 
 export type Clock = {
   /** Wall clock, milliseconds since the epoch; for people and for tokens, never for durations. */
@@ -139,13 +142,17 @@ export type Engine = {
   ): Promise<void>
   inspectImage(reference: string): Promise<SeenImage | undefined>
   listTags(repository: string): Promise<string[]>
+  /** All of them: a filter of the engine would leave out the digests of those that it finds by a tag. */
+  listImages(): Promise<ListedImage[]>
   /**
    * Pulls `repository@digest` with the host's credentials. Rejects with `no-progress` when the layers stand still
    * for `noProgressMs`. A resolved promise is no proof: inspect is.
+   * @param request.isAnonymous without credentials, whatever the host has for the name
    */
   pullImage(request: {
     repository: string
     digest: Digest
+    isAnonymous: boolean
     platform: string | null
     noProgressMs: number
     signal: AbortSignal
@@ -154,7 +161,7 @@ export type Engine = {
   tagImage(reference: string, repository: string, tag: string): Promise<void>
   removeImage(reference: string): Promise<void>
   /** Asks the registry through the engine which digest the reference has now. */
-  resolveDigest(image: ImageReference): Promise<Digest>
+  resolveDigest(image: ImageReference, limitMs?: number): Promise<Digest>
   hasNetwork(name: string): Promise<boolean>
   /** @param subnet with its gateway; undefined: the engine chooses */
   createNetwork(
@@ -229,12 +236,45 @@ export type ContainerEvents = {
   onEvent(happened: (id: string) => void): () => void
 }
 
+/** Which sources failed lately. */
+export type SourceMemory = {
+  /** Those that failed lately come last. */
+  inOrder(sources: readonly ImageSource[], repository: string): ImageSource[]
+  failed(source: ImageSource, repository: string): void
+  served(source: ImageSource, repository: string): void
+}
+
+/** Images that came under another name than the one that their release pins: found by the engine's own id. On disk. */
+export type KnownImages = {
+  find(image: Pick<WantedImage, 'digest' | 'platform'>): string | undefined
+  /** To be called once the image was verified. */
+  remember(image: Pick<WantedImage, 'digest' | 'platform'> & { id: string }): void
+  forget(image: Pick<WantedImage, 'digest' | 'platform'>): void
+  /** What an image was remembered as. */
+  digestOf(id: string): string | undefined
+}
+
+/** The controller's image store, as a registry on loopback that only this host's engine can use. */
+export type ArtifactDoor = {
+  /**
+   * Opens a way to one repository.
+   * @returns the name under which the engine finds it, and how to end that
+   */
+  open(repository: string): Promise<{ repository: string; close(): Promise<void> }>
+  /** Whether a name of an image is one that some door gave. */
+  isOwnName(name: string): boolean
+}
+
+/** What steps around images need beside the engine. */
+export type ImageHelp = { memory: SourceMemory; known: KnownImages; artifacts: ArtifactDoor }
+
 /** Everything that step functions touch. */
 export type Runtime = {
   engine: Engine
   proxy: Proxy
   events: ContainerEvents
   host: HostChecks
+  images: ImageHelp
   clock: Clock
   /** Aborted when the run is to stop waiting. */
   signal: AbortSignal
@@ -266,6 +306,7 @@ export type Journal = {
   releases(environment: EnvironmentName, service: ServiceName): ReleaseRecord[]
   /** Of all services. */
   allReleases(): ReleaseRecord[]
+  readonly images: KnownImages
   /** Drops acknowledged commands that ended before this (those that only looked: before that) and cannot be executed again. */
   prune(ended: { beforeMs: number; looksBeforeMs: number }, controllerNowMs: number): void
   close(): void

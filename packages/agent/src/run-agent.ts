@@ -1,6 +1,7 @@
 // The agent's life as a story: be registered, take up what was in flight, stay connected, stop. Everything that
 // touches the world comes in; main.ts says what it is.
 import type { Facts } from '@longshore/protocol'
+import type { ControllerClock } from './controller-clock.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
 import type { Ask, Dial, Log } from './link.ts'
@@ -13,6 +14,7 @@ import { stayConnected } from './stay-connected.ts'
 
 export type AgentWorld = {
   clock: Clock
+  controllerClock: ControllerClock
   log: Log
   ask: Ask
   dial: Dial
@@ -37,7 +39,7 @@ const stopLimitMs = 1_500
 
 /** Resolves after the signal was aborted and everything is stopped; rejects when the journal or anything unexpected failed. */
 export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<void> => {
-  const { clock, log, registration, inventory } = world
+  const { clock, controllerClock, log, registration, inventory } = world
   const opened: { runs?: Runs } = {}
   const current = (): Runs => {
     if (opened.runs === undefined) throw new TypeError('runs are not open yet')
@@ -48,6 +50,7 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
   opened.runs = runs
   const listener = serveSessions({
     clock,
+    controllerClock,
     log,
     runs,
     reporter,

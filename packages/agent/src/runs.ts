@@ -9,11 +9,12 @@ import type { ContainerRequest } from './core/observation.ts'
 import { ownNetworkName } from './core/own-network.ts'
 import type { Task } from './core/plan.ts'
 import { specOfCommand, specOfRehearsal } from './core/plan-beside.ts'
-import type { PolicyState } from './core/policy.ts'
 import { stepRun } from './core/run.ts'
 import { beginRun, type RunState } from './core/run-state.ts'
+import { splitSources } from './core/source-policy.ts'
 import { routedReleaseOf } from './core/traffic.ts'
 import type {
+  ArtifactDoor,
   Clock,
   ContainerEvents,
   Engine,
@@ -26,6 +27,7 @@ import type {
   RunsListener
 } from './ports.ts'
 import { driveRun, type RunHandle } from './run-driver.ts'
+import { createSourceMemory } from './source-memory.ts'
 
 /** Ended commands stay as evidence for this long. */
 const evidenceMs = 30 * 24 * 3_600_000
@@ -48,6 +50,7 @@ export type RunsPorts = {
   events: ContainerEvents
   /** For the network of containers that HAProxy reaches, in the order of preference. */
   ownSubnets: readonly string[]
+  artifacts: ArtifactDoor
   host: HostChecks
   journal: Journal
   clock: Clock
@@ -63,6 +66,11 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   const { journal } = ports
   /** In order of arrival: commands taken and not ended. */
   const open = new Map<CommandId, Entry>()
+  const images = {
+    memory: createSourceMemory(ports.clock),
+    known: journal.images,
+    artifacts: ports.artifacts
+  }
   const broken = Promise.withResolvers<never>()
   // who cares waits for it; a journal that fails while nobody does is no unhandled rejection
   broken.promise.catch(() => undefined)
@@ -75,7 +83,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   const startDue = (): void => {
     if (isStopped) return
     for (const [id, entry] of dueEntries(open)) {
-      const handle = driveRun(ports, entry.state, listener.progressed)
+      const handle = driveRun({ ...ports, images }, entry.state, listener.progressed)
       entry.handle = handle
       handle.ended.then((report) => {
         if (report === undefined) return
@@ -103,7 +111,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
         default:
           return answer satisfies never
       }
-      const task = makeTask(command, settings, ports.policy.state())
+      const task = makeTask(command, settings, ports)
       if (typeof task === 'string') return refuse(command, 'unsupported', task)
       const nowMs = ports.clock.nowMs()
       journal.prune({ beforeMs: nowMs - evidenceMs, looksBeforeMs: nowMs - lookEvidenceMs }, controllerNowMs)
@@ -198,14 +206,21 @@ const serviceKey = ({ environment, service }: Pick<Command, 'environment' | 'ser
   `${environment}/${service}`
 
 /** @returns why it cannot be done, in words, when the spec cannot be told to Docker */
-const makeTask = (command: Command, settings: RunsSettings, policy: PolicyState): Task | string => {
+const makeTask = (
+  command: Command,
+  settings: RunsSettings,
+  { journal, policy }: Pick<RunsPorts, 'journal' | 'policy'>
+): Task | string => {
   const { body } = command
-  const base = { command, minFreeBytes: settings.minFreeBytes }
+  const sources =
+    'sources' in body ? splitSources(policy.state(), body.image.repository, body.sources) : undefined
+  const base = { command, minFreeBytes: settings.minFreeBytes, ...(sources && { sources }) }
   if (!('spec' in body)) return { ...base, specHash: '', requests: [] }
-  const objections = body.kind === 'plan' ? objectionsTo(command, policy) : []
+  const objections = body.kind === 'plan' ? objectionsTo(command, policy.state()) : []
   const made = { ...base, specHash: hashSpec(body.spec), objections }
   const spec = specOfContainers(body)
-  const image = pinnedReference(body.image)
+  const { digest } = body.image
+  const image = journal.images.find({ digest, platform: spec.platform }) ?? pinnedReference(body.image)
   try {
     // Built for `stage` as well: what Docker cannot be told is a vote, not a failure after others have switched.
     const network =
@@ -258,6 +273,7 @@ export const hashSpec = (spec: ServiceSpec): string => {
     constraints: _constraints,
     keepImages: _keepImages,
     releaseCommand: _releaseCommand,
+    sources: _sources,
     routing,
     ...rest
   } = spec

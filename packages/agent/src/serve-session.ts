@@ -8,8 +8,9 @@ import {
   type PolicySummary,
   type WelcomeMessage
 } from '@longshore/protocol'
+import type { ControllerClock } from './controller-clock.ts'
 import type { ControllerKeys } from './controller-keys.ts'
-import { controllerTimeAt, hostSkewOf, isNotableSkew, type TimeReading } from './core/controller-time.ts'
+import { hostSkewOf, isNotableSkew } from './core/controller-time.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
 import type { Log } from './link.ts'
@@ -20,6 +21,7 @@ import { takeCommand } from './take-command.ts'
 
 export type AgentParts = {
   clock: Clock
+  controllerClock: ControllerClock
   log: Log
   runs: Pick<Runs, 'receive' | 'cancel' | 'marks' | 'inFlight'>
   reporter: Reporter
@@ -31,18 +33,15 @@ export type AgentParts = {
 
 /** One for the life of the process; sessions follow each other on it. */
 export const serveSessions = (parts: AgentParts): SessionListener & { disconnected(): void } => {
-  const { clock, log, runs, reporter, inventory } = parts
+  const { clock, controllerClock, log, runs, reporter, inventory } = parts
   let session: Session | undefined
-  let time: TimeReading | undefined
   // answers go to the session that is there when they are ready: the controller knows commands by id
   let taking = Promise.resolve()
 
-  const controllerNowMs = (): number =>
-    time === undefined ? clock.nowMs() : controllerTimeAt(time, clock.monotonicMs())
   const answer = async (jws: string): Promise<void> => {
     const { installation, agent } = parts.identity()
     const context = { keyOf: parts.keys().find, installation, agent, runs, log }
-    const reply = await takeCommand(context, jws, controllerNowMs)
+    const reply = await takeCommand(context, jws, controllerClock.nowMs)
     if (reply !== undefined) session?.queue([reply])
   }
   const handle = async (message: DeliveredDown): Promise<void> => {
@@ -62,7 +61,7 @@ export const serveSessions = (parts: AgentParts): SessionListener & { disconnect
 
   return {
     async greet(welcome) {
-      time = { controllerMs: welcome.nowMs, monotonicMs: clock.monotonicMs() }
+      controllerClock.told(welcome.nowMs)
       const skewMs = hostSkewOf(welcome.nowMs, clock.nowMs())
       if (isNotableSkew(skewMs))
         log.warn({ clockSkewMs: skewMs }, "the host's clock differs from the controller's")

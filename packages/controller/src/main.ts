@@ -3,6 +3,9 @@
 import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
+import { createBlobs } from './adapters/blobs/blob-files.ts'
+import { imageFolderOf } from './adapters/blobs/image-folder.ts'
+import { createUploads } from './adapters/blobs/upload-files.ts'
 import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-clock.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
@@ -21,15 +24,19 @@ import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
+import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
 import { createFreezes } from './engine/freezes.ts'
+import { createImageCallers } from './engine/image-callers.ts'
+import { createImages } from './engine/images.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
 import { createLease, type Lease } from './engine/lease.ts'
 import { createNotifications } from './engine/notifications.ts'
+import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createSpecs } from './engine/specs.ts'
@@ -37,6 +44,7 @@ import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
 import { createWebhooks } from './engine/webhooks.ts'
 import { createWriter, type Writer } from './engine/writer.ts'
+import type { Blobs, Uploads } from './image-ports.ts'
 import type { Actor, Clock, Random, Store } from './ports.ts'
 import {
   type InitOptions,
@@ -122,6 +130,7 @@ export const startController = async (
   try {
     const installation = await readInstallation(store, key)
     const lease = createLease({ ...parts, store, log })
+    const folder = imageFolderOf(settings)
     return await run({
       ...parts,
       settings,
@@ -131,7 +140,9 @@ export const startController = async (
       onOwed,
       installation,
       lease,
-      writer: createWriter({ ...parts, store, lease })
+      writer: createWriter({ ...parts, store, lease }),
+      blobs: createBlobs(folder, parts.clock),
+      uploads: createUploads(folder)
     })
   } catch (error) {
     await store.close()
@@ -157,16 +168,19 @@ type Ground = Parts &
     /** Asks the lease first. */
     writer: Writer
     installation: Installation
+    blobs: Blobs
+    uploads: Uploads
   }
 
 const run = async (ground: Ground): Promise<RunningController> => {
   const { settings, log, store, writer, lease } = ground
   let isStopping = false
   const engine = createEngine(ground)
-  const { gateway, deployments, notifications, hostWatch } = engine
+  const { gateway, deployments, notifications, hostWatch, collector } = engine
   const app = await createServer(ground, engine, () => isStopping || lease.isLost())
   await deployments.start()
   await hostWatch.start()
+  collector.start()
   notifications.wake()
   await app.listen(settings.listen)
   const url = urlOf(app.server.address(), settings.listen.host, settings.tls !== undefined)
@@ -186,6 +200,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       // before the sessions end: no host is lost by this
       await hostWatch.stop()
       await gateway.stop()
+      await collector.stop()
       await app.close()
       await deployments.stop()
       await notifications.stop()
@@ -202,10 +217,12 @@ const createEngine = (ground: Ground) => {
   const events = createEventStream()
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
+  const images = createImages(ground)
   const deployments = createDeployments({
     ...ground,
     link: gateway,
     signer: { sign: (command) => signJws('command', command, installation.key) },
+    artifacts: offerArtifacts({ images, log: ground.log }),
     publisher: events,
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })
@@ -218,6 +235,8 @@ const createEngine = (ground: Ground) => {
     fleet,
     deployments,
     ...createTelling(ground, gateway, events),
+    images,
+    collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
   }
 }
@@ -247,10 +266,12 @@ const createServer = async (
   const { gateway, presences, deployments, failures } = engine
   const { trustedProxies, tls } = settings
   const enrolment = { ...ground, link: gateway, presences, deployments }
+  const tokens = createTokens(ground)
   const app = await createApp(
     {
       ...engine,
-      tokens: createTokens(ground),
+      tokens,
+      imageCallers: createImageCallers({ ...ground, tokens }),
       specs: createSpecs(ground),
       freezes: createFreezes(ground),
       writer: ground.writer,

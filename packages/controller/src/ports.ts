@@ -11,6 +11,8 @@ import type {
   EnvironmentName,
   Facts,
   Fence,
+  ImageContent,
+  ImageSource,
   InstallationId,
   Labels,
   NotificationId,
@@ -35,6 +37,7 @@ import type {
 } from './api/schemas.ts'
 import type { RowScope } from './core/access/readable-rows.ts'
 import type { TriesSoFar } from './core/convergence/decide.ts'
+import type { ImageReads, ImageWrites } from './image-ports.ts'
 
 export type Clock = {
   /** Milliseconds since the epoch. */
@@ -82,6 +85,16 @@ export type WebhookSender = {
     signal: AbortSignal
   ): Promise<Delivery>
 }
+/** An image of the controller's own store: what its tag or digest names, and per platform what that is. */
+export type FoundArtifact = { digest: Digest; contents: ImageContent[] }
+/** The controller's own image store, as far as deployments ask it. */
+export type Artifacts = {
+  /**
+   * @param repository as an image is named; `reference`: a tag, or a digest
+   * @returns undefined also when the store cannot say: then it is no source now. Never called inside a transaction.
+   */
+  findArtifact(repository: string, reference: string): Promise<FoundArtifact | undefined>
+}
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }
 
@@ -92,6 +105,8 @@ export type EnvironmentRow = {
   heal: boolean
   /** Images come from there by promotion only; null: from anywhere. */
   promotesFrom: EnvironmentName | null
+  /** Where images come from, in order, for services that do not say; null: see core/requests/choose-sources.ts. */
+  sources: ImageSource[] | null
 }
 export type AgentRow = {
   id: AgentId
@@ -296,7 +311,7 @@ export type Counters = {
   heard: number
 }
 
-export type Reads = {
+export type Reads = ImageReads & {
   environments(): Promise<EnvironmentRow[]>
   environment(name: string): Promise<EnvironmentRow | undefined>
   agents(filter?: { environment?: string }): Promise<AgentRow[]>
@@ -362,7 +377,7 @@ export type Reads = {
   countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
   lostHosts(): Promise<LostHostRow[]>
 }
-export type Writes = {
+export type Writes = ImageWrites & {
   setInstallation(id: InstallationId): Promise<void>
   addKey(jws: string): Promise<void>
   /** Its settings are off. */

@@ -24,7 +24,14 @@ export const startSettings = z.strictObject({
   /** A host whose session has been gone for this long during a switch is lost. */
   lostAfterMs: z.int().min(1000).default(60_000),
   /** A paused deployment that nobody decides on goes back after this. */
-  pauseLimitMs: z.int().min(1000).default(3_600_000)
+  pauseLimitMs: z.int().min(1000).default(3_600_000),
+  /** Images that nothing needs, and uploads that nobody goes on with, are removed after this. */
+  imageGraceMs: z.int().min(1000).default(86_400_000),
+  /** Images leave so much of the disk to everything else. */
+  keepFreeBytes: z
+    .int()
+    .min(0)
+    .default(256 * 1024 * 1024)
 })
 export type StartOptions = z.input<typeof startSettings>
 

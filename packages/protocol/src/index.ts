@@ -1,10 +1,13 @@
 // What both ends share. Pure: no sockets, files, clocks; randomness only in making keys.
+export * from './artifact-repository.ts'
 export * from './errors.ts'
 export * from './ids.ts'
+export * from './image-source.ts'
 export * from './jws.ts'
 export * from './keys.ts'
 export * as limits from './limits.ts'
 export * from './messages/index.ts'
 export * from './session/index.ts'
 export * from './spec/service-spec.ts'
+export { splitRepository } from './spec/split-repository.ts'
 export * from './tokens/index.ts'

@@ -18,12 +18,13 @@ export const jwsKinds = [
   'api',
   'key',
   'receipt',
-  'time'
+  'time',
+  'pull'
 ] as const
 export type JwsKind = (typeof jwsKinds)[number]
 
-/** The `typ` header of a kind. */
-export const typOf = (kind: JwsKind): string => `longshore-${kind}+jws`
+/** The `typ` header of a kind. A pull token has the claims of a JWT (RFC 7519), so it is called one. */
+export const typOf = (kind: JwsKind): string => `longshore-${kind}+${kind === 'pull' ? 'jwt' : 'jws'}`
 
 /** Characters of a compact JWS of the kind; it is ASCII, so these are bytes. */
 const maxJwsBytes: Record<JwsKind, number> = {
@@ -37,7 +38,8 @@ const maxJwsBytes: Record<JwsKind, number> = {
   assertion: maxTokenBytes,
   join: maxTokenBytes,
   api: maxTokenBytes,
-  time: maxTokenBytes
+  time: maxTokenBytes,
+  pull: 1024
 }
 
 /** Fixed by us and never taken from a message (RFC 8725 section 3.1). */

@@ -42,6 +42,16 @@ export const maxContainerChanges = 20
 export const maxReasonChars = 2000
 /** Steps in a run. */
 export const maxStepsPerRun = 200
+/** Sources of an image: each costs its time limits when nothing answers. */
+export const maxImageSources = 8
+/** Images of releases in one inventory, and releases that one image is kept for. */
+export const maxInventoryImages = 200
+export const maxImageReleases = 100
+/** Platforms of one image of which it is told what they are made of, and layers of each; Docker takes 127. */
+export const maxImageContents = 20
+export const maxImageLayers = 200
+/** Free text about one source that failed, several of which share a report. */
+export const maxSourceDetailChars = 500
 /** Containers of one service on one host. */
 export const maxReplicas = 50
 
@@ -55,6 +65,8 @@ export const handshakeTimeoutMs = 10_000
 export const duplicateProbeMs = 5_000
 /** Clock difference accepted in an assertion, either way; its `jti` is remembered for twice as long. */
 export const maxClockSkewMs = 5 * 60_000
+/** Life of a pull token: one image's layers may take longer, but each request is checked only when it begins. */
+export const maxPullTokenMs = 5 * 60_000
 /** Reconnect: full jitter between 0 and min(cap, base * 2^attempt). */
 export const reconnectBaseMs = 250
 export const reconnectCapMs = 30_000

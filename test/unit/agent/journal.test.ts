@@ -3,12 +3,12 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { EnvironmentName, RunOutcome, ServiceName } from '@longshore/protocol'
+import type { Digest, EnvironmentName, RunOutcome, ServiceName } from '@longshore/protocol'
 import t, { type Test } from 'tap'
 import { openJournal } from '../../../packages/agent/src/adapters/journal.ts'
 import { beginRun } from '../../../packages/agent/src/core/run-state.ts'
 import type { Journal } from '../../../packages/agent/src/ports.ts'
-import { releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
+import { releaseBody, sampleCommand, sampleDigest, sampleSpec } from '../../support/run-samples.ts'
 
 const journalPath = (t: Test): string => {
   const folder = mkdtempSync(join(tmpdir(), 'longshore-journal-'))
@@ -194,3 +194,33 @@ t.test('what only looked is forgotten sooner than what was done', async (t) => {
   t.ok(journal.find(open.id), 'it has not ended')
   t.ok(journal.find(sampleCommand(7, { kind: 'remove', release: null }).id))
 })
+
+t.test(
+  'the journal remembers images that came under other names, and an older journal begins to',
+  async (t) => {
+    const path = journalPath(t)
+    const first = openJournal(path)
+    const image = { digest: sampleDigest as Digest, platform: null }
+    first.images.remember({ ...image, id: 'sha256:one' })
+    first.images.remember({ ...image, platform: 'linux/arm64', id: 'sha256:two' })
+    first.images.remember({ ...image, id: 'sha256:three' })
+    first.close()
+    const again = openJournal(path)
+    t.equal(again.images.find(image), 'sha256:three')
+    t.equal(
+      again.images.find({ ...image, platform: 'linux/arm64' }),
+      'sha256:two',
+      'an index is an image for each'
+    )
+    t.equal(again.images.digestOf('sha256:three'), sampleDigest)
+    again.images.forget(image)
+    t.equal(again.images.find(image), undefined)
+    again.close()
+    const raw = new DatabaseSync(path)
+    raw.exec('drop table images')
+    raw.close()
+    const older = openJournal(path)
+    t.equal(older.images.find(image), undefined, 'an agent of before made it without')
+    older.close()
+  }
+)

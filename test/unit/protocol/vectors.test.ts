@@ -12,6 +12,7 @@ import {
   joinClaims,
   keyAnnouncement,
   ProtocolError,
+  pullClaims,
   runReport,
   timeClaims,
   upFrame,
@@ -39,7 +40,8 @@ const schemas = {
   api: apiClaims,
   key: keyAnnouncement,
   receipt: runReport,
-  time: timeClaims
+  time: timeClaims,
+  pull: pullClaims
 } as const
 const isKind = (kind: string): kind is keyof typeof schemas => Object.hasOwn(schemas, kind)
 

@@ -1,4 +1,5 @@
-// The tables of the agent's journal and the only version of them that this agent writes.
+// The tables of the agent's journal and the only version of them that this agent writes. What came later, and an older
+// agent can do without, raises no version: that agent may be installed again.
 export const journalVersion = 1
 
 /** SQLite, STRICT: a value of the wrong type is an error, not a surprise later. JSON stands in TEXT. */
@@ -36,4 +37,15 @@ create table releases (
   generation integer not null,
   primary key (environment, service, release)
 ) strict, without rowid;
+`
+
+/** Made at each start, unless they are there. */
+export const addedTables = `
+create table if not exists images (
+  position integer primary key autoincrement,
+  digest text not null,
+  platform text not null,
+  id text not null,
+  unique (digest, platform)
+) strict;
 `

@@ -18,11 +18,13 @@ import {
 import type { ReleaseRecord } from '../core/observation.ts'
 import { type RunState, reviveRun } from '../core/run-state.ts'
 import { JournalError } from '../journal-error.ts'
-import type { Journal } from '../ports.ts'
-import { journalTables, journalVersion } from './journal-schema.ts'
+import type { Journal, KnownImages } from '../ports.ts'
+import { addedTables, journalTables, journalVersion } from './journal-schema.ts'
 
 /** Create requests kept per service: current, previous, and some for a rollback after refused releases. */
 const keptReleases = 5
+/** Far more images than a host keeps; one that falls out is fetched again when it is needed. */
+const keptImages = 500
 
 /** Opens or creates the journal file. @throws JournalError */
 export const openJournal = (path: string): Journal => {
@@ -39,7 +41,13 @@ export const openJournal = (path: string): Journal => {
     all: (text, ...values) => prepare(text).all(...values),
     one: (text, ...values) => prepare(text).get(...values)
   }
-  return { ...runCalls(sql), ...reportCalls(sql), ...serviceCalls(sql), close: () => db.close() }
+  return {
+    ...runCalls(sql),
+    ...reportCalls(sql),
+    ...serviceCalls(sql),
+    images: imageCalls(sql),
+    close: () => db.close()
+  }
 }
 
 const looks = agentCapabilities
@@ -139,6 +147,24 @@ const serviceCalls = (sql: Sql): Pick<Journal, 'highestFence' | 'marks' | 'relea
       )
       .map(readRecord),
   allReleases: () => sql.all('select record from releases').map(readRecord)
+})
+
+const imageCalls = (sql: Sql): KnownImages => ({
+  find: ({ digest, platform }) => {
+    const row = sql.one('select id from images where digest = ? and platform = ?', digest, platform ?? '')
+    return row === undefined ? undefined : text(row, 'id')
+  },
+  remember: ({ digest, platform, id }) =>
+    sql.tx(() => {
+      sql.run('replace into images (digest, platform, id) values (?, ?, ?)', digest, platform ?? '', id)
+      sql.run('delete from images where position <= (select max(position) from images) - ?', keptImages)
+    }),
+  digestOf: (id) => {
+    const row = sql.one('select digest from images where id = ?', id)
+    return row === undefined ? undefined : text(row, 'digest')
+  },
+  forget: ({ digest, platform }) =>
+    sql.tx(() => sql.run('delete from images where digest = ? and platform = ?', digest, platform ?? ''))
 })
 
 const readRecord = (row: Row): ReleaseRecord => JSON.parse(text(row, 'record')) as ReleaseRecord
@@ -277,6 +303,7 @@ const createTables = (db: DatabaseSync, path: string): void => {
       'journal-newer',
       `the journal ${path} has version ${version}; this agent knows ${journalVersion}: install the newer agent again`
     )
+  db.exec(addedTables)
   if (version === journalVersion) return
   transact(db, () => {
     db.exec(journalTables)

@@ -3,6 +3,7 @@
 import type { Command, Fence, RefusalCode, ServiceSpec } from '@longshore/protocol'
 import { compareFences, isLook } from '@longshore/protocol'
 import { checkPolicy, type PolicyState } from './policy.ts'
+import { splitSources } from './source-policy.ts'
 
 export type Acceptance =
   | { kind: 'take' }
@@ -51,11 +52,18 @@ export type Objection = { code: Extract<RefusalCode, 'unsupported' | 'policy'>; 
 /** What this agent cannot do and what its host forbids; a `plan` reports it, other commands are refused for it. */
 export const objectionsTo = (command: Command, policy: PolicyState): Objection[] => {
   const unsupported = findUnsupported(command)
-  const forbidden = checkPolicy(policy, command.service, command.body)
+  const forbidden = checkPolicy(policy, command.service, command.body) ?? findNoSource(command, policy)
   return [
     ...(unsupported === null ? [] : [{ code: 'unsupported' as const, detail: unsupported }]),
     ...(forbidden === null ? [] : [{ code: 'policy' as const, detail: forbidden }])
   ]
+}
+
+/** Some that are not allowed are left out; none that is leaves nothing to do. */
+const findNoSource = ({ body }: Command, policy: PolicyState): string | null => {
+  if (!('sources' in body)) return null
+  const { allowed, refused } = splitSources(policy, body.image.repository, body.sources)
+  return allowed.length > 0 ? null : (refused[0]?.detail ?? null)
 }
 
 const findUnsupported = ({ body }: Command): string | null => {

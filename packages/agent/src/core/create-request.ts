@@ -1,14 +1,14 @@
 // Spec + pinned image -> body of Docker's `POST /containers/create` (Engine API 1.41 to 1.47). Describes only:
 // sending it, making networks and starting the container are left to the executor.
 // Source: https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerCreate
-import type { PinnedImage, PortSpec, ServiceSpec } from '@longshore/protocol'
+import type { PortSpec, ServiceSpec } from '@longshore/protocol'
 import { healthConfigOf } from './health-config.ts'
-import { pinnedReference } from './image-match.ts'
 import { mountsOf } from './mount-config.ts'
 
 export type CreateInput = {
   readonly spec: ServiceSpec
-  readonly image: PinnedImage
+  /** Names content, not a tag: `repository@sha256:...`, or the id that the engine has for it. */
+  readonly image: string
   readonly name: string
   /** Labels of ours; they win over those of the spec. */
   readonly labels: Readonly<Record<string, string>>
@@ -51,7 +51,7 @@ export const buildCreateRequest = (input: CreateInput): CreateRequest => {
     name,
     platform: spec.platform,
     body: {
-      Image: pinnedReference(image),
+      Image: image,
       ...processOf(spec),
       Env: Object.entries(spec.environment).map(([key, value]) => `${key}=${value}`),
       Labels: { ...spec.labels, ...labels },

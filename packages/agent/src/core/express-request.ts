@@ -1,6 +1,6 @@
 // Between the two ends of a create request: what a run asks for (a spec and an image by content) and what Docker's
 // builder gives. What the host's engine cannot do becomes an error here, before anything is touched.
-import { digest, type ServiceSpec } from '@longshore/protocol'
+import type { ServiceSpec } from '@longshore/protocol'
 import { buildCreateRequest } from './create-request.ts'
 import type { ContainerRequest } from './observation.ts'
 
@@ -25,7 +25,7 @@ export const apiMinorOf = (apiVersion: string | null): number => {
 }
 
 /**
- * @param input.image `repository@sha256:...`
+ * @param input.image `repository@sha256:...`, or the engine's own id of what it stands for
  * @throws SpecUnsupported
  */
 export const expressRequest = (
@@ -38,13 +38,7 @@ export const expressRequest = (
   },
   apiMinor: number
 ): ContainerRequest => {
-  const at = input.image.lastIndexOf('@')
-  const image = {
-    repository: input.image.slice(0, at),
-    tag: null,
-    digest: digest.parse(input.image.slice(at + 1))
-  }
-  const built = buildCreateRequest({ ...input, image, apiMinor })
+  const built = buildCreateRequest({ ...input, apiMinor })
   if (built.unsupported.length > 0) throw new SpecUnsupported(built.unsupported)
   return {
     platform: built.platform,

@@ -1,6 +1,7 @@
-// Is what a host has the image that a release pins? Compared by RepoDigests, never by `Id`: that is the config
-// digest on the classic store and the manifest digest on the containerd store.
-import type { Digest, PinnedImage, StagedImage } from '@longshore/protocol'
+// Is what a host has the image that a release pins? By RepoDigests; or, from a source that stores the same image under
+// another manifest, by config and layers. `Id` is the config digest on the classic store and the manifest digest on the
+// containerd store, which shows no config: there only the digest counts.
+import type { Digest, ImageContent, PinnedImage, StagedImage } from '@longshore/protocol'
 import { digest } from '@longshore/protocol'
 
 /** The fields of `GET /images/NAME/json` that matter here. */
@@ -22,6 +23,17 @@ export const pinnedReference = (image: Pick<PinnedImage, 'repository' | 'digest'
 /** Whether inspect shows the pinned digest; the repository part may be spelled as Docker normalises it. */
 export const hasDigest = (image: SeenImage, wanted: Digest): boolean =>
   image.repoDigests.some((one) => one.endsWith(`@${wanted}`)) || image.id === wanted
+
+/** Whether it is the image, by its digest or by all that it is made of. */
+export const isSameImage = (
+  image: SeenImage,
+  wanted: { digest: Digest; contents: readonly ImageContent[] }
+): boolean =>
+  hasDigest(image, wanted.digest) ||
+  wanted.contents.some(({ config, diffIds }) => image.id === config && isSameList(image.diffIds, diffIds))
+
+const isSameList = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one, at) => one === b[at])
 
 /** @returns what a host reports of an image it staged */
 export const describeStaged = (image: SeenImage, wanted: Digest): StagedImage => ({

@@ -40,6 +40,11 @@ export type Ownership = {
   purpose: Purpose
   /** The policy that it serves under, also while it is kept without one; null: made by an agent that wrote none. */
   restart: RestartPolicy | null
+  /**
+   * The image that its release pins, `repository@sha256:...`, under whatever name the engine has it; null: made by an
+   * agent that wrote none.
+   */
+  image: string | null
 }
 
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy'
@@ -51,7 +56,7 @@ export type SeenContainer = {
   name: string
   state: ContainerState
   health: Health
-  /** As it was given at creation: `repository@sha256:...` for ours. */
+  /** `repository@sha256:...` for ours; of strangers, as it was given at creation. */
   image: string
   createdAtMs: number
   restart: RestartPolicy

@@ -32,7 +32,12 @@ const ownership = z.object({
   restart: z
     .string()
     .optional()
-    .transform((text) => readRestart(text ?? ''))
+    .transform((text) => readRestart(text ?? '')),
+  image: z
+    .string()
+    .max(1024)
+    .optional()
+    .transform((text) => text ?? null)
 })
 
 /** Key of the label -> value, as `POST /containers/create` takes them. */
@@ -47,7 +52,8 @@ export const writeOwnLabels = (owner: Ownership): Record<string, string> => ({
   'longshore.index': String(owner.index),
   'longshore.spec-hash': owner.specHash,
   'longshore.purpose': owner.purpose,
-  ...(owner.restart && { 'longshore.restart': writeRestart(owner.restart) })
+  ...(owner.restart && { 'longshore.restart': writeRestart(owner.restart) }),
+  ...(owner.image !== null && { 'longshore.image': owner.image })
 })
 
 /** As `restart` in a service file: `on-failure:3`. */
@@ -75,7 +81,8 @@ export const readOwnLabels = (labels: Readonly<Record<string, string>>): Ownersh
     index: labels['longshore.index'],
     specHash: labels['longshore.spec-hash'],
     purpose: labels['longshore.purpose'],
-    restart: labels['longshore.restart']
+    restart: labels['longshore.restart'],
+    image: labels['longshore.image']
   })
   return read.success ? read.data : null
 }

@@ -1,6 +1,6 @@
 // From a command and what the host looks like now to the steps that carry it out. One entry for every kind of
 // command; the plans that move containers stand in plan-release.ts and plan-back.ts.
-import type { Command, RunErrorCode, Serving } from '@longshore/protocol'
+import type { Command, ImageContent, RunErrorCode, Serving } from '@longshore/protocol'
 import { ownTag, pinnedReference } from './image-match.ts'
 import {
   type ContainerRequest,
@@ -16,7 +16,7 @@ import { isRunningExactly, planRelease, planUntouched } from './plan-release.ts'
 import { planRevert } from './plan-revert.ts'
 import { ownNetworkSteps } from './plan-start-first.ts'
 import { addressesFor, refuseName } from './prepare-release.ts'
-import type { Step } from './steps.ts'
+import type { Step, UsableSources } from './steps.ts'
 import { answeringContainers, routedReleaseOf, serviceKeyOf } from './traffic.ts'
 
 /** A command with what the agent adds to it. JSON-able: it stands in the journal. */
@@ -27,6 +27,8 @@ export type Task = {
   minFreeBytes: number
   /** For a release: Docker's create request of each replica, still without labels of ours. */
   requests: ContainerRequest[]
+  /** For `resolve` and `stage`; absent, as in a run that an older agent began: the registry. */
+  sources?: UsableSources
   /** For `plan`: why `stage` would be refused before it became a run. */
   objections?: { code: RunErrorCode; detail: string }[]
 }
@@ -58,7 +60,8 @@ export const planSteps = (task: Task, seen: Observation, isForced: boolean): Pla
   switch (body.kind) {
     case 'resolve': {
       const before = servedBefore(task, seen, null)
-      return planOf([{ kind: 'resolve-image', image: body.image }], before)
+      const { sources } = task
+      return planOf([{ kind: 'resolve-image', image: body.image, ...(sources && { sources }) }], before)
     }
     case 'stage':
       return planStage(task, body, seen)
@@ -95,7 +98,12 @@ export const planOf = (steps: Step[], before: Served): Extract<Plan, { kind: 'pl
   warnings: []
 })
 
-type StageBody = Pick<Extract<Command['body'], { kind: 'stage' }>, 'release' | 'image' | 'spec' | 'replace'>
+type StageBody = Pick<
+  Extract<Command['body'], { kind: 'stage' }>,
+  'release' | 'image' | 'spec' | 'replace'
+> & {
+  contents?: ImageContent[]
+}
 
 export const planStage = (task: Task, body: StageBody, seen: Observation): Plan => {
   const { command } = task
@@ -112,6 +120,8 @@ export const planStage = (task: Task, body: StageBody, seen: Observation): Plan 
   if (typeof addresses === 'string') return { kind: 'refusal', code: 'no-address', detail: addresses, before }
   const pinned = { repository: image.repository, digest: image.digest, platform: spec.platform }
   const tag = ownTag(command.service, command.environment, body.release)
+  const { sources, minFreeBytes } = task
+  const plan = sources && { sources, contents: body.contents ?? [], keepAs: tag, minFreeBytes }
   return planOf(
     [
       { kind: 'check-disk', minFreeBytes: task.minFreeBytes },
@@ -119,9 +129,9 @@ export const planStage = (task: Task, body: StageBody, seen: Observation): Plan 
       checkPortsStep(task, body, seen),
       ...networkSteps(task, spec.networks),
       ...ownNetworkSteps(task, addresses?.subnet ?? null),
-      { kind: 'fetch-image', ...pinned, tag: image.tag, pullPolicy: spec.pullPolicy },
+      { kind: 'fetch-image', ...pinned, tag: image.tag, pullPolicy: spec.pullPolicy, ...(plan && { plan }) },
       { kind: 'verify-image', ...pinned },
-      { kind: 'tag-image', reference: pinnedReference(image), ...tag }
+      { kind: 'tag-image', reference: pinnedReference(image), image: pinned, ...tag }
     ],
     before
   )

@@ -26,7 +26,9 @@ export const hostPolicy = z.strictObject({
       /** Parents of the container's control group beside the engine's default. */
       cgroup_parent: z.array(pattern).max(100).default([]),
       /** Prefixes of host paths, as for bind mounts: HAProxy reads certificates and keys there, with root's rights. */
-      tls_files: z.array(z.string().startsWith('/')).max(100).default([])
+      tls_files: z.array(z.string().startsWith('/')).max(100).default([]),
+      /** Images from the controller's own store, where `repositories` names what else may run. */
+      artifacts: z.boolean().default(false)
     })
     .prefault({}),
   /** Host ports that may be published, single or `from-to`. */
@@ -70,7 +72,7 @@ const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBod
   )
 }
 
-const says = (what: string): string => `the policy of this host does not allow ${what}`
+export const says = (what: string): string => `the policy of this host does not allow ${what}`
 
 /** To take a container over is to stop what somebody else started. */
 const refuseReplace = (allow: HostPolicy['allow'], name: string | null): string | null =>
@@ -142,7 +144,7 @@ const matches = (pattern: string, text: string): boolean =>
   pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : pattern === text
 
 /** What follows a pattern without a slash is no longer that registry or name: `registry.test*` is not `registry.test.evil/`. */
-const matchesRepository = (pattern: string, repository: string): boolean =>
+export const matchesRepository = (pattern: string, repository: string): boolean =>
   matches(pattern, repository) && (pattern === '*' || pattern.includes('/') || !repository.includes('/'))
 
 const hasWayOut = (path: string): boolean => path.split('/').includes('..')

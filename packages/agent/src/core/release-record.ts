@@ -1,6 +1,7 @@
 // The create requests of a release's containers: made from the spec when a command is taken, and written into
 // the journal, so that a revert can make the containers again.
 import type { Command } from '@longshore/protocol'
+import { pinnedReference } from './image-match.ts'
 import type { ContainerRequest, Ownership, Purpose, ReleaseRecord, RestartPolicy } from './observation.ts'
 import { readOwnLabels, writeOwnLabels } from './own-labels.ts'
 
@@ -19,8 +20,11 @@ export const ownershipOf = (
   deployment: command.deployment,
   command: command.id,
   index,
+  image: imageOf(command),
   ...of
 })
+
+const imageOf = ({ body }: Command): string | null => ('spec' in body ? pinnedReference(body.image) : null)
 
 /** Our labels over those of the spec, and no restart policy yet: the start gives it. */
 export const ownRequest = (request: ContainerRequest, owner: Ownership): ContainerRequest => ({

@@ -1,6 +1,6 @@
 // What a run reports when it ends: how it ended, what it found, and which release serves then. Decided from the state
 // alone, which names every step that was begun; how the state came about is run.ts.
-import type { RunOutcome, RunResult } from '@longshore/protocol'
+import type { RunOutcome, RunResult, StagedImage } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
 import type { Served } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
@@ -74,12 +74,13 @@ const resultOf = (state: RunState): RunResult => {
   const { body } = state.task.command
   switch (body.kind) {
     case 'resolve':
-      return { kind: 'resolve', digest: demand(state.found.digest, 'digest') }
+      return { kind: 'resolve', digest: demand(state.found.digest, 'digest'), ...resolvedBy(state) }
     case 'stage':
       return {
         kind: 'stage',
-        image: demand(state.found.image, 'image'),
-        isRunning: state.before.serving === 'new'
+        image: withManifest(demand(state.found.image, 'image'), state),
+        isRunning: state.before.serving === 'new',
+        ...servedBy(state)
       }
     case 'release':
       return {
@@ -105,6 +106,25 @@ const resultOf = (state: RunState): RunResult => {
       return body satisfies never
   }
 }
+
+type SourcesOf<K extends RunResult['kind']> = Pick<
+  Extract<RunResult, { kind: K }>,
+  Extract<keyof Extract<RunResult, { kind: K }>, 'source' | 'failedSources'>
+>
+
+const servedBy = ({ found: { served } }: RunState): SourcesOf<'stage'> =>
+  served === null
+    ? {}
+    : { source: served.source, ...(served.failed.length > 0 && { failedSources: served.failed }) }
+
+/** A digest that was given needs nobody to say it. */
+const resolvedBy = (state: RunState): SourcesOf<'resolve'> => {
+  const { source, ...failed } = servedBy(state)
+  return { ...failed, ...(source != null && { source }) }
+}
+
+const withManifest = (image: StagedImage, { found: { manifest } }: RunState): StagedImage =>
+  manifest === null || manifest === image.digest ? image : { ...image, manifest }
 
 const limitForecast = (forecast: Forecast): Forecast => ({
   ...forecast,

@@ -5,7 +5,7 @@ import { command as commandSchema } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import type { Served, Task } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
-import type { CommandExit, Finding, Step } from './steps.ts'
+import type { CommandExit, Finding, ServedBy, Step } from './steps.ts'
 
 export type RunState = {
   task: Task
@@ -27,6 +27,10 @@ export type RunState = {
   found: {
     digest: Digest | null
     image: StagedImage | null
+    /** Of `resolve` and `stage`; null: an older agent began the run. */
+    served: ServedBy | null
+    /** The digest under which the image was fetched. */
+    manifest: Digest | null
     warnings: string[]
     /** Of `run-once`, from when it stands in the journal. */
     exit: CommandExit | null
@@ -84,7 +88,17 @@ export const beginRun = (task: Task): RunState => ({
   stop: null,
   failure: null,
   hasUndoFailed: false,
-  found: { digest: null, image: null, warnings: [], exit: null, forecast: null, traffic: null, notes: [] },
+  found: {
+    digest: null,
+    image: null,
+    served: null,
+    manifest: null,
+    warnings: [],
+    exit: null,
+    forecast: null,
+    traffic: null,
+    notes: []
+  },
   receipts: [],
   stepStartedMs: 0,
   elapsedMs: 0,

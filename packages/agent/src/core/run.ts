@@ -221,7 +221,9 @@ const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] =
     case 'nothing':
       return found
     case 'digest':
-      return { ...found, digest: finding.digest }
+      return { ...found, digest: finding.digest, served: finding.served ?? null }
+    case 'fetched':
+      return { ...found, served: finding.served, manifest: finding.manifest }
     case 'image':
       return { ...found, image: finding.image }
     case 'warnings':

@@ -4,9 +4,12 @@ import type {
   CommandId,
   Connections,
   Digest,
+  ImageContent,
   ImageReference,
+  ImageSource,
   PortSpec,
   ServiceSpec,
+  SourceFailure,
   StagedImage
 } from '@longshore/protocol'
 import type { ContainerRequest, HealthRule, Ownership, RestartPolicy } from './observation.ts'
@@ -21,6 +24,21 @@ export type ContainerRef = { by: 'id'; id: string; remade?: MadeRef } | MadeRef
 export type WantedRoute = Omit<ServiceRoute, 'containers'>
 /** Containers that serve as `route` says. */
 export type Routed = { route: WantedRoute; containers: ContainerRef[] }
+
+/** Where an image may come from here, in order, and what the host's policy takes out of that. */
+export type UsableSources = { allowed: ImageSource[]; refused: SourceFailure[] }
+
+/** By which an image is found on the host, whatever name it came under. */
+export type WantedImage = { repository: string; digest: Digest; platform: string | null }
+
+/** How an image is fetched from other places than its registry. */
+export type FetchPlan = {
+  sources: UsableSources
+  contents: ImageContent[]
+  /** The tag of ours that it gets there and then: it has no other name that stays. */
+  keepAs: { repository: string; tag: string }
+  minFreeBytes: number
+}
 
 export type Step =
   /** Fails with `disk-full` when Docker's directory has fewer free bytes. */
@@ -41,25 +59,20 @@ export type Step =
   /** What `check-proxy` would refuse, as far as it can be seen without starting anything. */
   | { kind: 'look-for-proxy' }
   | { kind: 'create-own-network'; name: string; subnet: string; labels: Record<string, string> }
-  | { kind: 'resolve-image'; image: ImageReference }
-  | {
+  /** `sources` absent, as in a run that an older agent began: the registry. */
+  | { kind: 'resolve-image'; image: ImageReference; sources?: UsableSources }
+  /** `plan` absent likewise. */
+  | ({
       kind: 'fetch-image'
-      repository: string
       tag: string | null
-      digest: Digest
-      platform: string | null
       pullPolicy: ServiceSpec['pullPolicy']
-    }
+      plan?: FetchPlan
+    } & WantedImage)
   /** What `fetch-image` would refuse, as far as it can be seen without fetching. */
-  | {
-      kind: 'look-for-image'
-      repository: string
-      digest: Digest
-      platform: string | null
-      pullPolicy: ServiceSpec['pullPolicy']
-    }
-  | { kind: 'verify-image'; repository: string; digest: Digest; platform: string | null }
-  | { kind: 'tag-image'; reference: string; repository: string; tag: string }
+  | ({ kind: 'look-for-image'; pullPolicy: ServiceSpec['pullPolicy']; plan?: FetchPlan } & WantedImage)
+  | ({ kind: 'verify-image' } & WantedImage)
+  /** `image` absent, as in a run that an older agent began: only by its reference. */
+  | { kind: 'tag-image'; reference: string; image?: WantedImage; repository: string; tag: string }
   | { kind: 'create-container'; name: string; owner: Ownership; request: ContainerRequest }
   /** Creates again what somebody removed while it was kept; a container that is there is done. */
   | {
@@ -121,7 +134,8 @@ export type StepKind = Step['kind']
 /** What a step found out for the report; most find nothing. */
 export type Finding =
   | { kind: 'nothing' }
-  | { kind: 'digest'; digest: Digest }
+  | { kind: 'digest'; digest: Digest; served?: ServedBy }
+  | { kind: 'fetched'; served: ServedBy; manifest: Digest }
   | { kind: 'image'; image: StagedImage }
   | { kind: 'warnings'; warnings: string[] }
   | { kind: 'exit'; exit: CommandExit }
@@ -129,6 +143,9 @@ export type Finding =
   | { kind: 'switched'; switchMs: number; gapMs: number | null }
   | { kind: 'drained'; drainMs: number; closed: Connections }
   | { kind: 'notes'; notes: string[] }
+
+/** Which source an image, or what its tag means, came from; null: it was here. */
+export type ServedBy = { source: ImageSource | null; failed: SourceFailure[] }
 
 /** How the command of a `run-once` ended, with its last lines of output. */
 export type CommandExit = { code: number; log: string[] }

@@ -85,7 +85,7 @@ const waitForEnd = async (
     if (hasEnded(look)) return look
     if (runtime.signal.aborted) {
       const log = await readLastLines(runtime, look.id)
-      throw new StepError('interrupted', 'the command was asked to stop', log)
+      throw new StepError('interrupted', 'the command was asked to stop', { log })
     }
     const waitedMs = runtime.clock.monotonicMs() - beganAtMs
     await pause(runtime, Math.min(lookEveryMs, Math.max(firstLooksEveryMs, waitedMs / 10)))

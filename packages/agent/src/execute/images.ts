@@ -1,80 +1,69 @@
-// Steps around images: resolve, fetch, verify, tag, prune. A pull counts only when inspect finds the digest.
-import { describeStaged, hasDigest, isPlatform, pinnedReference, releaseOfTag } from '../core/image-match.ts'
+// Steps around images that are on the host, or are named by a tag: resolve, look, verify, tag, prune. Fetching is
+// fetch-image.ts.
+import type { SourceFailure } from '@longshore/protocol'
+import { describeStaged, isPlatform, pinnedReference, releaseOfTag } from '../core/image-match.ts'
+import { registryAlone, repositoryAt, summarise } from '../core/image-sources.ts'
 import type { Finding } from '../core/steps.ts'
 import { EngineError, isEngineError, StepError } from '../engine-error.ts'
 import type { Engine, Runtime } from '../ports.ts'
 import { nothing, type StepOf } from './containers.ts'
+import { asFailure } from './fetch-image.ts'
+import { dropNames, findImage } from './find-image.ts'
 import { throwIfStopped } from './pause.ts'
 
-/** No byte and no layer further for this long: the registry or the network hangs. */
-export const noProgressMs = 30_000
-
-export const resolveImage = async (
-  { engine }: Runtime,
-  { image }: StepOf<'resolve-image'>
-): Promise<Finding> => ({
-  kind: 'digest',
-  digest: image.digest ?? (await engine.resolveDigest(image))
-})
+/** A registry that needs longer is as good as away; with several to ask, all have to be asked within the run. */
+const resolveLimitMs = 30_000
+const resolveAllMs = 45_000
 
 /**
- * A digest names content for ever: what inspect finds already is not asked for again, except by `always`; and then a
- * registry that does not answer takes nothing away, so that going back needs none.
+ * In the order of the spec, whatever failed lately: a mirror may be behind, and a tag is what the first one says. The
+ * controller answers for its own store itself.
  */
-export const fetchImage = async (runtime: Runtime, step: StepOf<'fetch-image'>): Promise<Finding> => {
-  const { engine, signal } = runtime
-  const isHere = await findImage(engine, step)
-  if (isHere && step.pullPolicy !== 'always') return nothing
-  try {
-    await engine.pullImage({
-      repository: step.repository,
-      digest: step.digest,
-      platform: step.platform,
-      noProgressMs,
-      signal,
-      onProgress: (bytes) => runtime.progress('pulling', { bytes })
-    })
-  } catch (error) {
-    throwIfStopped(runtime)
-    if (isHere && isEngineError(error, 'registry-unavailable', 'no-progress')) return nothing
-    throw error
+export const resolveImage = async (runtime: Runtime, step: StepOf<'resolve-image'>): Promise<Finding> => {
+  const { image } = step
+  if (image.digest !== null) return { kind: 'digest', digest: image.digest }
+  const { allowed, refused } = step.sources ?? registryAlone
+  const asked = allowed.filter((one) => one.kind !== 'artifact')
+  const limitMs = Math.min(resolveLimitMs, resolveAllMs / Math.max(1, asked.length))
+  const failed: SourceFailure[] = [...refused]
+  for (const source of asked) {
+    const repository = repositoryAt(source, image.repository)
+    try {
+      const digest = await runtime.engine.resolveDigest({ ...image, repository }, limitMs)
+      return { kind: 'digest', digest, served: { source, failed } }
+    } catch (error) {
+      throwIfStopped(runtime)
+      const failure = asFailure(source, error)
+      if (failure === undefined) throw error
+      failed.push(failure)
+    }
   }
-  return nothing
+  const { code, detail } = summarise(failed)
+  throw new StepError(code, detail, { failedSources: failed })
 }
 
 /** The image may be on its way to the registry still: that it is not here is an objection only if it may not be fetched. */
-export const lookForImage = async ({ engine }: Runtime, step: StepOf<'look-for-image'>): Promise<Finding> => {
-  await findImage(engine, step)
+export const lookForImage = async (runtime: Runtime, step: StepOf<'look-for-image'>): Promise<Finding> => {
+  await findImage(runtime, step)
   return nothing
 }
 
-/** @returns whether the image is here. @throws StepError `image-not-found` when it is not, and may not be fetched */
-const findImage = async (
-  engine: Engine,
-  step: StepOf<'fetch-image'> | StepOf<'look-for-image'>
-): Promise<boolean> => {
+export const verifyImage = async (runtime: Runtime, step: StepOf<'verify-image'>): Promise<Finding> => {
+  const found = await findImage(runtime, step)
+  if (found !== undefined) return { kind: 'image', image: describeStaged(found.image, step.digest) }
   const reference = pinnedReference(step)
-  const seen = await engine.inspectImage(reference)
-  const isHere = seen !== undefined && hasDigest(seen, step.digest) && isPlatform(seen, step.platform)
-  if (isHere || step.pullPolicy !== 'never') return isHere
-  throw new StepError('image-not-found', `${reference} is not on this host and pull_policy is never`)
+  const other = await runtime.engine.inspectImage(reference)
+  throw new StepError(
+    'image-invalid',
+    other === undefined || isPlatform(other, step.platform)
+      ? `after the pull, inspect does not find ${reference}`
+      : `${reference} is ${other.os}/${other.architecture}, not ${step.platform}`
+  )
 }
 
-export const verifyImage = async ({ engine }: Runtime, step: StepOf<'verify-image'>): Promise<Finding> => {
-  const reference = pinnedReference(step)
-  const seen = await engine.inspectImage(reference)
-  if (seen === undefined || !hasDigest(seen, step.digest))
-    throw new StepError('image-invalid', `after the pull, inspect does not find ${reference}`)
-  if (!isPlatform(seen, step.platform))
-    throw new StepError(
-      'image-invalid',
-      `${reference} is ${seen.os}/${seen.architecture}, not ${step.platform}`
-    )
-  return { kind: 'image', image: describeStaged(seen, step.digest) }
-}
-
-export const tagImage = async ({ engine }: Runtime, step: StepOf<'tag-image'>): Promise<Finding> => {
-  await engine.tagImage(step.reference, step.repository, step.tag)
+export const tagImage = async (runtime: Runtime, step: StepOf<'tag-image'>): Promise<Finding> => {
+  const found = step.image && (await findImage(runtime, step.image))
+  await runtime.engine.tagImage(found?.reference ?? step.reference, step.repository, step.tag)
   return nothing
 }
 
@@ -98,19 +87,20 @@ export const pruneImages = async ({ engine }: Runtime, step: StepOf<'prune-image
   return { kind: 'warnings', warnings }
 }
 
-/** The digest reference goes with our last tag, but not while a tag of anybody else names the image. */
+/**
+ * Its other names go with our last tag: digests that it was pulled by, but not while a tag of anybody else names the
+ * image. Neither goes while a container uses it.
+ */
 const removeTagged = async (engine: Engine, reference: string): Promise<void> => {
   const seen = await engine.inspectImage(reference)
   if (seen === undefined) return
-  await engine.removeImage(reference)
-  const rest = await engine.inspectImage(seen.id)
-  if (rest === undefined || rest.repoTags.length > 0) return
-  for (const digestReference of rest.repoDigests) {
-    try {
-      await engine.removeImage(digestReference)
-    } catch (error) {
-      // A container of somebody else uses it, or it went with an earlier reference.
-      if (!isEngineError(error, 'conflict', 'not-found', 'image-missing')) throw error
-    }
+  try {
+    await engine.removeImage(reference)
+  } catch (error) {
+    // A container of the service, or of somebody else, is made of it: the next settle asks again.
+    if (isEngineError(error, 'conflict')) return
+    throw error
   }
+  const rest = await engine.inspectImage(seen.id)
+  if (rest !== undefined && rest.repoTags.length === 0) await dropNames(engine, rest.repoDigests)
 }

@@ -169,7 +169,7 @@ export class HealthWatch {
     await this.#fallback?.take()
     // The log is a help for people; without it the verdict stands all the same.
     const log = await this.#runtime.engine.readLog(watch.id, logLines).catch((): string[] => [])
-    throw new StepError(verdict.code, `${watch.name}: ${verdict.detail}`, log)
+    throw new StepError(verdict.code, `${watch.name}: ${verdict.detail}`, { log })
   }
 }
 

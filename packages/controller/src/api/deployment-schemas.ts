@@ -120,6 +120,10 @@ export const targetPlan = z.object({
 })
 export type TargetPlan = z.infer<typeof targetPlan>
 
+/** `source` as in `targetView`; `code`: a run code. */
+export const sourceFailureView = z.object({ source: z.string(), code: z.string(), detail: z.string() })
+export type SourceFailureView = z.infer<typeof sourceFailureView>
+
 export const targetView = z.object({
   service: serviceName,
   host: hostName,
@@ -138,6 +142,10 @@ export const targetView = z.object({
   /** What its commands did, in order; the times count from the beginning of each command. */
   steps: z.array(stepReceipt).optional(),
   plan: targetPlan.optional(),
+  /** Where its image came from: `registry`, `mirror:HOST`, `artifact`; null: it was there. Absent: not staged. */
+  source: z.string().nullable().optional(),
+  /** Sources that were tried before, or all in vain. */
+  failedSources: z.array(sourceFailureView).optional(),
   /** State `released`, with `start-first`: how traffic came to the new containers, milliseconds. */
   traffic: trafficMove.optional()
 })

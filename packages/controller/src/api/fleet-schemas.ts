@@ -6,6 +6,8 @@ import {
   hostName,
   inventory,
   labels,
+  limits,
+  parseSource,
   policySummary
 } from '@longshore/protocol'
 import * as z from 'zod'
@@ -13,12 +15,25 @@ import { freezeOf } from './lock-schemas.ts'
 
 const atMs = z.int()
 
+/** `registry`, `mirror:HOST[/PREFIX]` or `artifact`. */
+const sourceName = z
+  .string()
+  .max(600)
+  .refine((text) => parseSource(text) !== undefined, 'expected registry, mirror:HOST[/PREFIX] or artifact')
+
 /** What an environment is allowed or asked to do by itself. */
 const settings = {
   /** Hosts that were changed by hand are repaired, not only shown. */
   heal: z.boolean(),
   /** Images come from there by promotion only; null: any tag or digest may be deployed. */
-  promotesFrom: environmentName.nullable()
+  promotesFrom: environmentName.nullable(),
+  /** Where images come from, in order, for services that do not say; null: the registry, then the controller. */
+  sources: z
+    .array(sourceName)
+    .min(1)
+    .max(limits.maxImageSources)
+    .refine((all) => new Set(all).size === all.length, 'names a source twice')
+    .nullable()
 }
 /** A controller of the version before says nothing of what it does not know: defaults say the same. */
 export const environmentView = z.object({
@@ -27,6 +42,7 @@ export const environmentView = z.object({
   agents: z.int(),
   heal: settings.heal.default(false),
   promotesFrom: settings.promotesFrom.default(null),
+  sources: settings.sources.default(null),
   /** The whole environment is frozen; a frozen service stands in its status. */
   freeze: freezeOf.nullable().default(null)
 })

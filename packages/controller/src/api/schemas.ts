@@ -46,7 +46,9 @@ export const verbs = [
   'agents',
   'environments',
   'webhooks',
-  'tokens'
+  'tokens',
+  'push-image',
+  'pull-image'
 ] as const
 export const verb = z.enum(verbs)
 export type Verb = z.infer<typeof verb>

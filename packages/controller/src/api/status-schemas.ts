@@ -65,6 +65,29 @@ export const hostStatus = z.object({
   proxy: proxyState.optional()
 })
 export type HostStatus = z.infer<typeof hostStatus>
+
+/** What one host holds of images of releases, as it said last. */
+export const hostImages = z.object({
+  environment: environmentName,
+  host: hostName,
+  isConnected: z.boolean(),
+  diskFreeBytes: z.int().nullable(),
+  diskTotalBytes: z.int().nullable(),
+  /** null: it has not said, or its agent is too old to. */
+  images: z
+    .array(
+      z.object({
+        service: serviceName,
+        /** Those that the image is kept for, newest first. */
+        releases: z.array(releaseNumber),
+        /** As releases pin it; null: not known there. */
+        digest: digest.nullable(),
+        sizeBytes: z.int()
+      })
+    )
+    .nullable()
+})
+export type HostImages = z.infer<typeof hostImages>
 /** Defaults: for a controller of the version before, which knows nothing of them. */
 export const statusView = z.object({
   environment: environmentName,

@@ -9,6 +9,7 @@ export const cliErrors = {
   'invalid-service-file': exitCodes.usage,
   'file-unreadable': exitCodes.usage,
   'file-unwritable': exitCodes.usage,
+  'image-unreadable': exitCodes.usage,
   'plaintext-refused': exitCodes.usage,
   'token-missing': exitCodes.denied,
   'controller-not-started': exitCodes.refused,

@@ -36,6 +36,7 @@ type WebhookRequest = {
   events: string[]
 }
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
+type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
 export type DeployAsked = Partial<Omit<DeployRequest, 'service' | 'environment' | 'what' | 'services'>> & {
   service: string
@@ -67,6 +68,8 @@ export function createClient(settings: Settings) {
 
   return {
     origin: settings.url.origin,
+    /** For `push` alone, which loads it. */
+    registry: async () => (await import('./push/registry-client.ts')).createRegistryClient(settings),
     info: () => get('/v1/info', ({ serverInfo }) => serverInfo),
 
     environments: () => get('/v1/environments', ({ environmentView }) => environmentView.array()),
@@ -79,7 +82,7 @@ export function createClient(settings: Settings) {
       remove(at`/v1/environments/${environment}/freeze` + queryOf(query)),
     createEnvironment: (name: string) =>
       post('/v1/environments', { name }, ({ environmentView }) => environmentView),
-    setEnvironment: (name: string, body: { heal?: boolean; promotesFrom?: string | null }) =>
+    setEnvironment: (name: string, body: EnvironmentChange) =>
       ask(
         { method: 'PATCH', path: at`/v1/environments/${name}`, body },
         ({ environmentView }) => environmentView
@@ -139,6 +142,7 @@ export function createClient(settings: Settings) {
 
     releases: (query: Query) =>
       get(`/v1/releases${queryOf(query)}`, ({ releaseView }) => releaseView.array()),
+    images: (query: Query) => get(`/v1/images${queryOf(query)}`, ({ hostImages }) => hostImages.array()),
     status: (query: Query) => get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array())
   }
 }

@@ -25,6 +25,15 @@ export function parseWait(text: string): number {
   return ms
 }
 
+const unitBytes: Record<string, number> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
+
+/** `512k`, `256m`, `10g`, or bytes without a unit; in powers of 1024, as Docker counts. */
+export function parseSize(text: string): number {
+  const [, count, unit] = /^(\d{1,9})([kmg])?$/.exec(text.toLowerCase()) ?? []
+  if (count === undefined) throw new InvalidArgumentError('Expected a size, for example 512m or 10g.')
+  return Number(count) * (unitBytes[unit ?? ''] ?? 1)
+}
+
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.')
   return Number(text)

@@ -11,9 +11,11 @@ import { addController } from './commands/controller.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
+import { addImages } from './commands/images.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
+import { addPush } from './commands/push.ts'
 import { addRemove } from './commands/remove.ts'
 import { addRestart } from './commands/restart.ts'
 import { addResume } from './commands/resume.ts'
@@ -50,9 +52,11 @@ export function createProgram(context: CliContext): Command {
   addLock(program, context)
   addUnlock(program, context)
   addStatus(program, context)
+  addImages(program, context)
   addDeployments(program, context)
   addReleases(program, context)
   addApply(program, context)
+  addPush(program, context)
   addAgents(program, context)
   addEnvironments(program, context)
   addJoinToken(program, context)

@@ -15,15 +15,25 @@ import { type Colors, paintColumn } from './state-colors.ts'
 export function renderEnvironments(environments: readonly EnvironmentView[]): string {
   if (environments.length === 0) return 'no environments; make one with: longshore environments create NAME\n'
   const isLocked = environments.some(({ freeze }) => freeze !== null)
-  const rows = environments.map(({ name, agents, heal, promotesFrom, createdAtMs, freeze }) => [
+  const isSourced = environments.some(({ sources }) => sources !== null)
+  const rows = environments.map(({ name, agents, heal, promotesFrom, sources, createdAtMs, freeze }) => [
     name,
     String(agents),
     heal ? 'on' : 'off',
     promotesFrom ?? '-',
+    ...(isSourced ? [sources?.join(', ') ?? '-'] : []),
     formatTime(createdAtMs),
     ...(isLocked ? [freeze === null ? '' : `by ${freeze.holder}: ${freeze.reason}`] : [])
   ])
-  const head = ['ENVIRONMENT', 'AGENTS', 'HEAL', 'PROMOTES FROM', 'CREATED', ...(isLocked ? ['LOCKED'] : [])]
+  const head = [
+    'ENVIRONMENT',
+    'AGENTS',
+    'HEAL',
+    'PROMOTES FROM',
+    ...(isSourced ? ['SOURCES'] : []),
+    'CREATED',
+    ...(isLocked ? ['LOCKED'] : [])
+  ]
   return renderTable(head, rows)
 }
 

@@ -2,6 +2,7 @@
 // `--output json`, whose shape scripts depend on. Pure.
 import type { DeploymentView, Problem, ServicePart, TargetView } from '../api/schemas.ts'
 import { describeServing, hasSeveral, namesOf } from './describe-deployment.ts'
+import { describeFailedSources, describeSource, hasOtherSources } from './describe-sources.ts'
 import { describeTraffic } from './describe-traffic.ts'
 import { type ExitCode, exitCodeOfOutcome, exitCodes, type SeenOutcome } from './exit-codes.ts'
 import { formatDigest, formatDuration, formatText } from './format-values.ts'
@@ -83,7 +84,8 @@ export function renderResult(deployment: DeploymentView, colors: Colors): string
     summary,
     ...(hasSeveral(deployment) ? deployment.services.map(describePart) : []),
     ...(reason === null ? unchangedOf(deployment) : [formatText(reason)]),
-    ...warnings.map((warning) => `warning: ${formatText(warning)}`)
+    ...warnings.map((warning) => `warning: ${formatText(warning)}`),
+    ...describeFailedSources(deployment).map((note) => `note: ${note}`)
   ]
   const table = targets.length === 0 ? '' : `\n${renderTargets(deployment, colors)}`
   const logs = [
@@ -145,12 +147,14 @@ const tookOf = ({ endedAtMs, requestedAtMs }: DeploymentView): string =>
 
 function renderTargets(deployment: DeploymentView, colors: Colors): string {
   const isNamed = hasSeveral(deployment)
+  const isSourced = hasOtherSources(deployment)
   const isMoved = deployment.targets.some(({ traffic }) => traffic !== undefined)
   const rows = deployment.targets.map((target) => [
     ...(isNamed ? [target.service] : []),
     target.host,
     target.state,
     describeServing(target),
+    ...(isSourced ? [describeSource(target)] : []),
     ...(isMoved ? [describeTraffic(target)] : []),
     target.reason ?? ''
   ])
@@ -159,6 +163,7 @@ function renderTargets(deployment: DeploymentView, colors: Colors): string {
     'HOST',
     'STATE',
     'SERVING',
+    ...(isSourced ? ['IMAGE FROM'] : []),
     ...(isMoved ? ['TRAFFIC'] : []),
     'REASON'
   ]

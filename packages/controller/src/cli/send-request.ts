@@ -23,16 +23,30 @@ export type Request = {
 /** Resolves when the head of the answer is there. @throws CliError unreachable, connection-lost */
 export async function sendRequest(settings: Settings, request: Request): Promise<http.IncomingMessage> {
   const body = request.body === undefined ? undefined : JSON.stringify(request.body)
+  const { method, path, signal } = request
   const headers: http.OutgoingHttpHeaders = {
     accept: request.accept,
-    authorization: `Bearer ${settings.token}`,
     ...(body === undefined
       ? {}
       : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
   }
+  const { outgoing, answer } = openRequest(settings, { method, path, headers, ...(signal && { signal }) })
+  outgoing.on('finish', request.sent)
+  outgoing.end(body)
+  return answer
+}
+
+/** `answer` rejects as sendRequest does, and has to be waited for. */
+export type Opened = { outgoing: http.ClientRequest; answer: Promise<http.IncomingMessage> }
+
+/** A request whose body the caller sends. */
+export function openRequest(
+  settings: Settings,
+  request: { method: string; path: string; headers: http.OutgoingHttpHeaders; signal?: AbortSignal }
+): Opened {
   const options: https.RequestOptions = {
     method: request.method,
-    headers,
+    headers: { ...request.headers, authorization: `Bearer ${settings.token}` },
     timeout: silenceMs,
     // a new connection each time: a kept one may have died with the controller, and that is no answer
     agent: false,
@@ -42,21 +56,17 @@ export async function sendRequest(settings: Settings, request: Request): Promise
   const url = new URL(settings.url.pathname.replace(/\/+$/, '') + request.path, settings.url)
   // not imported: an ES import of these loads all of fetch as well, 20 ms of every command
   const open = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http').request
-  return await new Promise((resolve, reject) => {
-    let isConnected = false
-    const outgoing = open(url, options, resolve)
-    outgoing.on('finish', request.sent)
-    outgoing.on('socket', (socket) => {
-      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
-        isConnected = true
-      })
+  const answer = Promise.withResolvers<http.IncomingMessage>()
+  const outgoing = open(url, options, answer.resolve)
+  let isConnected = false
+  outgoing.on('socket', (socket) => {
+    socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+      isConnected = true
     })
-    outgoing.on('timeout', () =>
-      outgoing.destroy(new Error(`no answer within ${String(silenceMs / 1000)} s`))
-    )
-    outgoing.on('error', (cause) => reject(describeFailure(cause, settings, isConnected)))
-    outgoing.end(body)
   })
+  outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${String(silenceMs / 1000)} s`)))
+  outgoing.on('error', (cause) => answer.reject(describeFailure(cause, settings, isConnected)))
+  return { outgoing, answer: answer.promise }
 }
 
 /** The whole body as text. @throws CliError connection-lost, unexpected-answer */

@@ -2,7 +2,8 @@
 // lock and gives way to every deployment of the service. When one is due is left to the caller.
 import { type AgentId, type DeploymentId, formatId } from '@longshore/protocol'
 import type { Requested } from '../core/deployment/events.ts'
-import { preemptedBy } from '../core/deployment/state.ts'
+import { type Part, preemptedBy } from '../core/deployment/state.ts'
+import { chooseSources } from '../core/requests/choose-sources.ts'
 import type { Actor, Clock, DeploymentRow, Random, ReleaseRow, Tx } from '../ports.ts'
 import type { Driver } from './drive-deployments.ts'
 import type { Committed } from './persist-step.ts'
@@ -79,6 +80,8 @@ const describeConvergence = async (
   const spec = await tx.spec(environment, service, row.specRevision)
   if (spec === undefined) return undefined
   const { generation } = await tx.counters(environment, service)
+  const sources = (await tx.environment(environment))?.sources ?? null
+  const former = await findFormer(tx, row)
   return {
     kind: 'requested',
     atMs: ports.clock.nowMs(),
@@ -97,6 +100,11 @@ const describeConvergence = async (
         generation: generation + 1,
         current: current === undefined ? null : content,
         tag: row.tag,
+        sources:
+          former?.sources === undefined || (spec.spec.sources ?? sources) !== null
+            ? chooseSources({ service: spec.spec.sources, environment: sources, hasArtifact: false })
+            : former.sources,
+        artifact: former?.artifact ?? null,
         recreate,
         replace: null,
         releaseCommand: null,
@@ -106,6 +114,12 @@ const describeConvergence = async (
     ],
     targets: [{ service, agent, host: host.hostName, isConnected: ports.isConnected(agent) }]
   }
+}
+
+/** What the deployment that brought the release knew: nobody is asked again for one host. */
+const findFormer = async (tx: Tx, { deployment, service }: ReleaseRow): Promise<Part | undefined> => {
+  const row = await tx.deployment(deployment)
+  return row && stateOf(row).parts.find((part) => part.service === service)
 }
 
 /** Names what is taken away after the service was removed: it has no current release then, and may never have had one. */

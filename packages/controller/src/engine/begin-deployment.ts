@@ -5,10 +5,15 @@ import type { DeployRequest } from '../api/schemas.ts'
 import type { Requested } from '../core/deployment/events.ts'
 import { type Actor, type DeploymentRow, type LockRow, StoreConflict, type Tx } from '../ports.ts'
 import { type ConvergencePorts, preemptConvergences } from './begin-convergence.ts'
+import type { KnownArtifacts } from './find-artifacts.ts'
 import type { Committed } from './persist-step.ts'
 import { describeRequest, requireUnlocked } from './request-deployment.ts'
 
-export type BeginPorts = ConvergencePorts & { lease: { owner: string; leaseMs: number } }
+export type BeginPorts = ConvergencePorts & {
+  lease: { owner: string; leaseMs: number }
+  /** Of this request. */
+  artifacts: KnownArtifacts
+}
 /** `begun` is what was asked for; `all` goes to `driver.follow` after the commit. */
 export type Begun = { begun: Committed; all: (Committed | undefined)[] }
 
@@ -23,8 +28,9 @@ export const beginDeployment = async (
   const id = formatId<DeploymentId>('dep', ports.random.bytes(13))
   const nowMs = ports.clock.nowMs()
   const { lostAfterMs, pauseLimitMs } = ports.settings
-  const { isConnected } = ports
-  const requested = await describeRequest(request, { tx, id, nowMs, lostAfterMs, pauseLimitMs, isConnected })
+  const { isConnected, artifacts } = ports
+  const context = { tx, id, nowMs, lostAfterMs, pauseLimitMs, artifacts, isConnected }
+  const requested = await describeRequest(request, context)
   const row = rowOf(actor, request, requested, attemptOf)
   if (requested.mode === 'plan') {
     const begun = await ports.driver.begin(tx, row, requested, actor)

@@ -9,20 +9,33 @@ import type {
   RefusedMessage,
   RunReport
 } from '@longshore/protocol'
-import type { DeploymentView, DeployRequest, ReleaseView, StatusView } from '../api/schemas.ts'
+import type { DeploymentView, DeployRequest, HostImages, ReleaseView, StatusView } from '../api/schemas.ts'
 import type { RowScope } from '../core/access/readable-rows.ts'
 import type { DeploymentEvent } from '../core/deployment/events.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
-import type { Actor, AgentLink, Clock, CommandSigner, Log, Publisher, Random, Store, Tx } from '../ports.ts'
+import type {
+  Actor,
+  AgentLink,
+  Artifacts,
+  Clock,
+  CommandSigner,
+  Log,
+  Publisher,
+  Random,
+  Store,
+  Tx
+} from '../ports.ts'
 import { type Accepted, acceptRequest } from './accept-request.ts'
 import { beginConvergence, type Convergence } from './begin-convergence.ts'
 import type { BeginPorts } from './begin-deployment.ts'
 import { createMetrics, type Metrics } from './collect-metrics.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
+import { findArtifacts } from './find-artifacts.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
 import type { Lease } from './lease.ts'
+import { listImages } from './list-images.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
@@ -58,6 +71,7 @@ export type DeploymentsPorts = {
   random: Random
   link: AgentLink
   signer: CommandSigner
+  artifacts: Artifacts
   publisher: Publisher
   settings: DeploymentSettings
   log: Log
@@ -87,6 +101,8 @@ export type Deployments = {
   list(filter: ListFilter & { isEnded?: boolean }): Promise<DeploymentView[]>
   releases(filter: ListFilter): Promise<ReleaseView[]>
   status(filter: ServiceFilter): Promise<StatusView[]>
+  /** What hosts hold, as they said last. */
+  images(filter: ServiceFilter): Promise<HostImages[]>
   metrics: Metrics
   /** After `hello` of a session that counts: raises counters, sends what is owed. The agent's row exists. */
   agentConnected(agent: AgentId, hello: HelloMessage): Promise<void>
@@ -125,7 +141,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const counts = createTrafficCounts()
-  const inside: BeginPorts = { ...ports, isConnected: hosts.isConnected, driver }
+  const inside: Omit<BeginPorts, 'artifacts'> = { ...ports, isConnected: hosts.isConnected, driver }
 
   const converger = createConverger({ ...ports, ...inside, hosts })
 
@@ -146,7 +162,8 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
       const services = wishesOf(request).map(({ service }) => service)
       const subject = `${request.environment}/${services.join(',')}`
       const note = { actor, action: 'deployment.request', subject, request }
-      const work = (tx: Tx) => acceptRequest(tx, inside, actor, request)
+      const artifacts = await findArtifacts(store, given.artifacts, request)
+      const work = (tx: Tx) => acceptRequest(tx, { ...inside, artifacts }, actor, request)
       const outcomeOf = ({ row, isAttached }: Accepted) => (isAttached ? `attached:${row.id}` : 'ok')
       const done = await writer.change(note, work, ({ committed }) => driver.follow(committed), outcomeOf)
       return { ...driver.view(done.row), ...(done.isAttached && { attached: true }) }
@@ -165,6 +182,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, filter),
+    images: (filter) => listImages(store, hosts, filter),
     metrics: createMetrics({ store, hosts, counts }),
     agentConnected: async (agent, hello) => {
       hosts.observed(agent, hello.inventory)
@@ -211,7 +229,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
 
 const tellAll = async (
   tx: Tx,
-  { driver }: BeginPorts,
+  { driver }: Pick<BeginPorts, 'driver'>,
   event: DeploymentEvent
 ): Promise<(Committed | undefined)[]> => {
   const committed: (Committed | undefined)[] = []

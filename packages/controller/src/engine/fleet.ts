@@ -17,7 +17,7 @@ import {
 import type { Deployments } from './deployments.ts'
 import type { Presences } from './presence.ts'
 import { requireEnvironment } from './require-named.ts'
-import { requireNoHeir, setEnvironment } from './set-environment.ts'
+import { requireNoHeir, setEnvironment, viewSettings } from './set-environment.ts'
 import { auditRow, type Writer } from './writer.ts'
 
 export type Fleet = {
@@ -74,7 +74,7 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
         store.freezes()
       ])
       return rows.map((row) => ({
-        ...row,
+        ...viewSettings(row),
         agents: agents.filter((agent) => agent.environment === row.name).length,
         freeze: wholeFreeze(freezes, row.name)
       }))
@@ -89,14 +89,14 @@ const environmentsOf = ({ store, writer, clock }: FleetPorts) =>
         if ((await tx.environment(name)) !== undefined) throw exists(name)
         await tx.insertEnvironment(row)
       })
-      return { ...row, heal: false, promotesFrom: null, freeze: null, agents: 0 }
+      return { ...row, heal: false, promotesFrom: null, sources: null, freeze: null, agents: 0 }
     },
     setEnvironment: async (actor, name, settings) => {
       const note = { actor, action: 'environment.set', subject: name, request: settings }
       return writer.change(note, async (tx) => {
         const row = await setEnvironment(tx, name, settings)
         const agents = (await tx.agents({ environment: name })).length
-        return { ...row, agents, freeze: wholeFreeze(await tx.freezes(name), name) }
+        return { ...viewSettings(row), agents, freeze: wholeFreeze(await tx.freezes(name), name) }
       })
     },
     removeEnvironment: async (actor, name) => {

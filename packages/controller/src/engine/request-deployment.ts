@@ -1,14 +1,16 @@
 // From a request of the API to the first event of a deployment: does everything named exist, are the services free,
 // which releases are meant, on which hosts. Writes nothing; refuses with ApiError and says what exists.
-import type { AgentId, DeploymentId, EnvironmentName, ServiceSpec } from '@longshore/protocol'
+import type { AgentId, DeploymentId, Digest, EnvironmentName, ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
 import type { Requested, RequestedPart } from '../core/deployment/events.ts'
 import type { CurrentRelease, Refusal, Timing } from '../core/deployment/state.ts'
+import { chooseSources } from '../core/requests/choose-sources.ts'
 import { type Wish, wishesOf } from '../core/requests/wishes.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
-import type { AgentRow, Reads, ReleaseRow, SpecRow } from '../ports.ts'
+import type { AgentRow, EnvironmentRow, FoundArtifact, Reads, ReleaseRow, SpecRow } from '../ports.ts'
 import { type Asked, describeWanted, findWrongWay } from './describe-wanted.ts'
+import type { KnownArtifacts } from './find-artifacts.ts'
 import { findFrozen } from './freezes.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
@@ -18,6 +20,7 @@ export type RequestContext = {
   nowMs: number
   lostAfterMs: number
   pauseLimitMs: number
+  artifacts: KnownArtifacts
   isConnected(agent: AgentId): boolean
 }
 
@@ -33,7 +36,7 @@ export const describeRequest = async (
   const { tx, id, nowMs } = context
   const environment = await requireEnvironment(tx, request.environment)
   const described = await describeAll(wishesOf(request), (wish) =>
-    describePart(request, { ...wish, environment: environment.name }, environment.promotesFrom, context)
+    describePart(request, { ...wish, environment: environment.name }, environment, context)
   )
   const specs = described.map(({ spec }) => spec)
   return {
@@ -77,7 +80,7 @@ const describeAll = async (
 const describePart = async (
   request: DeployRequest,
   asked: Asked,
-  promotesFrom: EnvironmentName | null,
+  { promotesFrom, sources }: EnvironmentRow,
   context: RequestContext
 ): Promise<Described> => {
   const { tx } = context
@@ -90,6 +93,7 @@ const describePart = async (
   const wanted = await describeWanted(tx, asked, ground)
   const row = await requireSpec(tx, asked, wanted.specRevision)
   const agents = chooseTargets(await tx.agents({ environment }), row.spec)
+  const artifact = artifactFor(wanted.digest, context.artifacts.get(service))
   const part: RequestedPart = {
     service,
     generation: request.mode === 'plan' ? counters.generation : counters.generation + 1,
@@ -98,6 +102,12 @@ const describePart = async (
     tag: wanted.tag,
     digest: wanted.digest,
     repository: wanted.repository ?? row.spec.image.repository,
+    sources: chooseSources({
+      service: row.spec.sources,
+      environment: sources,
+      hasArtifact: artifact !== null
+    }),
+    artifact,
     recreate: request.recreate,
     replace: request.replace,
     knownTags: await listKnownTags(tx, asked),
@@ -108,6 +118,10 @@ const describePart = async (
   const targets = describeTargets(agents, asked, request, context)
   return { part, spec: row.spec, refusals, warnings: wanted.warnings, targets }
 }
+
+/** What was found before may be another image than what is wanted by now. */
+const artifactFor = (digest: Digest | null, found: FoundArtifact | undefined): FoundArtifact | null =>
+  found === undefined || (digest !== null && found.digest !== digest) ? null : found
 
 /** What ran once for a release is not run again when the release comes back. */
 const isPrepared = ({ mode }: DeployRequest, { what }: Asked): boolean =>

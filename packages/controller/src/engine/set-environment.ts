@@ -1,6 +1,7 @@
 // The settings of an environment: what it does by itself, and where its images come from.
+import { type ImageSource, parseSource, sourceText } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { EnvironmentSettings } from '../api/schemas.ts'
+import type { EnvironmentSettings, EnvironmentView } from '../api/schemas.ts'
 import { isRing } from '../core/requests/promotion-chain.ts'
 import type { EnvironmentRow, Tx } from '../ports.ts'
 import { requireEnvironment } from './require-named.ts'
@@ -9,7 +10,7 @@ import { requireEnvironment } from './require-named.ts'
 export const setEnvironment = async (
   tx: Tx,
   name: string,
-  { heal, promotesFrom }: EnvironmentSettings
+  { heal, promotesFrom, sources }: EnvironmentSettings
 ): Promise<EnvironmentRow> => {
   const former = await requireEnvironment(tx, name)
   const source = promotesFrom === undefined ? former.promotesFrom : promotesFrom
@@ -19,10 +20,28 @@ export const setEnvironment = async (
     if (isRing(await tx.environments(), name, source))
       throw new ApiError('invalid-request', `${name} would take its images from itself${way}`)
   }
-  const row = { ...former, heal: heal ?? former.heal, promotesFrom: source }
+  const row = {
+    ...former,
+    heal: heal ?? former.heal,
+    promotesFrom: source,
+    sources: sources === undefined ? former.sources : readSources(sources)
+  }
   await tx.putEnvironment(row)
   return row
 }
+
+/** The schema of the API lets nothing else through. */
+const readSources = (sources: readonly string[] | null): ImageSource[] | null =>
+  sources?.flatMap((text) => parseSource(text) ?? []) ?? null
+
+/** Settings as the API shows them. */
+export const viewSettings = ({
+  sources,
+  ...row
+}: EnvironmentRow): Omit<EnvironmentView, 'agents' | 'freeze'> => ({
+  ...row,
+  sources: sources?.map(sourceText) ?? null
+})
 
 /** @throws ApiError `in-use` */
 export const requireNoHeir = async (tx: Tx, name: string): Promise<void> => {

@@ -1,5 +1,5 @@
 // A deployment as the API shows it, and what to announce when it changed. Progress comes from memory.
-import type { StepReceipt } from '@longshore/protocol'
+import { type StepReceipt, sourceText } from '@longshore/protocol'
 import type {
   DeploymentEvent,
   DeploymentView,
@@ -114,11 +114,19 @@ const viewTarget = (
     ...(progress === undefined ? {} : { progress }),
     ...(steps.length === 0 ? {} : { steps: [...steps] }),
     ...(target.plan === null ? {} : { plan: structuredClone(target.plan) }),
+    ...viewSources(target),
     ...(target.state === 'released' && target.traffic !== undefined
       ? { traffic: structuredClone(target.traffic) }
       : {})
   }
 }
+
+const viewSources = ({ source, failedSources }: Target): Pick<TargetView, 'source' | 'failedSources'> => ({
+  ...(source === undefined ? {} : { source: source && sourceText(source) }),
+  ...(failedSources === undefined
+    ? {}
+    : { failedSources: failedSources.map((one) => ({ ...one, source: sourceText(one.source) })) })
+})
 
 /** Which release answers there; null: none, or nobody has said which. */
 const servedBy = ({ parts }: DeploymentState, { serving, service, former }: Target): number | null => {

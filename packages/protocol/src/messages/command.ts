@@ -12,7 +12,8 @@ import {
   releaseNumber,
   serviceName
 } from '../ids.ts'
-import { maxCommandBytes, maxInventoryContainers } from '../limits.ts'
+import { imageSources, registrySource } from '../image-source.ts'
+import { maxCommandBytes, maxImageContents, maxImageLayers, maxInventoryContainers } from '../limits.ts'
 import { imageReference, serviceSpec } from '../spec/service-spec.ts'
 
 export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(maxCommandBytes) })
@@ -41,8 +42,21 @@ export const pinnedImage = z.strictObject({
 })
 export type PinnedImage = z.infer<typeof pinnedImage>
 
+/** In the order in which they are tried. Older controllers say nothing, and mean the registry. */
+const sources = imageSources.default([registrySource])
+
+/** What an image is on one platform: the same from every source, under whatever manifest digest. */
+export const imageContent = z.strictObject({
+  platform: z.string().max(64),
+  /** Of its configuration. */
+  config: digest,
+  /** Of its unpacked layers, in order. */
+  diffIds: z.array(digest).max(maxImageLayers)
+})
+export type ImageContent = z.infer<typeof imageContent>
+
 /** Asks the host's engine, with the host's credentials, which digest a tag has now. Changes nothing. */
-export const resolveBody = z.strictObject({ kind: z.literal('resolve'), image: imageReference })
+export const resolveBody = z.strictObject({ kind: z.literal('resolve'), image: imageReference, sources })
 
 /** Checks and fetches everything that the release will need; stops nothing. */
 export const stageBody = z.strictObject({
@@ -51,7 +65,10 @@ export const stageBody = z.strictObject({
   image: pinnedImage,
   spec: serviceSpec,
   /** An unmanaged container by this name may be taken over. */
-  replace: z.string().max(255).nullable()
+  replace: z.string().max(255).nullable(),
+  sources,
+  /** What the digest names, where the controller knows it: a source that has it under another digest serves as well. */
+  contents: z.array(imageContent).max(maxImageContents).default([])
 })
 
 /** Switches the host to the release. Undoes itself when it fails or is cancelled. */
@@ -150,11 +167,12 @@ export type RunOnceBody = z.infer<typeof runOnceBody>
 export type RehearseBody = z.infer<typeof rehearseBody>
 
 /** What an agent can do, as its assertion says: kinds of commands, and what not every agent can do within them. */
-export type Capability = CommandKind | 'remove-containers' | 'start-first'
+export type Capability = CommandKind | 'remove-containers' | 'start-first' | 'sources'
 export const agentCapabilities: readonly Capability[] = [
   ...commandBody.options.map((option) => option.shape.kind.value),
   'remove-containers',
-  'start-first'
+  'start-first',
+  'sources'
 ]
 
 /** All that an agent has to be able to do for this command. */
@@ -162,6 +180,7 @@ export const capabilitiesFor = (body: WrittenBody): Capability[] => {
   const needs: Capability[] = [body.kind]
   if (body.kind === 'remove' && (body.containers ?? null) !== null) needs.push('remove-containers')
   if ('spec' in body && isStartFirst(body.spec)) needs.push('start-first')
+  if ('sources' in body && body.sources !== undefined) needs.push('sources')
   return needs
 }
 

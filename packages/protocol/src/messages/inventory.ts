@@ -1,8 +1,13 @@
 // `inventory` (up): what runs on the host now: our containers, by label, and the machine's load. Sent after
 // Docker events and at a slow pace; the whole picture each time, so that the latest one is enough.
 import * as z from 'zod'
-import { deploymentId, environmentName, releaseNumber, serviceName } from '../ids.ts'
-import { maxContainerChanges, maxInventoryContainers } from '../limits.ts'
+import { deploymentId, digest, environmentName, releaseNumber, serviceName } from '../ids.ts'
+import {
+  maxContainerChanges,
+  maxImageReleases,
+  maxInventoryContainers,
+  maxInventoryImages
+} from '../limits.ts'
 
 export const containerState = z.enum([
   'created',
@@ -71,6 +76,18 @@ export const proxyState = z.object({
 })
 export type ProxyState = z.infer<typeof proxyState>
 
+/** An image that is kept for releases of one service. */
+export const inventoryImage = z.object({
+  environment: environmentName,
+  service: serviceName,
+  /** Newest first. */
+  releases: z.array(releaseNumber).max(maxImageReleases),
+  /** As releases pin it; null: not known any more. */
+  digest: digest.nullable(),
+  sizeBytes: z.int().min(0)
+})
+export type InventoryImage = z.infer<typeof inventoryImage>
+
 export const inventory = z.object({
   isEngineReachable: z.boolean(),
   containers: z.array(inventoryContainer).max(maxInventoryContainers),
@@ -81,7 +98,9 @@ export const inventory = z.object({
   memoryFreeBytes: z.int().min(0).nullable(),
   /** Absent: no service of this host needs it. */
   proxy: proxyState.optional(),
-  traffic: z.array(serviceTraffic).max(maxInventoryContainers).optional()
+  traffic: z.array(serviceTraffic).max(maxInventoryContainers).optional(),
+  /** Absent: the agent does not say, or the engine did not. */
+  images: z.array(inventoryImage).max(maxInventoryImages).optional()
 })
 export type Inventory = z.infer<typeof inventory>
 

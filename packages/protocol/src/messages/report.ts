@@ -2,11 +2,14 @@
 // it was first written. `progress` (up): where a run is now; best effort, the latest wins.
 import * as z from 'zod'
 import { commandId, digest, releaseNumber } from '../ids.ts'
+import { imageSource } from '../image-source.ts'
 import {
   maxCommandLogLines,
+  maxImageSources,
   maxProgressLines,
   maxReasonChars,
   maxReportLineChars,
+  maxSourceDetailChars,
   maxStepsPerRun
 } from '../limits.ts'
 
@@ -42,6 +45,17 @@ export const runErrorCodes = [
 export const runErrorCode = z.enum(runErrorCodes)
 export type RunErrorCode = z.infer<typeof runErrorCode>
 
+/** A source that did not give the image, and why. */
+export const sourceFailure = z.object({
+  source: imageSource,
+  code: runErrorCode,
+  /** For people; without secrets. */
+  detail: z.string().max(maxSourceDetailChars)
+})
+export type SourceFailure = z.infer<typeof sourceFailure>
+/** In the order in which they were tried. */
+const failedSources = z.array(sourceFailure).max(maxImageSources).optional()
+
 export const runError = z.object({
   code: runErrorCode,
   /** For people; without secrets. */
@@ -51,13 +65,17 @@ export const runError = z.object({
   /** Last lines of the container's log, oldest first. */
   log: z.array(z.string().max(maxReportLineChars)).max(maxCommandLogLines),
   /** Of `command-failed`: how the command of `run-once` ended. */
-  exitCode: z.int().optional()
+  exitCode: z.int().optional(),
+  /** Where the image was looked for in vain. */
+  failedSources
 })
 export type RunError = z.infer<typeof runError>
 
 /** What the host has of the image, from inspect. Ids of images are never compared across hosts. */
 export const stagedImage = z.object({
   digest,
+  /** Under which digest the source had it, where that is another one: the same image, stored anew. */
+  manifest: digest.optional(),
   platform: z.string().max(64),
   diffIds: z.array(digest).max(200),
   sizeBytes: z.int().min(0)
@@ -116,9 +134,22 @@ export type TrafficMove = z.infer<typeof trafficMove>
 
 /** What a run found out, by kind of command. */
 export const runResult = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('resolve'), digest }),
+  z.object({
+    kind: z.literal('resolve'),
+    digest,
+    /** Who said so; an older agent asks the registry only. */
+    source: imageSource.optional(),
+    failedSources
+  }),
   /** `isRunning`: exactly this release runs here already, healthy: a release would change nothing. */
-  z.object({ kind: z.literal('stage'), image: stagedImage, isRunning: z.boolean() }),
+  z.object({
+    kind: z.literal('stage'),
+    image: stagedImage,
+    isRunning: z.boolean(),
+    /** Where the image came from; null: it was on the host. An older agent does not say. */
+    source: imageSource.nullable().optional(),
+    failedSources
+  }),
   z.object({
     kind: z.literal('release'),
     containers: z.array(z.string().max(64)).max(50),

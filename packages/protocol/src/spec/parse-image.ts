@@ -3,9 +3,8 @@
 import { digest } from '../ids.ts'
 import { ValueError } from './read-value.ts'
 import type { ImageReference } from './service-spec.ts'
+import { isRegistryHost, isRepositoryPath, splitRepository } from './split-repository.ts'
 
-const host = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
-const component = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 
 /** @throws ValueError */
@@ -29,11 +28,7 @@ export const parseImage = (text: string): ImageReference => {
 }
 
 const isRepository = (repository: string): boolean => {
-  const parts = repository.split('/')
-  const first = parts[0] ?? ''
-  // A first part with a dot, a colon or the name localhost is a registry, as Docker decides it.
-  const hasHost = parts.length > 1 && (/[.:]/.test(first) || first === 'localhost')
-  if (hasHost && !host.test(first)) return false
-  const path = hasHost ? parts.slice(1) : parts
-  return path.join('/').length <= 255 && path.every((part) => component.test(part))
+  const { registry, path } = splitRepository(repository)
+  if (registry !== null && !isRegistryHost(registry)) return false
+  return path.length <= 255 && isRepositoryPath(path)
 }

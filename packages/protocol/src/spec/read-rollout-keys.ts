@@ -4,6 +4,7 @@ import { parseAmount, parseDuration } from './parse-units.ts'
 import { readCommand, readDuration } from './read-container-keys.ts'
 import { readResources } from './read-resource-keys.ts'
 import { readRouting, routingKeys } from './read-routing-keys.ts'
+import { readSources } from './read-sources.ts'
 import {
   type Cursor,
   complain,
@@ -34,6 +35,7 @@ export const longshoreKeys = [
   'drain_timeout',
   'probe',
   'keep_images',
+  'sources',
   'canary',
   'canary_max_error_ratio',
   'release_command',
@@ -65,7 +67,7 @@ const refusedDeployKeys = {
 /** Known keys of x-longshore that are not there yet; refused, since ignoring them would be a lie. */
 const notYet = (key: string): string => `${key} is not supported yet`
 const laterLongshoreKeys: Readonly<Record<string, string>> = Object.fromEntries(
-  ['sources', 'cache', 'secrets'].map((key) => [key, notYet(key)])
+  ['cache', 'secrets'].map((key) => [key, notYet(key)])
 )
 
 export const readDeploy = (cursor: Cursor): Partial<ServiceSpec> => {
@@ -147,7 +149,8 @@ export const readLongshore = (
     ...(fields.healthy_timeout && { healthyTimeoutMs: readPositive(fields.healthy_timeout) }),
     ...(fields.drain_timeout && { drainTimeoutMs: readDuration(fields.drain_timeout) }),
     ...(probe && { probe }),
-    ...(fields.keep_images && { keepImages: readInteger(fields.keep_images, { min: 0, max: 100 }) })
+    ...(fields.keep_images && { keepImages: readInteger(fields.keep_images, { min: 0, max: 100 }) }),
+    ...(fields.sources && { sources: readSources(fields.sources) })
   }
 }
 

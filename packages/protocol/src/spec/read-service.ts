@@ -188,7 +188,8 @@ const defaults: Omit<ServiceSpec, 'image'> = {
   routing: null,
   probe: null,
   releaseCommand: null,
-  keepImages: 3
+  keepImages: 3,
+  sources: null
 }
 
 const isServiceKey = (key: string): key is keyof typeof readers => Object.hasOwn(readers, key)

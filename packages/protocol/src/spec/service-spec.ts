@@ -3,6 +3,7 @@
 // signed commands; nothing here is Compose syntax any more. The reader is `./index.ts`.
 import * as z from 'zod'
 import { digest } from '../ids.ts'
+import { imageSources } from '../image-source.ts'
 import { maxReplicas } from '../limits.ts'
 
 const text = z.string().max(8192)
@@ -204,6 +205,8 @@ export const serviceSpec = z.strictObject({
   /** A spec stored before this key existed has none. */
   releaseCommand: releaseCommandSpec.nullable().default(null),
   /** Previous images kept on a host beside the current one. */
-  keepImages: z.int().min(0).max(100)
+  keepImages: z.int().min(0).max(100),
+  /** Where the image may come from, in order; null: as the environment says. A spec stored before this key existed has none. */
+  sources: imageSources.nullable().default(null)
 })
 export type ServiceSpec = z.infer<typeof serviceSpec>

@@ -16,6 +16,7 @@ import {
 import { tlsKeys } from './read-routing-keys.ts'
 import { composeOnlyKeys, serviceKeys } from './read-service.ts'
 import { definitionKeys, topLevelKeys } from './read-service-files.ts'
+import { sourceKeys } from './read-sources.ts'
 import {
   bindKeys,
   deviceKeys,
@@ -51,6 +52,7 @@ export const supportedServiceKeys: readonly string[] = [
   ...below('deploy.update_config', updateKeys),
   ...below('x-longshore', longshoreKeys),
   ...below('x-longshore.release_command', releaseCommandKeys),
+  ...below('x-longshore.sources[]', sourceKeys),
   ...below('x-longshore.tls', tlsKeys),
   ...below('x-longshore.probe', probeKeys),
   ...below('x-longshore.probe.http', httpProbeKeys),

@@ -17,7 +17,7 @@ const specOf = (...lines: string[]): ServiceSpec => {
 const build = (spec: ServiceSpec, more: Partial<CreateInput> = {}) =>
   buildCreateRequest({
     spec,
-    image,
+    image: `${image.repository}@${image.digest}`,
     name: 'api-r1-0',
     labels: { 'longshore.release': '1' },
     apiMinor: 47,

@@ -431,6 +431,8 @@ t.test('a state in the journal of an older agent is taken up', async (t) => {
   t.same(revived.found, {
     digest: null,
     image: null,
+    served: null,
+    manifest: null,
     warnings: [],
     exit: null,
     forecast: null,

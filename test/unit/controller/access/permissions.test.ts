@@ -25,6 +25,8 @@ t.test('each verb allows itself and what it cannot do without, and nothing else'
     agents: ['agents', 'read'],
     environments: ['environments', 'read'],
     tokens: ['tokens'],
+    'push-image': ['push-image', 'pull-image'],
+    'pull-image': ['pull-image'],
     '*': [...verbs]
   }
   for (const [granted, allowed] of Object.entries(table)) {

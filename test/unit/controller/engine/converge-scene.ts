@@ -161,7 +161,8 @@ export const healing = (world: World): Promise<void> =>
       name: 'staging' as EnvironmentRow['name'],
       createdAtMs: 0,
       heal: true,
-      promotesFrom: null
+      promotesFrom: null,
+      sources: null
     })
   )
 

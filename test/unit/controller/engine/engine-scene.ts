@@ -18,7 +18,14 @@ import {
 } from '../../../../packages/controller/src/engine/deployments.ts'
 import { createLease, type Lease } from '../../../../packages/controller/src/engine/lease.ts'
 import { createWriter, type Writer } from '../../../../packages/controller/src/engine/writer.ts'
-import type { Actor, AgentRow, Clock, Log, Store } from '../../../../packages/controller/src/ports.ts'
+import type {
+  Actor,
+  AgentRow,
+  Clock,
+  FoundArtifact,
+  Log,
+  Store
+} from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
 import { type Behaviour, deploying, Hosts } from './scene-hosts.ts'
 
@@ -163,6 +170,8 @@ export class EngineScene {
   readonly commands: Command[] = []
   readonly faults: string[] = []
   readonly connected = new Set<string>()
+  /** What the controller's own store has: `repository reference` -> image. */
+  readonly artifacts = new Map<string, FoundArtifact>()
   /** Of every agent. */
   capabilities: readonly string[] = agentCapabilities
   readonly #hosts: Hosts
@@ -193,6 +202,9 @@ export class EngineScene {
         }
       },
       signer: { sign: async (command) => JSON.stringify(command) },
+      artifacts: {
+        findArtifact: async (repository, reference) => this.artifacts.get(`${repository} ${reference}`)
+      },
       publisher: { publish: (event) => this.events.push(event) },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },
       log: this.#log()

@@ -25,17 +25,18 @@ const tokens: Tokens = {
   revokeJoinToken: unprepared,
   revokeApiToken: unprepared
 }
+const imageCallers = { authenticate: unprepared }
 const failures: Failures = { demandPatience: () => {}, count: () => {} }
 
 t.test('a route that declares no access cannot be registered', async (t) => {
   const app = fastify()
-  guardRoutes(app, { tokens, failures })
+  guardRoutes(app, { tokens, imageCallers, failures })
   t.throws(() => app.get('/v1/forgotten', async () => 'secret'), { message: /declares no access/ })
 })
 
 t.test('a route that needs a permission is not reached without a token', async (t) => {
   const app = fastify()
-  guardRoutes(app, { tokens, failures })
+  guardRoutes(app, { tokens, imageCallers, failures })
   app.get('/v1/guarded', { config: { access: { kind: 'any-token' } } }, unprepared)
   const { statusCode, body } = await app.inject('/v1/guarded')
   t.equal(statusCode, 401)

@@ -3,6 +3,7 @@
 import { type Digest, digest, type ImageReference } from '@longshore/protocol'
 import * as z from 'zod'
 import type { RestartPolicy, SeenContainer } from '../../core/observation.ts'
+import type { ListedImage } from '../../core/own-images.ts'
 import { EngineError, isEngineError } from '../../engine-error.ts'
 import type { Engine } from '../../ports.ts'
 import { type DockerClient, findOrUndefined, slowLimitMs } from './client.ts'
@@ -188,7 +189,7 @@ const writePolicy = (policy: RestartPolicy) => ({
 
 type ImageCalls = Pick<
   Engine,
-  'inspectImage' | 'listTags' | 'pullImage' | 'tagImage' | 'removeImage' | 'resolveDigest'
+  'inspectImage' | 'listTags' | 'listImages' | 'pullImage' | 'tagImage' | 'removeImage' | 'resolveDigest'
 >
 
 const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls => ({
@@ -199,15 +200,19 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
     return answer === undefined ? undefined : readImage(answer)
   },
   listTags: async (repository) => {
-    const query = { filters: JSON.stringify({ reference: [repository] }) }
-    const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
-    const names = taggedList.parse(answer).flatMap((one) => one.RepoTags ?? [])
+    const filters = JSON.stringify({ reference: [repository] })
+    const names = (await listImages(client, { filters })).flatMap((one) => one.repoTags)
     return names
       .filter((name) => name.startsWith(`${repository}:`))
       .map((name) => name.slice(repository.length + 1))
   },
+  listImages: () => listImages(client, {}),
   pullImage: async (request) =>
-    pullImage(client, await credentials.forRepository(request.repository), request),
+    pullImage(
+      client,
+      request.isAnonymous ? undefined : await credentials.forRepository(request.repository),
+      request
+    ),
   tagImage: async (reference, repository, tag) => {
     const query = { repo: repository, tag }
     await client.call({ method: 'POST', path: `/images/${reference}/tag`, query, subject: 'image' })
@@ -220,16 +225,35 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
       limitMs: slowLimitMs
     })
   },
-  resolveDigest: async (image) => resolveDigest(client, credentials, image)
+  resolveDigest: async (image, limitMs) =>
+    resolveDigest(client, credentials, image, limitMs ?? resolveLimitMs)
 })
 
-const taggedList = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
+const imageList = z.array(
+  z.object({
+    Id: z.string(),
+    RepoTags: z.array(z.string()).nullish(),
+    RepoDigests: z.array(z.string()).nullish(),
+    Size: z.number().catch(0)
+  })
+)
+
+const listImages = async (client: DockerClient, query: Record<string, string>): Promise<ListedImage[]> => {
+  const answer = await client.call({ method: 'GET', path: '/images/json', query, subject: 'engine' })
+  return imageList.parse(answer).map(({ Id, RepoTags, RepoDigests, Size }) => ({
+    id: Id,
+    repoTags: RepoTags ?? [],
+    repoDigests: RepoDigests ?? [],
+    sizeBytes: Size
+  }))
+}
 const distribution = z.object({ Descriptor: z.object({ digest }) })
 
 const resolveDigest = async (
   client: DockerClient,
   credentials: Credentials,
-  image: ImageReference
+  image: ImageReference,
+  limitMs: number
 ): Promise<Digest> => {
   const name = `${image.repository}:${image.tag ?? 'latest'}`
   const registryAuth = await credentials.forRepository(image.repository)
@@ -239,16 +263,13 @@ const resolveDigest = async (
       method: 'GET',
       path,
       subject: 'registry',
-      limitMs: resolveLimitMs,
+      limitMs,
       registryAuth
     })
     return distribution.parse(answer).Descriptor.digest
   } catch (error) {
     if (isEngineError(error, 'timed-out'))
-      throw new EngineError(
-        'registry-unavailable',
-        `the registry of ${name} did not answer in ${resolveLimitMs} ms`
-      )
+      throw new EngineError('registry-unavailable', `the registry of ${name} did not answer in ${limitMs} ms`)
     if (error instanceof EngineError)
       throw new EngineError(error.code, `${resolveWords(error)} ${name}: ${error.message}`)
     throw error

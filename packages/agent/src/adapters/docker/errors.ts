@@ -28,7 +28,9 @@ const textTable: readonly TextRow[] = [
   { text: 'context deadline exceeded', code: 'registry-unavailable', seenIn: 'Engine 24, Go http' },
   { text: 'service unavailable', code: 'registry-unavailable', seenIn: 'Distribution 2.8 behind a proxy' },
   { text: 'bad gateway', code: 'registry-unavailable', seenIn: 'Distribution 2.8 behind a proxy' },
-  { text: 'filesystem layer verification failed', code: 'image-invalid', seenIn: 'Engine 20.10' }
+  { text: 'filesystem layer verification failed', code: 'image-invalid', seenIn: 'Engine 20.10' },
+  { text: 'image config verification failed', code: 'image-invalid', seenIn: 'Engine 20.10' },
+  { text: 'manifest verification failed', code: 'image-invalid', seenIn: 'Engine 20.10' }
 ]
 
 /** What a call is about decides what its statuses mean. */

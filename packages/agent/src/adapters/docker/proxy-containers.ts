@@ -88,6 +88,7 @@ const fetchImage = async (engine: Engine, reference: string): Promise<string> =>
     repository,
     digest: pinned,
     platform: null,
+    isAnonymous: false,
     noProgressMs,
     signal,
     onProgress: () => {}

@@ -50,22 +50,25 @@ const listed = z.object({
 export const listAnswer = z.array(listed)
 
 /** `GET /containers/json`; the restart policy is not in it. */
-export const readListed = (one: z.infer<typeof listed>): SeenContainer => ({
-  id: one.Id,
-  name: (one.Names?.[0] ?? '').replace(/^\//, ''),
-  state: one.State,
-  health: healthFromStatus(one.Status),
-  image: one.Image,
-  createdAtMs: one.Created * 1000,
-  restart: neverRestart,
-  owner: readOwnLabels(one.Labels ?? {}),
-  publishes: (one.Ports ?? []).flatMap((port): PublishedPort[] =>
-    port.PublicPort == null || (port.Type !== 'tcp' && port.Type !== 'udp')
-      ? []
-      : [{ port: port.PublicPort, protocol: port.Type, hostIp: port.IP ?? null }]
-  ),
-  ownAddress: ownAddressOf(one.NetworkSettings?.Networks)
-})
+export const readListed = (one: z.infer<typeof listed>): SeenContainer => {
+  const owner = readOwnLabels(one.Labels ?? {})
+  return {
+    id: one.Id,
+    name: (one.Names?.[0] ?? '').replace(/^\//, ''),
+    state: one.State,
+    health: healthFromStatus(one.Status),
+    image: owner?.image ?? one.Image,
+    createdAtMs: one.Created * 1000,
+    restart: neverRestart,
+    owner,
+    publishes: (one.Ports ?? []).flatMap((port): PublishedPort[] =>
+      port.PublicPort == null || (port.Type !== 'tcp' && port.Type !== 'udp')
+        ? []
+        : [{ port: port.PublicPort, protocol: port.Type, hostIp: port.IP ?? null }]
+    ),
+    ownAddress: ownAddressOf(one.NetworkSettings?.Networks)
+  }
+}
 
 const healthFromStatus = (status: string): Health => {
   if (status.includes('(healthy)')) return 'healthy'
@@ -123,15 +126,16 @@ export const readInspected = (answer: unknown): ContainerLook => {
   const check = one.Config.Healthcheck
   const hasCheck = check != null && (check.Test?.length ?? 0) > 0 && check.Test?.[0] !== 'NONE'
   const bindings = readBindings(one.NetworkSettings.Ports ?? {})
+  const owner = readOwnLabels(one.Config.Labels ?? {})
   return {
     id: one.Id,
     name: one.Name.replace(/^\//, ''),
     state: one.State.Status,
     health: one.State.Health?.Status ?? 'none',
-    image: one.Config.Image,
+    image: owner?.image ?? one.Config.Image,
     createdAtMs: Date.parse(one.Created) || 0,
     restart: readPolicy(one.HostConfig.RestartPolicy),
-    owner: readOwnLabels(one.Config.Labels ?? {}),
+    owner,
     publishes: bindings.map(({ port, protocol, hostIp }) => ({ port, protocol, hostIp })),
     isRunning: one.State.Running && one.State.Status !== 'restarting',
     isRestarting: one.State.Restarting,

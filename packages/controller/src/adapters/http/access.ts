@@ -5,6 +5,7 @@ import { ApiError, type Existing } from '../../api/errors.ts'
 import type { Verb } from '../../api/schemas.ts'
 import { formatNeed, isAllowed, mayKnowEnvironment, type Need } from '../../core/access/permissions.ts'
 import type { Failures } from '../../engine/count-failures.ts'
+import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Caller, Tokens } from '../../engine/tokens.ts'
 
 export type RouteAccess =
@@ -18,6 +19,8 @@ export type RouteAccess =
       verb: Verb
       of: (params: Record<string, string>) => { environment: string; service: string }
     }
+  /** Images belong to no environment; reading asks for `pull-image`, everything else for `push-image`. */
+  | { kind: 'images' }
   /** The handler answers only what the token may read. */
   | { kind: 'filters'; verb: Verb }
   /** The handler demands the verb once it knows the environment: from the body, or from what an id names. */
@@ -33,7 +36,9 @@ declare module 'fastify' {
   }
 }
 
-export const guardRoutes = (app: FastifyInstance, ports: { tokens: Tokens; failures: Failures }): void => {
+type GuardPorts = { tokens: Tokens; imageCallers: ImageCallers; failures: Failures }
+
+export const guardRoutes = (app: FastifyInstance, ports: GuardPorts): void => {
   app.decorateRequest('caller', null)
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.access === undefined) throw new TypeError(`the route ${url} declares no access`)
@@ -41,25 +46,48 @@ export const guardRoutes = (app: FastifyInstance, ports: { tokens: Tokens; failu
   app.addHook('onRequest', async (request) => {
     const access = request.routeOptions.config.access
     if (access === undefined || access.kind === 'open') return
-    request.caller = await authenticate(ports, request)
+    request.caller = await authenticate(ports, request, access)
+    if (access.kind === 'images') demand(request, imageNeedOf(request.method))
     if (access.kind !== 'needs') return
     demand(request, { verb: access.verb, ...access.of(request.params as Record<string, string>) })
   })
 }
 
+const imageNeedOf = (method: string): Need => ({
+  verb: method === 'GET' || method === 'HEAD' ? 'pull-image' : 'push-image',
+  environment: '*',
+  service: '*'
+})
+
 const authenticate = async (
-  { tokens, failures }: { tokens: Tokens; failures: Failures },
-  request: FastifyRequest
+  { tokens, imageCallers, failures }: GuardPorts,
+  request: FastifyRequest,
+  access: RouteAccess
 ): Promise<Caller> => {
   failures.demandPatience(request.ip)
-  const [, token] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+  const isImage = access.kind === 'images'
+  const header = request.headers.authorization
+  // every client of a registry asks without a token first, to learn how to send one: no failure
+  if (isImage && header === undefined)
+    throw new ApiError('unauthenticated', 'send an API token as the password')
+  const token = bearerOf(header) ?? (isImage ? passwordOf(header) : undefined)
   try {
     if (token === undefined) throw new ApiError('unauthenticated', 'send `Authorization: Bearer TOKEN`')
-    return await tokens.authenticate(token, request.ip)
+    return await (isImage ? imageCallers : tokens).authenticate(token, request.ip)
   } catch (error) {
     if (error instanceof ApiError && error.code === 'unauthenticated') failures.count(request.ip)
     throw error
   }
+}
+
+const bearerOf = (header = ''): string | undefined => /^Bearer (\S+)$/i.exec(header)?.[1]
+
+/** RFC 7617: what `docker login` makes of an API token; the user's name does not count. */
+const passwordOf = (header = ''): string | undefined => {
+  const [, encoded] = /^Basic (\S+)$/i.exec(header) ?? []
+  const pair = Buffer.from(encoded ?? '', 'base64').toString('utf8')
+  const colon = pair.indexOf(':')
+  return colon < 0 ? undefined : pair.slice(colon + 1)
 }
 
 export const callerOf = (request: FastifyRequest): Caller => {

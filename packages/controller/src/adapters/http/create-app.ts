@@ -15,6 +15,8 @@ import type { Deployments } from '../../engine/deployments.ts'
 import type { EventStream } from '../../engine/event-stream.ts'
 import type { Fleet } from '../../engine/fleet.ts'
 import type { Freezes } from '../../engine/freezes.ts'
+import type { ImageCallers } from '../../engine/image-callers.ts'
+import type { Images } from '../../engine/images.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
@@ -25,6 +27,7 @@ import { guardRoutes } from './access.ts'
 import { answerErrors } from './answer-errors.ts'
 import { auditRefusals } from './audit-refusals.ts'
 import { createEventResponses, type EventResponses } from './event-response.ts'
+import { addImageRoutes } from './images/add-image-routes.ts'
 import { addAgentRoutes } from './routes/agents.ts'
 import { addDeploymentRoutes } from './routes/deployments.ts'
 import { addEnvironmentRoutes } from './routes/environments.ts'
@@ -43,6 +46,8 @@ export type Services = {
   freezes: Freezes
   deployments: Deployments
   webhooks: Webhooks
+  images: Images
+  imageCallers: ImageCallers
   failures: Failures
   writer: Pick<Writer, 'refused'>
   events: EventStream
@@ -90,6 +95,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
   ]) {
     add(scope)
   }
+  await addImageRoutes(app as unknown as FastifyInstance, services)
   app.addHook('preClose', async () => responses.endAll())
   return app
 }

@@ -258,6 +258,31 @@ const deploymentTables: [keyof Tables, string[], Columns][] = [
   ]
 ]
 
+const imageTables: [keyof Tables, string[], Columns][] = [
+  [
+    'image_manifests',
+    ['repository', 'digest'],
+    {
+      repository: 'text',
+      digest: 'text',
+      mediaType: 'text',
+      content: 'text',
+      sizeBytes: 'whole',
+      createdAtMs: 'whole'
+    }
+  ],
+  [
+    'image_links',
+    ['repository', 'manifest', 'child'],
+    { repository: 'text', manifest: 'text', child: 'text', kind: 'text' }
+  ],
+  [
+    'image_tags',
+    ['repository', 'tag'],
+    { repository: 'text', tag: 'text', digest: 'text', pushedAtMs: 'whole' }
+  ]
+]
+
 const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -383,6 +408,22 @@ const migrations: readonly Migration[] = [
         )
       }
     }
+  },
+  {
+    number: 11,
+    name: 'images',
+    up: async (db, dialect) => {
+      for (const [name, key, columns] of imageTables) await createTable(db, dialect, name, key, columns)
+    }
+  },
+  {
+    number: 12,
+    name: 'where the images of an environment come from',
+    up: (db, { columnTypes }) =>
+      db.schema
+        .alterTable('environments')
+        .addColumn('sources', columnTypes.text, (column) => column.notNull().defaultTo('null'))
+        .execute()
   }
 ]
 

@@ -3,6 +3,7 @@ import type { InstallationId } from '@longshore/protocol'
 import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'kysely'
 import type { RowScope } from '../../core/access/readable-rows.ts'
 import type { Reads } from '../../ports.ts'
+import { imageReads } from './image-rows.ts'
 import { defaultLimit, many, one } from './run-query.ts'
 import {
   agentCodec,
@@ -31,7 +32,8 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...deploymentReads(db),
   ...outboxReads(db),
   ...installationReads(db),
-  ...webhookReads(db)
+  ...webhookReads(db),
+  ...imageReads(db)
 })
 
 /** The row's own place is in one of the scopes. */

@@ -1,5 +1,6 @@
 // The tables as Kysely sees them, and how a row of the ports becomes a row of the database: objects as JSON text,
 // booleans as 0 and 1, everything else as it is. The rows are our own: what is read was written here.
+import type { ImageLinkRow, ImageManifestRow, ImageTagRow } from '../../image-ports.ts'
 import type {
   AgentRow,
   ApiTokenRow,
@@ -32,7 +33,7 @@ export type Tables = {
   schema_version: { number: number; name: string; appliedAtMs: number }
   installation: { only: number; id: string }
   keys: { number: number; jws: string }
-  environments: Kept<EnvironmentRow, never, 'heal'>
+  environments: Kept<EnvironmentRow, 'sources', 'heal'>
   agents: Kept<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>
   join_tokens: Kept<JoinTokenRow, 'labels', 'replace'>
   api_tokens: Kept<ApiTokenRow, 'allow'>
@@ -54,6 +55,9 @@ export type Tables = {
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
   notifications: Kept<NotificationRow, 'notice'>
   lost_hosts: Kept<LostHostRow>
+  image_manifests: Kept<ImageManifestRow>
+  image_links: Kept<ImageLinkRow>
+  image_tags: Kept<ImageTagRow>
 }
 
 export type Codec<Row, Stored> = { encode(row: Row): Stored; decode(stored: Stored): Row }
@@ -81,7 +85,7 @@ const codecOf = <Row extends object, J extends keyof Row & string, B extends key
   }
 }
 
-export const environmentCodec = codecOf<EnvironmentRow, never, 'heal'>([], ['heal'])
+export const environmentCodec = codecOf<EnvironmentRow, 'sources', 'heal'>(['sources'], ['heal'])
 export const releaseCodec = codecOf<ReleaseRow, never>([])
 export const deploymentServiceCodec = codecOf<DeploymentServiceRow, never>([])
 export const currentReleaseCodec = codecOf<CurrentReleaseRow, never>([])
@@ -112,3 +116,5 @@ export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'las
 ])
 export const notificationCodec = codecOf<NotificationRow, 'notice'>(['notice'])
 export const lostHostCodec = codecOf<LostHostRow, never>([])
+export const imageManifestCodec = codecOf<ImageManifestRow, never>([])
+export const imageTagCodec = codecOf<ImageTagRow, never>([])

@@ -1,6 +1,7 @@
 // Every change of the store, inside one transaction. A row that another one's key forbids is a StoreConflict.
 import type { Kysely } from 'kysely'
 import { StoreConflict, type Writes } from '../../ports.ts'
+import { imageWrites } from './image-rows.ts'
 import {
   agentCodec,
   apiTokenCodec,
@@ -26,7 +27,8 @@ export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes =
   ...serviceWrites(db, isConflict),
   ...deploymentWrites(db, isConflict),
   ...lockWrites(db, isConflict),
-  ...webhookWrites(db)
+  ...webhookWrites(db),
+  ...imageWrites(db)
 })
 
 /** The number that follows the highest one in an append-only table. */
@@ -69,7 +71,7 @@ const fleetWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
         isConflict,
         db
           .insertInto('environments')
-          .values(environmentCodec.encode({ ...row, heal: false, promotesFrom: null })),
+          .values(environmentCodec.encode({ ...row, heal: false, promotesFrom: null, sources: null })),
         `the environment ${row.name} exists`
       ),
     putEnvironment: async (row) => {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
-import { parseList, parseListen, parseWait } from '../parse-values.ts'
+import { parseList, parseListen, parseSize, parseWait } from '../parse-values.ts'
 
 type StartFlags = {
   data: string
@@ -12,6 +12,8 @@ type StartFlags = {
   trustedProxies: string[]
   lostAfter: number
   pauseLimit: number
+  imageGrace: number
+  keepFree: number
 }
 
 export function addController(program: Command, context: CliContext): void {
@@ -56,12 +58,23 @@ export function addController(program: Command, context: CliContext): void {
         .argParser(parseWait)
         .default(3_600_000, '1h')
     )
+    .addOption(
+      new Option('--image-grace <duration>', 'images that nothing needs are removed after this')
+        .argParser(parseWait)
+        .default(86_400_000, '24h')
+    )
+    .addOption(
+      new Option('--keep-free <size>', 'images leave so much of the disk to everything else')
+        .argParser(parseSize)
+        .default(256 * 1024 * 1024, '256m')
+    )
     .action((flags: StartFlags) => runController(context, flags))
 }
 
 async function runController(context: CliContext, flags: StartFlags): Promise<void> {
   const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies, lostAfter: lostAfterMs } = flags
-  const waits = { lostAfterMs, pauseLimitMs: flags.pauseLimit }
+  const waits = { lostAfterMs, pauseLimitMs: flags.pauseLimit, imageGraceMs: flags.imageGrace }
+  const { keepFree: keepFreeBytes } = flags
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('usage', '--tls-cert and --tls-key are needed together')
   }
@@ -71,7 +84,15 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
   const stopListening = context.onSignal(() => stopWanted.resolve())
   const { startController } = await import('../../main.ts')
   const controller = await failing(() =>
-    startController({ dataDir, listen, trustedProxies, ...waits, ...tls, ...outward(context.env) })
+    startController({
+      dataDir,
+      listen,
+      trustedProxies,
+      keepFreeBytes,
+      ...waits,
+      ...tls,
+      ...outward(context.env)
+    })
   )
   context.stderr.write(`listening on ${controller.url}\n`)
   const isLost = await Promise.race([stopWanted.promise.then(() => false), controller.lost.then(() => true)])

@@ -4,7 +4,7 @@ import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
 
-type SetFlags = Flags & { heal?: 'on' | 'off'; promotesFrom?: string }
+type SetFlags = Flags & { heal?: 'on' | 'off'; promotesFrom?: string; sources?: string }
 type Flags = { url?: string; output: OutputFormat }
 
 export function addEnvironments(program: Command, context: CliContext): void {
@@ -37,14 +37,23 @@ export function addEnvironments(program: Command, context: CliContext): void {
       ])
     )
     .option('--promotes-from <environment>', 'take images from there only, by promotion; none: any image')
+    .addOption(
+      new Option(
+        '--sources <list>',
+        'where images come from, in order: registry, mirror:HOST[/PREFIX], artifact; default: as without it'
+      )
+    )
     .addOption(outputOption())
     .action(async (name: string, _own: unknown, self: Command) => {
-      const { url, output, heal, promotesFrom } = self.optsWithGlobals<SetFlags>()
-      if (heal === undefined && promotesFrom === undefined)
-        throw new CliError('usage', 'nothing to set: give --heal, --promotes-from, or both')
+      const { url, output, heal, promotesFrom, sources } = self.optsWithGlobals<SetFlags>()
+      if (heal === undefined && promotesFrom === undefined && sources === undefined)
+        throw new CliError('usage', 'nothing to set: give --heal, --promotes-from or --sources')
       const changed = await (await context.connect(url)).setEnvironment(name, {
         ...(heal === undefined ? {} : { heal: heal === 'on' }),
-        ...(promotesFrom === undefined ? {} : { promotesFrom: promotesFrom === 'none' ? null : promotesFrom })
+        ...(promotesFrom === undefined
+          ? {}
+          : { promotesFrom: promotesFrom === 'none' ? null : promotesFrom }),
+        ...(sources === undefined ? {} : { sources: readSources(sources) })
       })
       const { renderEnvironments } = await import('../render-lists.ts')
       writeList(context, output, 'environment', [changed], () => renderEnvironments([changed]))
@@ -58,3 +67,7 @@ export function addEnvironments(program: Command, context: CliContext): void {
       context.stderr.write(`environment ${name} is removed\n`)
     })
 }
+
+/** As people type them: the controller checks them. */
+const readSources = (text: string): string[] | null =>
+  text === 'default' ? null : text.split(',').map((one) => one.trim())

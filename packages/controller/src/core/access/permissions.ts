@@ -20,7 +20,9 @@ const alsoAllows: Record<Verb, readonly Verb[]> = {
   agents: ['read'],
   environments: ['read'],
   webhooks: ['read'],
-  tokens: []
+  tokens: [],
+  'push-image': ['pull-image'],
+  'pull-image': []
 }
 
 /** @param permission text that the `permission` schema accepted */

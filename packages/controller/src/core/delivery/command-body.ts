@@ -1,6 +1,15 @@
 // What a command says: the machine's order, with image and spec of the release.
-import type { Digest, ServiceSpec, WrittenBody } from '@longshore/protocol'
+import {
+  type Digest,
+  type ImageContent,
+  type ImageSource,
+  isRegistryOnly,
+  type ServiceSpec,
+  type WrittenBody
+} from '@longshore/protocol'
 import type { Order } from '../deployment/events.ts'
+import { sourcesOnHosts } from '../requests/choose-sources.ts'
+import { maxSpecBytes, specBytes } from './spec-size.ts'
 
 type WrittenSpec = Extract<WrittenBody, { kind: 'stage' }>['spec']
 
@@ -12,6 +21,8 @@ export type ReleaseContent = {
   /** undefined: it is gone; a service can leave its hosts without it. */
   spec: ServiceSpec | undefined
   replace: string | null
+  sources?: ImageSource[]
+  artifact?: { digest: Digest; contents: ImageContent[] } | null
 }
 
 /**
@@ -22,9 +33,14 @@ export type ReleaseContent = {
 export const commandBody = (order: Order, content: ReleaseContent): WrittenBody => {
   const { release, replace, repository, tag } = content
   switch (order.kind) {
-    case 'resolve':
-      return { kind: 'resolve', image: { repository, tag, digest: null } }
-    case 'stage':
+    case 'resolve': {
+      const image = { repository, tag, digest: null }
+      return { kind: 'resolve', image, ...sourcesOf(sourcesOnHosts(content.sources ?? [])) }
+    }
+    case 'stage': {
+      const stage = { kind: order.kind, release, image: pinned(content), spec: specOf(content), replace }
+      return { ...stage, ...sourcesOf(content.sources ?? []), ...contentsOf(content) }
+    }
     case 'rehearse':
       return { kind: order.kind, release, image: pinned(content), spec: specOf(content), replace }
     case 'release': {
@@ -54,9 +70,21 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
 
 const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
   if (spec === undefined) throw new TypeError('a release without its spec is never sent')
-  const { releaseCommand: _releaseCommand, update, routing, ...rest } = spec
+  const { releaseCommand: _releaseCommand, sources: _sources, update, routing, ...rest } = spec
   const { canary: _canary, canaryMaxErrorRatio: _canaryMaxErrorRatio, ...pace } = update
   return { ...rest, ...((routing ?? null) !== null && { routing }), update: pace }
+}
+
+/** The registry alone is what every agent means without being told, those too that know of no other source. */
+const sourcesOf = (sources: ImageSource[]): { sources?: ImageSource[] } =>
+  sources.length === 0 || isRegistryOnly(sources) ? {} : { sources }
+
+/** Only beside sources, of the very image, and where a large spec leaves room: it helps, and nothing rests on it. */
+const contentsOf = ({ sources, artifact, digest, spec }: ReleaseContent): { contents?: ImageContent[] } => {
+  if (sources === undefined || isRegistryOnly(sources)) return {}
+  if (artifact == null || artifact.digest !== digest || spec === undefined) return {}
+  const { contents } = artifact
+  return specBytes(spec) + JSON.stringify(contents).length > maxSpecBytes ? {} : { contents }
 }
 
 const pinned = ({ repository, tag, digest }: ReleaseContent) => {

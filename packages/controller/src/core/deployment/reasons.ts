@@ -68,8 +68,10 @@ export const refusedReason = (state: DeploymentState, why?: string): string => {
   return `not ready: ${named.join('; ')}; ${promise}`
 }
 
-export const unresolvedReason = ({ repository, tag, resolve, knownTags }: Part): string => {
-  const failures = resolve.failures.join('; ') || 'no host is connected'
+export const unresolvedReason = ({ repository, tag, resolve, knownTags, sources = [] }: Part): string => {
+  const isStored = sources.some(({ kind }) => kind === 'artifact')
+  const told = [...resolve.failures, ...(isStored ? ['the controller has no such image'] : [])]
+  const failures = told.join('; ') || 'no host is connected'
   const known = knownTags.length === 0 ? '' : `; tags released here before: ${knownTags.join(', ')}`
   return `${repository}:${tag} could not be resolved: ${failures}${known}`
 }

@@ -1,6 +1,6 @@
 // What a target is known to be after its agent answered a command (a report, or a refusal to execute it). Only the
 // target and its part change here; what follows is decided by the phases. Silence: record-silence.ts.
-import type { RunError, RunOutcome, RunResult } from '@longshore/protocol'
+import { type RunError, type RunOutcome, type RunResult, sourceText } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
 import { withPart, withState, withTarget } from './change-step.ts'
 import { isBack } from './end.ts'
@@ -55,7 +55,8 @@ export const recordAnswer = (step: Step, target: Target, index: number, answer: 
 const recordResolved = (step: Step, target: Target, answer: Answer): Step => {
   if (answer.kind === 'reported' && answer.outcome.status === 'succeeded') {
     const { result } = answer.outcome
-    if (result.kind === 'resolve') return withPart(step, target, { digest: result.digest })
+    if (result.kind === 'resolve')
+      return withWarnings(withPart(step, target, { digest: result.digest }), target, resolveNotes(result))
   }
   return recordUnresolved(step, target, whyNot(answer).reason ?? 'no digest was reported')
 }
@@ -67,10 +68,21 @@ export const recordUnresolved = (step: Step, target: Target, why: string): Step 
   return withPart(step, target, { resolve })
 }
 
+const resolveNotes = ({ source, failedSources }: Extract<RunResult, { kind: 'resolve' }>): string[] =>
+  source === undefined || failedSources === undefined
+    ? []
+    : [
+        `${sourceText(source)} said which image the tag is: ${failedSources
+          .map((one) => `${sourceText(one.source)}: ${one.detail}`)
+          .join('; ')}`
+      ]
+
 const recordVote = (step: Step, target: Target, answer: Answer): Step => {
   if (answer.kind === 'refused' || answer.outcome.status !== 'succeeded') {
     const serving = answer.kind === 'refused' ? target.serving : answer.outcome.serving
-    return voteNo(step, { ...target, serving }, whyNot(answer))
+    const failed =
+      answer.kind === 'reported' && answer.outcome.status !== 'succeeded' ? answer.outcome.error : {}
+    return withTarget(voteNo(step, { ...target, serving }, whyNot(answer)), target, sourcesOf(failed))
   }
   const { result, serving, release } = answer.outcome
   if (result.kind !== 'stage') return voteNo(step, target, mismatch(result.kind))
@@ -94,9 +106,17 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
     isRunning,
     mayRunNew: isRunning,
     former,
-    serving
+    serving,
+    ...sourcesOf(result)
   })
 }
+
+type Told = { source?: Target['source'] | undefined; failedSources?: Target['failedSources'] | undefined }
+
+const sourcesOf = ({ source, failedSources }: Told): Partial<Target> => ({
+  ...(source !== undefined && { source }),
+  ...(failedSources !== undefined && { failedSources })
+})
 
 export const voteNo = (step: Step, target: Target, why: Why): Step =>
   withTarget(step, target, { ...why, state: 'not-ready', serving: target.serving })

@@ -1,5 +1,7 @@
-// Until the digest of every part is known: per part, one connected host after the other is asked for it.
-import { giveCommand, withPart } from './change-step.ts'
+// Until the digest of every part is known: per part, one connected host after the other is asked for it. What the
+// controller's own store says counts where it is the first source, or where the hosts' sources do not say.
+import { isArtifactFirst, sourcesOnHosts } from '../requests/choose-sources.ts'
+import { giveCommand, withPart, withState } from './change-step.ts'
 import { endCancelledEarly, endRefused } from './end.ts'
 import type { Step } from './events.ts'
 import { planEverywhere } from './plan.ts'
@@ -14,6 +16,8 @@ export const advanceRequested = (step: Step, atMs: number): Step => {
   const isOffline = state.targets.some((target) => target.state === 'not-ready')
   if (isOffline && state.mode !== 'plan') return endRefused(step, atMs)
   if (isRemoval(state)) return removeEverywhere(step, atMs)
+  const known = state.parts.reduce(takeFromStore, step)
+  if (known !== step) return advanceRequested(known, atMs)
   const open = state.parts.filter((part) => part.digest === null)
   if (open.length === 0) return goOn(step, atMs)
   const idle = open.filter((part) => participants(state, part).every(({ inFlight }) => inFlight === null))
@@ -37,10 +41,31 @@ const goOn = (step: Step, atMs: number): Step => {
   }
 }
 
+/**
+ * With the image in the controller's store, as many hosts are asked before that counts: a second one may have the
+ * credentials that the first lacks; a registry that two cannot ask is down.
+ */
+const maxAskedBeforeStore = 2
+
+const takeFromStore = (step: Step, part: Part): Step => {
+  const { digest, artifact, sources = [], resolve } = part
+  if (digest !== null || artifact == null || !sources.some(({ kind }) => kind === 'artifact')) return step
+  const isAsking = participants(step.state, part).some(({ inFlight }) => inFlight !== null)
+  const isLeft = nextToAsk(step.state, part) !== undefined && resolve.asked.length < maxAskedBeforeStore
+  if (!isArtifactFirst(sources) && (isAsking || isLeft)) return step
+  const taken = withPart(step, part, { digest: artifact.digest })
+  if (resolve.failures.length === 0) return taken
+  const warning = `the controller said which image ${part.repository}:${part.tag} is: ${resolve.failures.join('; ')}`
+  return withState(taken, { warnings: [...taken.state.warnings, warning] })
+}
+
+/** Nobody, where only the controller can be asked. */
 const nextToAsk = (state: DeploymentState, part: Part): Target | undefined =>
-  participants(state, part).find(
-    ({ agent, absentSinceMs }) => absentSinceMs === null && !part.resolve.asked.includes(agent)
-  )
+  part.sources !== undefined && sourcesOnHosts(part.sources).length === 0
+    ? undefined
+    : participants(state, part).find(
+        ({ agent, absentSinceMs }) => absentSinceMs === null && !part.resolve.asked.includes(agent)
+      )
 
 const ask = (step: Step, part: Part, atMs: number): Step => {
   const next = nextToAsk(step.state, part)

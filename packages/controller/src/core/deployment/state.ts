@@ -6,9 +6,12 @@ import type {
   DeploymentId,
   Digest,
   EnvironmentName,
+  ImageContent,
+  ImageSource,
   PlanResult,
   ServiceName,
   Serving,
+  SourceFailure,
   TrafficMove
 } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
@@ -86,6 +89,10 @@ export type Part = {
   /** It takes the service away: these containers of it, or all; null: it brings a release. */
   removal: { containers: string[] | null } | null
   resolve: { asked: AgentId[]; failures: string[] }
+  /** Where hosts may get the image, in order; absent in deployments of an older version: the registry. */
+  sources?: ImageSource[]
+  /** What the controller's own store had of it when it was asked for; absent, or null: nothing. */
+  artifact?: { digest: Digest; contents: ImageContent[] } | null
   /** Every host runs the release already. */
   isUnchanged: boolean
 }
@@ -138,6 +145,9 @@ export type Target = {
   plan: TargetPlan | null
   /** How traffic came to its new containers; absent where Docker publishes the ports. */
   traffic?: TrafficMove
+  /** Where its image came from; null: it was there. Absent: not staged yet, or its agent does not say. */
+  source?: ImageSource | null
+  failedSources?: SourceFailure[]
 }
 export type TargetKey = Pick<Target, 'service' | 'agent'>
 

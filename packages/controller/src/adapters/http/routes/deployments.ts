@@ -6,6 +6,7 @@ import {
   type DeploymentView,
   deploymentView,
   deployRequest,
+  hostImages,
   releaseView,
   statusView,
   type Verb
@@ -122,6 +123,20 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     async (request) => {
       const found = await deployments.status(await filterOf(request.query))
       return found.filter((one) => mayRead(request, one))
+    }
+  )
+  app.get(
+    '/v1/images',
+    { config: filters, schema: { querystring: ofService, response: { 200: z.array(hostImages) } } },
+    async (request) => {
+      const hosts = await deployments.images(await filterOf(request.query))
+      return hosts.flatMap((host) => {
+        const { environment, images } = host
+        const readable = images?.filter(({ service }) => mayRead(request, { environment, service })) ?? null
+        return readable?.length || mayRead(request, { environment, service: '*' })
+          ? [{ ...host, images: readable }]
+          : []
+      })
     }
   )
 }

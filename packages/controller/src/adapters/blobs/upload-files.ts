@@ -1,0 +1,172 @@
+// Uploads as files that grow, each with the hash of what it has; after a restart the hash is made anew from the file.
+// At the end the hash decides: the file becomes a blob by one rename, or it is removed.
+import { createHash, type Hash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ImageError } from '../../core/images/image-error.ts'
+import type { Uploads } from '../../image-ports.ts'
+import { asRefusal, codeOf, type ImageFolder, listFolder, makeFolderOf, syncFolder } from './image-folder.ts'
+import { createTurns, type Turn } from './upload-turns.ts'
+
+/** How often the room on the disk is looked at. */
+const lookEveryBytes = 16 * 1024 * 1024
+
+/** Written at once: chunks of a socket are 64 KiB, and each write costs a turn of the thread pool. */
+const writeBytes = 1024 * 1024
+
+type Hashed = { hash: Hash; sizeBytes: number }
+
+export const createUploads = (folder: ImageFolder): Uploads => {
+  const turns = createTurns()
+  const known = new Map<string, Hashed>()
+  const forget = async (upload: string): Promise<void> => {
+    known.delete(upload)
+    await rm(pathOf(folder, upload), { force: true })
+  }
+  const hashedOf = async (upload: string): Promise<Hashed> => {
+    const path = pathOf(folder, upload)
+    const sizeBytes = await sizeOf(path)
+    const state = known.get(upload)
+    if (state?.sizeBytes === sizeBytes) return state
+    const made = await hashFile(path, sizeBytes)
+    known.set(upload, made)
+    return made
+  }
+  return {
+    begin: async () => {
+      await folder.demandRoom()
+      const upload = randomUUID()
+      const path = pathOf(folder, upload)
+      await makeFolderOf(path).catch(refuse)
+      const file = await open(path, 'wx', 0o600).catch(refuse)
+      await file.close()
+      return upload
+    },
+    sizeOf: (upload) => sizeOf(pathOf(folder, upload)),
+    append: (upload, piece, offset) =>
+      turns.take(upload, async (turn) => {
+        const state = await hashedOf(upload)
+        if (offset !== null && offset !== state.sizeBytes) {
+          throw new ImageError('RANGE_INVALID', `the upload has ${state.sizeBytes} bytes so far`)
+        }
+        try {
+          await write({ folder, path: pathOf(folder, upload), state, turn }, piece)
+          return state.sizeBytes
+        } catch (error) {
+          // what was written stays for the next piece, but a full disk gets its room back
+          const refusal = asRefusal(error)
+          if (refusal instanceof ImageError && refusal.code === 'STORAGE_FULL') await forget(upload)
+          throw refusal
+        }
+      }),
+    finish: (upload, digest) =>
+      turns.take(upload, async () => {
+        const { hash } = await hashedOf(upload)
+        const found = `sha256:${hash.copy().digest('hex')}`
+        if (found !== digest) {
+          await forget(upload)
+          throw new ImageError('DIGEST_INVALID', `what was sent is ${found}, not ${digest}`)
+        }
+        await store(pathOf(folder, upload), folder.blobPath(digest)).catch(refuse)
+        known.delete(upload)
+      }),
+    cancel: (upload) =>
+      turns.take(upload, async () => {
+        await sizeOf(pathOf(folder, upload))
+        await forget(upload)
+      }),
+    expire: async (beforeMs) => {
+      let count = 0
+      for (const name of await listFolder(folder.uploads)) {
+        const status = await stat(join(folder.uploads, name)).catch(() => undefined)
+        if (status === undefined || status.mtimeMs >= beforeMs || turns.isTaken(name)) continue
+        await forget(name)
+        count++
+      }
+      return count
+    }
+  }
+}
+
+const refuse = (error: unknown): never => {
+  throw asRefusal(error)
+}
+
+/** @throws ImageError `BLOB_UPLOAD_UNKNOWN` for what is no id of ours: a path is made of it */
+const pathOf = (folder: ImageFolder, upload: string): string => {
+  if (!/^[0-9a-f-]{36}$/.test(upload)) throw new ImageError('BLOB_UPLOAD_UNKNOWN')
+  return join(folder.uploads, upload)
+}
+
+const sizeOf = async (path: string): Promise<number> => {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    throw codeOf(error) === 'ENOENT' ? new ImageError('BLOB_UPLOAD_UNKNOWN') : error
+  }
+}
+
+const hashFile = async (path: string, sizeBytes: number): Promise<Hashed> => {
+  const hash = createHash('sha256')
+  if (sizeBytes > 0) {
+    for await (const chunk of createReadStream(path, { end: sizeBytes - 1, highWaterMark: 1024 * 1024 }))
+      hash.update(chunk as Buffer)
+  }
+  return { hash, sizeBytes }
+}
+
+type Writing = { folder: ImageFolder; path: string; state: Hashed; turn: Turn }
+
+const write = async (writing: Writing, piece: AsyncIterable<Uint8Array>): Promise<void> => {
+  const { folder, path, state, turn } = writing
+  const file = await open(path, 'r+')
+  let waiting: Uint8Array[] = []
+  let waitingBytes = 0
+  const flush = async (): Promise<void> => {
+    const content = Buffer.concat(waiting)
+    waiting = []
+    waitingBytes = 0
+    await writeAll(file, content, state.sizeBytes)
+    state.hash.update(content)
+    state.sizeBytes += content.length
+  }
+  let looked = state.sizeBytes
+  try {
+    for await (const chunk of turn.until(piece)) {
+      if (state.sizeBytes - looked >= lookEveryBytes) {
+        looked = state.sizeBytes
+        await folder.demandRoom()
+      }
+      waiting.push(chunk)
+      waitingBytes += chunk.length
+      if (waitingBytes >= writeBytes) await flush()
+    }
+  } finally {
+    // also of a piece that breaks off: its client goes on behind it
+    await flush().finally(() => file.close())
+  }
+}
+
+const writeAll = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
+  for (let done = 0; done < chunk.length; ) {
+    const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position + done)
+    done += bytesWritten
+  }
+}
+
+/** Content first, then its name: a crash in between leaves an upload, never a blob that is not whole. */
+const store = async (from: string, to: string): Promise<void> => {
+  const file = await open(from, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await makeFolderOf(to)
+  // as a blob it begins its life now, however slowly it came
+  const now = new Date()
+  await utimes(from, now, now)
+  await rename(from, to)
+  await syncFolder(dirname(to))
+}

@@ -1,0 +1,54 @@
+// Where the image to push comes from: the local Docker Engine, or a file. Either way it is a tar that can be read as
+// often as it is needed.
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { CliError } from '../cli-errors.ts'
+
+/** Begins at the beginning, each time that it is called. */
+export type OpenImage = () => Promise<Readable>
+
+/** @param path of an archive; one that was compressed by gzip is fine too */
+export function imageInFile(path: string): OpenImage {
+  return async () => {
+    const file = await open(path).catch((cause: Error) => {
+      throw new CliError('file-unreadable', `cannot read ${path}: ${cause.message}`, [], { cause })
+    })
+    const { buffer } = await file.read(Buffer.alloc(2), 0, 2, 0)
+    await file.close()
+    const content = createReadStream(path, { highWaterMark: 1024 * 1024 })
+    if (buffer[0] !== 0x1f || buffer[1] !== 0x8b) return content
+    const plain = createGunzip()
+    content.on('error', (error) => plain.destroy(error))
+    return content.pipe(plain)
+  }
+}
+
+/** By `GET /images/NAME/get`: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ImageGet */
+export function imageInEngine(name: string): OpenImage {
+  return async () => {
+    const { default: Docker } = await import('dockerode')
+    const image = new Docker().getImage(name)
+    try {
+      // an image that is not there is an error here, not an archive without one
+      await image.inspect()
+      return (await image.get()) as Readable
+    } catch (cause) {
+      throw failureOf(name, cause)
+    }
+  }
+}
+
+const failureOf = (name: string, cause: unknown): CliError => {
+  if (cause instanceof Error && 'statusCode' in cause && cause.statusCode === 404) {
+    return new CliError('image-unreadable', `the Docker Engine has no image ${name}`, [], { cause })
+  }
+  const detail = cause instanceof Error ? cause.message : String(cause)
+  return new CliError(
+    'image-unreadable',
+    `the Docker Engine does not give the image ${name}: ${detail}`,
+    ['is it running, and does DOCKER_HOST name it? an image in a file is pushed by --archive FILE'],
+    { cause }
+  )
+}

@@ -1,0 +1,69 @@
+// What is in an archive of an image? Every file with its digest and size, links, and the text of the small files that
+// say what the others are. The first of two readings; see walk-archive.ts.
+import { createHash } from 'node:crypto'
+import { posix } from 'node:path'
+import type { Readable } from 'node:stream'
+import { CliError } from '../cli-errors.ts'
+import { walkArchive } from './walk-archive.ts'
+
+export type Survey = {
+  files: ReadonlyMap<string, { digest: string; sizeBytes: number }>
+  /** From a path to the one that it stands for: `docker save` writes a layer that comes twice once. */
+  links: ReadonlyMap<string, string>
+  /** Manifests, indexes, configurations. */
+  texts: ReadonlyMap<string, string>
+}
+
+/** As large as manifests and configurations may be. */
+const maxTextBytes = 4 * 1024 * 1024
+const maxTexts = 2000
+const openingBrace = 0x7b
+
+/** A folder before a name does not matter: some tools write `./manifest.json`. */
+export const pathOf = (name: string): string => posix.normalize(name).replace(/^(?:\.?\/)+/, '')
+
+/** @throws CliError image-unreadable */
+export async function surveyArchive(source: Readable): Promise<Survey> {
+  const files = new Map<string, { digest: string; sizeBytes: number }>()
+  const links = new Map<string, string>()
+  const texts = new Map<string, string>()
+  await walkArchive(source, async (header, content) => {
+    const path = pathOf(header.name)
+    const { type, linkname } = header
+    if (linkname && (type === 'symlink' || type === 'link')) {
+      links.set(path, pathOf(type === 'link' ? linkname : posix.join(posix.dirname(path), linkname)))
+    }
+    if (type !== 'file' && type !== 'contiguous-file') return
+    const read = await readFile(content, mayBeText(path) && (header.size ?? 0) <= maxTextBytes)
+    files.set(path, read)
+    if (read.text !== undefined && texts.size < maxTexts) texts.set(path, read.text)
+  }).catch((cause: unknown) => {
+    if (cause instanceof CliError) throw cause
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError('image-unreadable', `the image cannot be read: ${detail}`, [], { cause })
+  })
+  return { files, links, texts }
+}
+
+const mayBeText = (path: string): boolean =>
+  /\.json$|^oci-layout$/.test(path) || /^blobs\/sha256\/[0-9a-f]{64}$/.test(path)
+
+const readFile = async (
+  content: AsyncIterable<Buffer>,
+  isKept: boolean
+): Promise<{ digest: string; sizeBytes: number; text?: string }> => {
+  const hash = createHash('sha256')
+  const chunks: Buffer[] = []
+  let sizeBytes = 0
+  for await (const chunk of content) {
+    hash.update(chunk)
+    if (isKept) chunks.push(chunk)
+    sizeBytes += chunk.length
+  }
+  const kept = Buffer.concat(chunks)
+  return {
+    digest: `sha256:${hash.digest('hex')}`,
+    sizeBytes,
+    ...(kept[0] === openingBrace || kept[0] === 0x5b ? { text: kept.toString('utf8') } : {})
+  }
+}

@@ -1,0 +1,104 @@
+// Images of other registries, fetched once and kept in our own store, so that a hundred hosts cost their registry one
+// pull. Always by digest, and stored like a push: what does not have its digest never gets in.
+import { createHash } from 'node:crypto'
+import { artifactRepository, type Digest } from '@longshore/protocol'
+import { ImageError } from '../core/images/image-error.ts'
+import { blobsOf, type Manifest, readManifest } from '../core/images/read-manifest.ts'
+import { UpstreamError } from '../core/images/upstream-error.ts'
+import type { Login, Upstream } from '../image-ports.ts'
+import type { Actor } from '../ports.ts'
+import type { Artifact } from './find-artifact.ts'
+import type { Images } from './images.ts'
+
+export type WantedImage = {
+  /** As users write it. */
+  repository: string
+  /** Of a manifest or an index, which a host resolved. */
+  digest: Digest
+  /** `linux/amd64`: of an index only these are fetched; null: all. */
+  platforms: readonly string[] | null
+  login: Login
+}
+export type ImageCache = {
+  /**
+   * The image is in our store when it resolves. Whoever asks for the same one meanwhile waits for the same fetch.
+   * @throws UpstreamError; ImageError `STORAGE_FULL`
+   */
+  ensure(wanted: WantedImage): Promise<Artifact>
+}
+
+const actor: Actor = { kind: 'controller', id: 'image-cache', name: 'image cache', address: 'local' }
+
+export const createImageCache = (ports: { images: Images; upstream: Upstream }): ImageCache => {
+  const running = new Map<string, Promise<Artifact>>()
+  return {
+    ensure: (wanted) => {
+      const { repository, digest, platforms } = wanted
+      const key = `${artifactRepository(repository)}@${digest} ${platforms?.join() ?? '*'}`
+      const fetching = running.get(key) ?? fetchImage(ports, wanted).finally(() => running.delete(key))
+      running.set(key, fetching)
+      return fetching
+    }
+  }
+}
+
+type Ports = { images: Images; upstream: Upstream }
+
+const fetchImage = async (ports: Ports, wanted: WantedImage): Promise<Artifact> => {
+  const { repository, digest, platforms } = wanted
+  const known = await ports.images.find(repository, digest)
+  const has = (platform: string) => known?.platforms.some((one) => one.platform.startsWith(platform))
+  if (known !== undefined && (platforms ?? []).every(has)) return known
+  await fetchManifest(ports, wanted)
+  const stored = await ports.images.find(repository, digest)
+  if (stored !== undefined) return stored
+  throw new UpstreamError('registry-corrupt', `${repository}@${digest} is no image`)
+}
+
+/** A manifest comes after all that it refers to, as in a push. */
+const fetchManifest = async (ports: Ports, wanted: WantedImage): Promise<void> => {
+  const { repository, digest, platforms, login } = wanted
+  const { mediaType, content } = await ports.upstream.manifest(repository, digest, login)
+  const found = `sha256:${createHash('sha256').update(content).digest('hex')}`
+  if (found !== digest) throw new UpstreamError('registry-corrupt', `the manifest ${digest} came as ${found}`)
+  const manifest = readManifest(mediaType, Buffer.from(content).toString('utf8'))
+  for (const child of childrenOf(manifest, platforms)) {
+    await fetchManifest(ports, { ...wanted, digest: child })
+  }
+  if (manifest.kind === 'image') {
+    for (const blob of blobsOf(manifest).keys()) await fetchBlob(ports, wanted, blob)
+  }
+  await ports.images.putManifest(actor, {
+    repository: artifactRepository(repository),
+    reference: { by: 'digest', digest },
+    mediaType,
+    content,
+    isSparse: platforms !== null
+  })
+}
+
+const childrenOf = (manifest: Manifest, platforms: readonly string[] | null): Digest[] =>
+  manifest.kind === 'image'
+    ? []
+    : manifest.manifests
+        .filter(({ platform }) => {
+          if (platforms === null || platform === undefined) return true
+          const name = `${platform.os}/${platform.architecture}`
+          return platforms.some((one) => one === name || one === `${name}/${platform.variant ?? ''}`)
+        })
+        .map(({ digest }) => digest)
+
+const fetchBlob = async ({ images, upstream }: Ports, wanted: WantedImage, blob: Digest): Promise<void> => {
+  if ((await images.blobs.sizeOf(blob)) !== undefined) return
+  const content = await upstream.blob(wanted.repository, blob, wanted.login)
+  const upload = await images.uploads.begin()
+  try {
+    await images.uploads.append(upload, content, null)
+    await images.uploads.finish(upload, blob)
+  } catch (cause) {
+    if (cause instanceof ImageError && cause.code === 'DIGEST_INVALID')
+      throw new UpstreamError('registry-corrupt', cause.message, { cause })
+    await images.uploads.cancel(upload).catch(() => {})
+    throw cause
+  }
+}

@@ -1,0 +1,110 @@
+// Throws away what the image store needs no longer, now and then: uploads that nobody goes on with, manifests that no
+// tag and no kept release needs, and then blobs that no manifest refers to. Safe beside pushes: whatever is removed is
+// removed inside a change of the store, where a manifest is either stored with all of its blobs or not yet.
+import { artifactRepository, type Digest } from '@longshore/protocol'
+import { findGarbage, type Held } from '../core/images/find-garbage.ts'
+import type { Blobs, Uploads } from '../image-ports.ts'
+import type { Clock, Log, Tx } from '../ports.ts'
+import { listReleases } from './list-releases.ts'
+import type { Writer } from './writer.ts'
+
+const everyMs = 3_600_000
+/** Files removed in one change of the store: removing large ones takes time, and deployments wait for it. */
+const maxFilesAtOnce = 20
+
+export type ImageCollector = {
+  start(): void
+  /** One round now. */
+  collect(): Promise<Collected>
+  stop(): Promise<void>
+}
+export type Collected = { uploads: number; manifests: number; blobs: number }
+
+type Ports = {
+  writer: Writer
+  blobs: Blobs
+  uploads: Uploads
+  clock: Clock
+  steadyClock: Clock
+  log: Log
+  /** What was pushed or asked for since is left alone. */
+  graceMs: number
+}
+
+export const createImageCollector = (ports: Ports): ImageCollector => {
+  const { steadyClock, log } = ports
+  let cancelTimer = (): void => {}
+  let isStopped = false
+  let running: Promise<unknown> = Promise.resolve()
+
+  const collect = (): Promise<Collected> => {
+    const round = collectOnce(ports, () => isStopped)
+    running = round.catch(() => {})
+    return round
+  }
+  const later = (): void => {
+    if (isStopped) return
+    cancelTimer = steadyClock.at(steadyClock.nowMs() + everyMs, () => {
+      collect()
+        .catch((error: unknown) => log.error({ err: error }, 'images that nobody needs could not be removed'))
+        .finally(later)
+    })
+  }
+  return {
+    start: later,
+    collect,
+    stop: async () => {
+      isStopped = true
+      cancelTimer()
+      await running
+    }
+  }
+}
+
+const collectOnce = async (ports: Ports, isStopped: () => boolean): Promise<Collected> => {
+  const { writer, blobs, uploads, clock, log, graceMs } = ports
+  const beforeMs = clock.nowMs() - graceMs
+  const expired = await uploads.expire(beforeMs)
+  const manifests = await writer.step(async (tx) => {
+    const garbage = findGarbage(await holdingsOf(tx), beforeMs)
+    for (const { repository, digest } of garbage) await tx.deleteImageManifest(repository, digest)
+    return garbage.length
+  })
+  const unused = await blobs.unusedSince(beforeMs)
+  let removed = 0
+  for (let start = 0; start < unused.length && !isStopped(); start += maxFilesAtOnce) {
+    const some = unused.slice(start, start + maxFilesAtOnce)
+    removed += await writer.step(async (tx) => {
+      const needed = new Set((await tx.imageLinks('blob')).map(({ child }) => child))
+      const garbage = some.filter((blob) => !needed.has(blob))
+      for (const blob of garbage) blobs.removeUnused(blob, beforeMs)
+      return garbage.length
+    })
+  }
+  const collected = { uploads: expired, manifests, blobs: removed }
+  if (expired + manifests + removed > 0) log.info(collected, 'removed images that nobody needs')
+  return collected
+}
+
+const holdingsOf = async (tx: Tx) => {
+  const links = await tx.imageLinks('manifest')
+  return {
+    manifests: await tx.imageManifests(),
+    children: links.map(({ repository, manifest, child }) => ({ repository, manifest, child })),
+    tagged: await tx.imageTags({}),
+    kept: await keptReleases(tx)
+  }
+}
+
+/** Images of releases that run, are on their way, or may be gone back to. */
+const keptReleases = async (tx: Tx): Promise<Held[]> => {
+  const kept: Held[] = []
+  for (const { environment, service } of await tx.specs()) {
+    for (const release of await listReleases(tx, { environment, service })) {
+      const { repository, digest, outcome, isCurrent, isKept } = release
+      if (digest === null || !(isCurrent || isKept || outcome === null)) continue
+      kept.push({ repository: artifactRepository(repository), digest: digest as Digest })
+    }
+  }
+  return kept
+}

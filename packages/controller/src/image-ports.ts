@@ -1,0 +1,91 @@
+// What the image store needs from the outside, as types: rows for what refers to what, files for content. Part of
+// ports.ts, which is long enough.
+import type { Readable } from 'node:stream'
+import type { Digest } from '@longshore/protocol'
+import type { ByteRange } from './core/images/ranges.ts'
+
+/** A manifest in a repository, byte for byte as it was pushed. */
+export type ImageManifestRow = {
+  repository: string
+  digest: Digest
+  mediaType: string
+  content: string
+  sizeBytes: number
+  /** When it was pushed last. */
+  createdAtMs: number
+}
+/** A manifest refers to a blob, or an index to a manifest of the same repository. */
+export type ImageLinkRow = { repository: string; manifest: Digest; child: Digest; kind: 'blob' | 'manifest' }
+export type ImageTagRow = { repository: string; tag: string; digest: Digest; pushedAtMs: number }
+
+export type ImageReads = {
+  imageManifest(repository: string, digest: string): Promise<ImageManifestRow | undefined>
+  /** All of them, without their content. */
+  imageManifests(): Promise<Omit<ImageManifestRow, 'content'>[]>
+  imageTag(repository: string, tag: string): Promise<ImageTagRow | undefined>
+  /** In the order of their names, from the one after `after` on; without a repository all of them. */
+  imageTags(filter: { repository?: string; after?: string; limit?: number }): Promise<ImageTagRow[]>
+  imageLinks(kind: ImageLinkRow['kind']): Promise<ImageLinkRow[]>
+}
+export type ImageWrites = {
+  /** With everything that it refers to. */
+  putImageManifest(row: ImageManifestRow, links: readonly ImageLinkRow[]): Promise<void>
+  /** With its tags. */
+  deleteImageManifest(repository: string, digest: string): Promise<void>
+  putImageTag(row: ImageTagRow): Promise<void>
+  deleteImageTag(repository: string, tag: string): Promise<void>
+}
+
+export type OpenBlob = {
+  sizeBytes: number
+  /** To be called once; closes the file at the end. @param range null: all of it */
+  stream(range: ByteRange | null): Readable
+  /** Instead of `stream`. */
+  close(): Promise<void>
+}
+/** Content by its digest: a blob is there whole and right, or not at all. */
+export type Blobs = {
+  /** Whoever asks may rely on the answer for a while: the blob is not removed as unused meanwhile. */
+  sizeOf(digest: Digest): Promise<number | undefined>
+  open(digest: Digest): Promise<OpenBlob | undefined>
+  /** undefined: not stored, or larger than `maxBytes`. */
+  read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>
+  /** Blobs that nobody has written or asked for since. */
+  unusedSince(beforeMs: number): Promise<Digest[]>
+  /** Nothing happens when somebody asked for it since. Never waits, so that nobody can ask meanwhile. */
+  removeUnused(digest: Digest, beforeMs: number): void
+}
+/** Blobs on their way in. An upload lives until it is finished, cancelled or has been left alone for too long. */
+export type Uploads = {
+  /** @throws ImageError `STORAGE_FULL` */
+  begin(): Promise<string>
+  /** Bytes that have arrived. @throws ImageError `BLOB_UPLOAD_UNKNOWN` */
+  sizeOf(upload: string): Promise<number>
+  /**
+   * Adds a piece; what came before a failure stays. A later piece ends an earlier one that hangs.
+   * @param offset where the piece begins; null: behind what is there
+   * @returns the size now
+   * @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `STORAGE_FULL`
+   */
+  append(upload: string, piece: AsyncIterable<Uint8Array>, offset: number | null): Promise<number>
+  /** The upload becomes a blob, or is gone. @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `DIGEST_INVALID` */
+  finish(upload: string, digest: Digest): Promise<void>
+  /** @throws ImageError `BLOB_UPLOAD_UNKNOWN` */
+  cancel(upload: string): Promise<void>
+  /** @returns how many were left alone since then, and are gone */
+  expire(beforeMs: number): Promise<number>
+}
+
+/** For a registry; null: nobody's name is given. */
+export type Login = { user: string; password: string } | null
+/** Other registries, to fetch images from. Every function rejects with UpstreamError. */
+export type Upstream = {
+  /** @param repository as users write it: `nginx`, `registry.example.com:5000/team/api` */
+  manifest(
+    repository: string,
+    digest: Digest,
+    login: Login
+  ): Promise<{ mediaType: string; content: Uint8Array }>
+  /** Fails as well when the stream breaks off or nothing arrives for a while. */
+  blob(repository: string, digest: Digest, login: Login): Promise<AsyncIterable<Uint8Array>>
+}

@@ -1,0 +1,179 @@
+// `longshore push` from archives, as a process against a real controller: only what is missing, the same digest each
+// time, interrupted by a kill -9 of the controller, and what is refused. From real engines: images-clients.test.ts.
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import { packTar, type TarEntry } from '../../scripts/hosts/tar.ts'
+import {
+  digestOf,
+  registryClient,
+  type SampleImage,
+  sampleImage,
+  sampleIndex
+} from '../support/image-samples.ts'
+import { runCli, startTestController } from '../support/processes.ts'
+import { makeTestFolder } from '../support/real-parts.ts'
+import { waitUntil } from '../support/wait.ts'
+
+type Pushed = {
+  image: string
+  digest: string
+  configDigest: string | null
+  blobs: { total: number; sent: number; sentBytes: number }
+}
+
+const file = (path: string, content: Buffer | string): TarEntry => ({
+  type: 'file',
+  path,
+  content: Buffer.from(content)
+})
+/** As `docker save` before Engine 25 writes it: what says what is what comes last. */
+const savedArchive = (image: SampleImage, name: string): Buffer =>
+  packTar([
+    ...image.layers.map((layer, at) => file(`${at}/layer.tar`, layer)),
+    file(`${image.configDigest.slice(7)}.json`, image.config),
+    file(
+      'manifest.json',
+      JSON.stringify([
+        {
+          Config: `${image.configDigest.slice(7)}.json`,
+          RepoTags: [name],
+          Layers: image.layers.map((_, at) => `${at}/layer.tar`)
+        }
+      ])
+    )
+  ])
+const blobFile = (content: Buffer) => file(`blobs/sha256/${digestOf(content).slice(7)}`, content)
+const layoutOf = (top: object, contents: Buffer[]): Buffer =>
+  packTar([
+    ...contents.map(blobFile),
+    file('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
+    file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [top] }))
+  ])
+
+t.setTimeout(300_000)
+const folder = makeTestFolder(t)
+const controller = await startTestController(t, {
+  address: '127.0.0.1',
+  port: 17411,
+  args: ['--keep-free', '0']
+})
+const registry = registryClient(() => controller.url, `Bearer ${controller.token}`)
+const write = (name: string, content: Buffer): string => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+const push = async (...args: string[]) => {
+  const { exitCode, document, stderr } = await controller.cliJson<Pushed>('push', ...args)
+  if (exitCode !== 0) throw new Error(stderr)
+  return document
+}
+const digestAt = async (path: string) =>
+  (await registry.ask('HEAD', path)).headers.get('docker-content-digest')
+
+t.test(
+  'sends what is missing, and the same image is the same digest each time',
+  { timeout: 300_000 },
+  async (t) => {
+    const shared = Array.from({ length: 9 }, (_, at) => `shared layer ${at}`)
+    const [one, two] = [sampleImage([...shared, 'one']), sampleImage([...shared, 'the other'])]
+    const first = write('one.tar', savedArchive(one, 'registry.example.com/team/api:1'))
+    t.match(await push('--archive', first), {
+      image: 'registry.example.com/team/api:1',
+      digest: one.digest,
+      configDigest: one.configDigest,
+      blobs: { total: 11, sent: 11 }
+    })
+    t.same((await push('--archive', first)).blobs, { total: 11, sent: 0, sentBytes: 0 })
+    const second = write('two.tar.gz', gzipSync(savedArchive(two, 'api:2')))
+    const pushed = await push('--archive', second, '--as', 'registry.example.com/team/api:2')
+    const sentBytes = Buffer.byteLength('the other') + two.config.length
+    t.same(pushed.blobs, { total: 11, sent: 2, sentBytes }, 'one layer of ten, and the configuration')
+    t.equal(await digestAt('/v2/registry.example.com/team/api/manifests/2'), two.digest)
+    const stored = await registry.ask('GET', `/v2/api/blobs/${digestOf('the other')}`)
+    t.equal(stored.body.toString(), 'the other')
+    const { stdout } = await controller.cli('push', '--archive', first, 'api:3')
+    t.equal(stdout, `api:3 ${one.digest}, 0 of 11 blobs sent, 0 B\n`)
+  }
+)
+
+t.test(
+  'passes an OCI archive on as it is, also one of several platforms',
+  { timeout: 300_000 },
+  async (t) => {
+    const image = sampleImage(['compressed'], 'oci')
+    const describe = { mediaType: image.mediaType, digest: image.digest, size: image.manifest.length }
+    const annotations = { 'org.opencontainers.image.ref.name': 'api:1' }
+    const single = layoutOf({ ...describe, annotations }, [...image.layers, image.config, image.manifest])
+    t.match(await push('--archive', write('oci.tar', single)), { image: 'api:1', digest: image.digest })
+    const images = [sampleImage(['a'], 'oci'), sampleImage(['b'], 'oci', 'arm64')]
+    const index = sampleIndex(images)
+    const contents = images.flatMap(({ layers, config, manifest }) => [...layers, config, manifest])
+    const top = {
+      mediaType: 'application/vnd.oci.image.index.v1+json',
+      digest: index.digest,
+      size: index.content.length
+    }
+    const several = write('several.tar', layoutOf(top, [...contents, index.content]))
+    t.match(await push('--archive', several, 'api:several'), { digest: index.digest, configDigest: null })
+    t.equal(await digestAt('/v2/api/manifests/several'), index.digest)
+  }
+)
+
+t.test('a push goes on after the controller was killed', { timeout: 300_000 }, async (t) => {
+  const image = sampleImage([Buffer.alloc(150 * 1024 * 1024, 'large '), 'small'])
+  const archive = write('large.tar', savedArchive(image, 'api:large'))
+  const pushing = await controller.startCli('push', '--archive', archive)
+  const uploads = join(controller.dataFolder, 'images', 'uploads')
+  await waitUntil('a part of the layer to have arrived', async () => {
+    const [name] = readdirSync(uploads, { encoding: 'utf8' })
+    return name !== undefined && statSync(join(uploads, name)).size > 10 * 1024 * 1024
+  })
+  await controller.kill()
+  t.equal(readdirSync(uploads).length, 1, 'it was not finished')
+  t.notOk(pushing.output.includes('sent sha256'), 'nothing was called sent')
+  await controller.start()
+  const { exitCode } = await pushing.ended
+  t.equal(exitCode, 0, pushing.output)
+  t.match(pushing.output, /interrupted, going on/)
+  t.equal(await digestAt('/v2/api/manifests/large'), image.digest)
+  const [large] = image.layers
+  const { body } = await registry.ask('GET', `/v2/api/blobs/${digestOf(large ?? '')}`)
+  t.ok(large?.equals(body), 'byte for byte')
+  t.same(readdirSync(uploads), [])
+})
+
+t.test('says what is wrong with an image, a name or a token', { timeout: 300_000 }, async (t) => {
+  const image = sampleImage(['x'])
+  const archive = write('image.tar', savedArchive(image, 'api:1'))
+  const cut = write('cut.tar', savedArchive(image, 'api:1').subarray(0, 700))
+  const cases: [args: string[], exitCode: number, says: RegExp][] = [
+    [['push'], 2, /name the image to push/],
+    [['push', 'API:1'], 2, /no name of an image/],
+    [['push', `api@${image.digest}`], 2, /by its digest/],
+    [['push', '--archive', `${archive}.not`], 2, /cannot read/],
+    [['push', '--archive', cut], 2, /cannot be read/],
+    [['push', '--archive', write('other.tar', packTar([file('a', 'b')])), 'api:1'], 2, /neither an archive/]
+  ]
+  for (const [args, exitCode, says] of cases) {
+    const ended = await controller.cli(...args)
+    t.equal(ended.exitCode, exitCode, `${args.join(' ')}: ${ended.stderr}`)
+    t.match(ended.stderr, says)
+  }
+  const { stdout: reader } = await controller.cli(
+    'api-token',
+    'create',
+    '--name',
+    'r',
+    '--allow',
+    'pull-image:*/*'
+  )
+  const denied = await runCli(['push', '--archive', archive], {
+    LONGSHORE_URL: controller.url,
+    LONGSHORE_TOKEN: reader.trim()
+  })
+  t.equal(denied.exitCode, 3, denied.stderr)
+  t.match(denied.stderr, /lacks push-image/)
+})

@@ -1,0 +1,99 @@
+// A registry that misbehaves on demand, in front of a real one: answers with a status, sends other bytes than a digest
+// names, or stops in the middle of a layer.
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { Test } from 'tap'
+
+export type Oddity =
+  | { kind: 'none' }
+  /** Of everything but `GET /v2/`. */
+  | { kind: 'status'; status: number }
+  | { kind: 'wrong-config' }
+  | { kind: 'wrong-layer' }
+  | { kind: 'wrong-manifest' }
+  /** After so many bytes of a blob nothing more comes, and the connection stays. */
+  | { kind: 'stalls'; afterBytes: number }
+  /** The first answer with a large blob breaks off after so many bytes. */
+  | { kind: 'cuts-once'; afterBytes: number }
+
+export type OddRegistry = {
+  /** HOST:PORT */
+  name: string
+  oddity: Oddity
+  /** What was asked for, as `GET /v2/...`, with a range behind it if there is one. */
+  asked: string[]
+}
+
+/** @param behind HOST:PORT of the real one */
+export const startOddRegistry = async (
+  test: Test,
+  address: string,
+  port: number,
+  behind: string
+): Promise<OddRegistry> => {
+  const odd: OddRegistry = { name: `${address}:${String(port)}`, oddity: { kind: 'none' }, asked: [] }
+  const server = createServer((asked, response) => serve(odd, behind, asked, response))
+  server.listen(port, address)
+  await once(server, 'listening')
+  test.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return odd
+}
+
+const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, response: ServerResponse): void => {
+  const { method = 'GET', url = '/', headers } = asked
+  odd.asked.push([method, url, ...(headers.range === undefined ? [] : [headers.range])].join(' '))
+  const { oddity } = odd
+  if (oddity.kind === 'status' && url !== '/v2/') {
+    response.writeHead(oddity.status, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'as the test wanted' }] }))
+    return
+  }
+  const [host = '', port = ''] = behind.split(':')
+  const sent = request({ host, port, path: url, method, headers: { ...headers, host: behind } }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers)
+    const isBlob = url.includes('/blobs/')
+    const isLayer = isBlob && Number(answer.headers['content-length']) > layerBytes
+    let bytes = 0
+    answer.on('data', (received: Buffer) => {
+      const chunk = isBlob ? falsified(oddity, isLayer, received) : misnumbered(oddity, url, received)
+      const isStuck = oddity.kind === 'stalls' && isBlob && bytes + chunk.length > oddity.afterBytes
+      bytes += chunk.length
+      if (!isStuck) response.write(chunk)
+      if (oddity.kind !== 'cuts-once' || !isLayer || bytes <= oddity.afterBytes) return
+      odd.oddity = { kind: 'none' }
+      answer.destroy()
+      response.destroy()
+    })
+    answer.on('end', () => {
+      if (oddity.kind !== 'stalls' || !isBlob || bytes <= oddity.afterBytes) response.end()
+    })
+  })
+  sent.on('error', () => response.destroy())
+  sent.end()
+}
+
+/** Configs of test images are smaller, their layers larger. */
+const layerBytes = 10_000
+
+const falsified = ({ kind }: Oddity, isLayer: boolean, chunk: Buffer): Buffer => {
+  if (kind !== (isLayer ? 'wrong-layer' : 'wrong-config')) return chunk
+  const changed = Buffer.from(chunk)
+  changed[changed.length - 1] = (chunk.at(-1) ?? 0) ^ 1
+  return changed
+}
+
+/** Still a manifest, of the same length. */
+const misnumbered = ({ kind }: Oddity, url: string, chunk: Buffer): Buffer =>
+  kind === 'wrong-manifest' && url.includes('/manifests/sha256:')
+    ? Buffer.from(
+        chunk
+          .toString()
+          .replace(
+            /("size":)(\d)/,
+            (_, name: string, digit: string) => `${name}${digit === '9' ? 1 : Number(digit) + 1}`
+          )
+      )
+    : chunk

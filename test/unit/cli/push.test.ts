@@ -1,0 +1,113 @@
+// Which image of an archive is pushed, and how the progress of a push looks.
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { chooseImage, namesIn } from '../../../packages/controller/src/cli/push/choose-image.ts'
+import { renderPush } from '../../../packages/controller/src/cli/push/show-push.ts'
+import { surveyArchive } from '../../../packages/controller/src/cli/push/survey-archive.ts'
+import { packTar, type TarEntry } from '../../../scripts/hosts/tar.ts'
+import {
+  digestOf,
+  indexType,
+  type SampleImage,
+  sampleImage,
+  sampleIndex
+} from '../../support/image-samples.ts'
+
+const file = (path: string, content: Buffer | string): TarEntry => ({
+  type: 'file',
+  path,
+  content: Buffer.from(content)
+})
+const survey = (...entries: TarEntry[]) => surveyArchive(Readable.from([packTar(entries)]))
+const blob = (content: Buffer) => file(`blobs/sha256/${digestOf(content).slice(7)}`, content)
+const contentsOf = ({ layers, config, manifest }: SampleImage): TarEntry[] =>
+  [...layers, config, manifest].map(blob)
+const layout = (...tops: object[]): TarEntry[] => [
+  file('oci-layout', '{}'),
+  file('index.json', JSON.stringify({ manifests: tops }))
+]
+const describe = ({ mediaType, digest, manifest }: SampleImage, name?: string) => ({
+  mediaType,
+  digest,
+  size: manifest.length,
+  ...(name === undefined ? {} : { annotations: { 'io.containerd.image.name': name } })
+})
+
+t.test('a layer that docker save wrote once for two is found by its link', async (t) => {
+  const image = sampleImage(['twice', 'once', 'twice'])
+  const manifest = [
+    { Config: 'c.json', RepoTags: ['api:1'], Layers: ['a/layer.tar', 'b/layer.tar', 'c/layer.tar'] }
+  ]
+  const seen = await survey(
+    file('./a/layer.tar', 'twice'),
+    file('b/layer.tar', 'once'),
+    { type: 'symlink', path: 'c/layer.tar', target: '../a/layer.tar' },
+    file('c.json', image.config),
+    file('manifest.json', JSON.stringify(manifest))
+  )
+  const chosen = chooseImage(seen, null)
+  t.same(
+    chosen.manifests.map(({ digest }) => digest),
+    [image.digest],
+    'the manifest is the one that this image always gets'
+  )
+  t.same(
+    chosen.blobs.map(({ path }) => path),
+    ['a/layer.tar', 'b/layer.tar', 'c.json']
+  )
+  t.same(namesIn(seen), ['api:1'])
+})
+
+t.test('of several images the one that was named is taken, however it is spelled', async (t) => {
+  const [one, two] = [sampleImage(['1'], 'oci'), sampleImage(['2'], 'oci')]
+  const seen = await survey(
+    ...contentsOf(one),
+    ...contentsOf(two),
+    ...layout(describe(one, 'docker.io/library/api:1'), describe(two, 'docker.io/library/api:2'))
+  )
+  t.equal(chooseImage(seen, { repository: 'api', tag: '2' }).configDigest, two.configDigest)
+  t.throws(() => chooseImage(seen, { repository: 'api', tag: '3' }), {
+    code: 'image-unreadable',
+    hints: [/api:1, docker.io\/library\/api:2/]
+  })
+  t.throws(() => chooseImage(seen, null), { code: 'image-unreadable' })
+})
+
+t.test('an index is pushed when all of it is there, else the only image that is', async (t) => {
+  const images = [sampleImage(['a'], 'oci'), sampleImage(['b'], 'oci', 'arm64')]
+  const [first, second] = images
+  if (first === undefined || second === undefined) throw new Error('two images')
+  const index = sampleIndex(images)
+  const top = { mediaType: indexType, digest: index.digest, size: index.content.length }
+  const whole = await survey(...images.flatMap(contentsOf), blob(index.content), ...layout(top))
+  t.same(
+    chooseImage(whole, null).manifests.map(({ digest }) => digest),
+    [first.digest, second.digest, index.digest]
+  )
+  const part = await survey(...contentsOf(second), blob(index.content), ...layout(top))
+  t.match(chooseImage(part, null), {
+    configDigest: second.configDigest,
+    manifests: [{ digest: second.digest }]
+  })
+})
+
+t.test('what is missing or damaged is named', async (t) => {
+  const image = sampleImage(['x'], 'oci')
+  const without = contentsOf(image).slice(1)
+  const missing = await survey(...without, ...layout(describe(image)))
+  t.throws(() => chooseImage(missing, null), { message: /blobs\/sha256\/[0-9a-f]{64} is missing/ })
+  const damaged = await survey(
+    file(`blobs/sha256/${digestOf('x').slice(7)}`, 'y'),
+    ...without,
+    ...layout(describe(image))
+  )
+  t.throws(() => chooseImage(damaged, null), { message: /is damaged/ })
+  await t.rejects(surveyArchive(Readable.from([Buffer.alloc(600, 'no tar')])), { code: 'image-unreadable' })
+})
+
+t.test('the progress fits into the terminal', async (t) => {
+  const progress = { bytes: 50_000_000, ofBytes: 100_000_000, stored: 1, ofBlobs: 3, note: '' }
+  t.equal(renderPush(progress, 80), '[###############---------------] 50.0 MB of 100 MB, 1 of 3 blobs')
+  t.equal(renderPush(progress, 40), '50.0 MB of 100 MB, 1 of 3 blobs')
+  t.equal(renderPush({ ...progress, note: 'reading the image' }, 10), 'reading t')
+})

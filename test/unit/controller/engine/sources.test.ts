@@ -1,0 +1,107 @@
+// Sources of images through the engine: a deployment whose registry is down goes on with what the controller's own store
+// has, environments say where images come from, and a host that converges is told what the others were.
+import type { Digest, ImageSource, RunOutcome } from '@longshore/protocol'
+import t from 'tap'
+import { digestOf, failed } from '../core/deployment-scenes.ts'
+import { type EngineScene, jenkins, openScene, requestFor } from './engine-scene.ts'
+import { type Behaviour, deploying } from './scene-hosts.ts'
+
+const mirror: ImageSource = { kind: 'mirror', at: 'mirror.test' }
+const stored = { digest: digestOf('8') as Digest, contents: [] }
+
+const noRegistry: Behaviour = (host, command) =>
+  command.body.kind === 'resolve'
+    ? failed('old', 'registry-unavailable', 'the registry is away')
+    : deploying(host, command)
+
+const run = async (scene: EngineScene, change: Parameters<typeof requestFor>[0] = {}) => {
+  const { id } = await scene.deployments.request(jenkins, requestFor(change))
+  await scene.settle()
+  return scene.deployments.view(id)
+}
+const stages = (scene: EngineScene) =>
+  scene.commands.flatMap(({ body }) => (body.kind === 'stage' ? [body] : []))
+
+t.test('a registry that is down keeps no image from being deployed that the controller has', async (t) => {
+  const { scene } = await openScene(['a', 'b', 'c'], noRegistry)
+  const { what } = requestFor({})
+  const tag = what.by === 'tag' ? what.tag : ''
+  t.match(await run(scene), { outcome: 'refused' })
+  scene.artifacts.set(`api ${tag}`, stored)
+  t.match(await run(scene), {
+    outcome: 'succeeded',
+    digest: stored.digest,
+    warnings: [/the controller said which image api:.* is: host a: the registry is away; host b/]
+  })
+  t.match(stages(scene)[0], { sources: [{ kind: 'registry' }, { kind: 'artifact' }] })
+  t.same(scene.faults, [])
+  await scene.close()
+})
+
+t.test('an environment says where its images come from', async (t) => {
+  const { scene, store } = await openScene(['a'], deploying)
+  await store.transaction(async (tx) => {
+    const row = await tx.environment('staging')
+    if (row !== undefined) await tx.putEnvironment({ ...row, sources: [mirror, { kind: 'artifact' }] })
+  })
+  t.match(await run(scene), { outcome: 'succeeded' })
+  const [resolve] = scene.commands
+  t.match(resolve?.body, { kind: 'resolve', sources: [mirror] })
+  t.match(stages(scene)[0], { sources: [mirror, { kind: 'artifact' }] })
+  await scene.close()
+})
+
+t.test(
+  'an agent of before is asked for nothing but the registry, and told of what it cannot do',
+  async (t) => {
+    const { scene, store } = await openScene(['a'], deploying)
+    scene.capabilities = scene.capabilities.filter((one) => one !== 'sources')
+    t.match(await run(scene), { outcome: 'succeeded' }, 'the registry alone needs nothing new')
+    await store.transaction(async (tx) => {
+      const row = await tx.environment('staging')
+      if (row !== undefined) await tx.putEnvironment({ ...row, sources: [mirror] })
+    })
+    t.match(await run(scene), { outcome: 'refused', reason: /cannot do sources.*upgrade the agent/ })
+    await scene.close()
+  }
+)
+
+t.test('the deployment shows where each host got the image', async (t) => {
+  const { scene } = await openScene(['a', 'b'], (host, command) => {
+    const outcome = deploying(host, command) as RunOutcome
+    if (outcome.status !== 'succeeded' || outcome.result.kind !== 'stage') return outcome
+    if (host === 'b') return { ...outcome, result: { ...outcome.result, source: null } }
+    const failedSources = [
+      { source: { kind: 'registry' as const }, code: 'no-progress' as const, detail: 'it hangs' }
+    ]
+    return { ...outcome, result: { ...outcome.result, source: mirror, failedSources } }
+  })
+  t.match(await run(scene), {
+    outcome: 'succeeded',
+    targets: [
+      {
+        source: 'mirror:mirror.test',
+        failedSources: [{ source: 'registry', code: 'no-progress', detail: 'it hangs' }]
+      },
+      { source: null }
+    ]
+  })
+  await scene.close()
+})
+
+t.test('a host that converges gets the image as the deployment of the release did', async (t) => {
+  const { scene } = await openScene(['a', 'b'], noRegistry)
+  const { what } = requestFor({})
+  scene.artifacts.set(`api ${what.by === 'tag' ? what.tag : ''}`, stored)
+  await run(scene)
+  scene.artifacts.clear()
+  const before = stages(scene).length
+  const { commands } = scene
+  const [first] = commands
+  if (first === undefined) throw new Error('nothing was sent')
+  const { environment, service, agent } = first
+  await scene.deployments.converge({ environment, service, agent, recreate: true })
+  await scene.settle()
+  t.match(stages(scene)[before], { sources: [{ kind: 'registry' }, { kind: 'artifact' }] })
+  await scene.close()
+})
