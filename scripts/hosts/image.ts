@@ -71,18 +71,26 @@ export const makeImage = (layers: readonly (readonly TarEntry[])[], config: Imag
   return { config: configBlob, layers: packed, manifest, diffIds, archives }
 }
 
-/** Puts an image straight into an engine, as `docker load` does. */
-export const loadImage = async (client: EngineClient, name: string, image: Image): Promise<void> => {
+/** As `docker save` wrote it before Engine 25. */
+export const savedArchive = (name: string, image: Image): Buffer => {
   const layerPath = (index: number): string => `layer${index}.tar`
   const manifest = [
     { Config: 'config.json', RepoTags: [name], Layers: image.archives.map((_, index) => layerPath(index)) }
   ]
-  const archive = packTar([
+  return packTar([
     { type: 'file', path: 'config.json', content: image.config.content },
     { type: 'file', path: 'manifest.json', content: Buffer.from(JSON.stringify(manifest)) },
     ...image.archives.map((content, index) => ({ type: 'file' as const, path: layerPath(index), content }))
   ])
-  const answer = await client.postRaw('/images/load?quiet=true', archive, 'application/x-tar')
+}
+
+/** Puts an image straight into an engine, as `docker load` does. */
+export const loadImage = async (client: EngineClient, name: string, image: Image): Promise<void> => {
+  const answer = await client.postRaw(
+    '/images/load?quiet=true',
+    savedArchive(name, image),
+    'application/x-tar'
+  )
   if (!answer.includes('Loaded image')) throw new Error(`docker load: ${answer}`)
 }
 

@@ -56,14 +56,19 @@ const system = (): TarEntry[] => [
 /**
  * Makes the sample app.
  * @param version what the page answers, followed by a line feed; any text
+ * @param more one layer more, with these files
  */
-export const makeWebImage = (version: string, behaviour: WebBehaviour = 'healthy'): Image => {
+export const makeWebImage = (
+  version: string,
+  behaviour: WebBehaviour = 'healthy',
+  more: readonly TarEntry[] = []
+): Image => {
   const healthcheck = healthcheckOf(behaviour)
   const page: TarEntry[] = [
     { type: 'folder', path: 'www/' },
     { type: 'file', path: 'www/index.html', content: Buffer.from(`${version}\n`) }
   ]
-  return makeImage([system(), page], {
+  return makeImage([system(), page, ...(more.length === 0 ? [] : [more])], {
     Cmd: ['/bin/sh', '-c', commands[behaviour]],
     ExposedPorts: { [`${webPort}/tcp`]: {} },
     Labels: { 'org.opencontainers.image.version': version },

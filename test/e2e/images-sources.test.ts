@@ -1,9 +1,8 @@
 // Images arrive although the registry is down: real programs, real engines, and what only the controller has reaches the
 // hosts by way of their agents. What the CLI claims is checked over HTTP.
-import { artifactRepository } from '@longshore/protocol'
 import t from 'tap'
 import { startFleet } from '../support/fleet.ts'
-import { registryClient } from '../support/image-samples.ts'
+import { pushImage, registryClient } from '../support/image-samples.ts'
 import { makeWebImage } from '../support/images.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
@@ -20,14 +19,8 @@ testOnRealParts(t, 'a deployment and its rollback need no registry', async (t) =
   t.same(await fleet.pages(), ['v1', 'v1'])
 
   await registry.stop()
-  const image = makeWebImage('v2')
-  const name = artifactRepository(`${registry.name}/web`)
   const client = registryClient(() => controller.url, `Bearer ${controller.token}`)
-  for (const blob of [image.config, ...image.layers]) await client.putBlob(name, new Uint8Array(blob.content))
-  const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v2+json' }
-  const put = await client.ask('PUT', `/v2/${name}/manifests/v2`, { body: image.manifest, headers })
-  t.equal(put.status, 201)
-  const v2 = put.headers.get('docker-content-digest')
+  const v2 = await pushImage(client, `${registry.name}/web`, 'v2', makeWebImage('v2'))
 
   const deployed = await fleet.deploy('v2')
   t.match(deployed, { exitCode: 0, document: { outcome: 'succeeded', digest: v2 } }, deployed.stderr)

@@ -1,17 +1,10 @@
 // A real engine that pulls from a real controller by way of the agent's door: with the token of an agent that was
 // enrolled, over a connection that breaks, and not with anybody else's.
 import { randomBytes } from 'node:crypto'
-import {
-  agentId,
-  artifactRepository,
-  type ImageSource,
-  installationId,
-  type RunReport,
-  signPullToken
-} from '@longshore/protocol'
+import { agentId, type ImageSource, installationId, type RunReport, signPullToken } from '@longshore/protocol'
 import t from 'tap'
 import { enrol, newMachine } from '../support/agent-client.ts'
-import { digestOf, registryClient } from '../support/image-samples.ts'
+import { pushImage, registryClient } from '../support/image-samples.ts'
 import { type Image, makeImage, makeWebImage } from '../support/images.ts'
 import { startOddRegistry } from '../support/odd-registry.ts'
 import { startRealController } from '../support/real-controller.ts'
@@ -50,14 +43,8 @@ testOnRealParts(t, "images of the controller's own store", async (t) => {
   /** To the controller alone, under the name that it has in the registry. */
   const push = async (tag: string, image: Image): Promise<Pushed> => {
     const repository = `${scene.registry.name}/web`
-    const name = artifactRepository(repository)
     const client = registryClient(() => controller.url, `Bearer ${controller.token}`)
-    for (const blob of [image.config, ...image.layers])
-      t.equal((await client.putBlob(name, new Uint8Array(blob.content))).status, 201)
-    const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v2+json' }
-    const put = await client.ask('PUT', `/v2/${name}/manifests/${tag}`, { body: image.manifest, headers })
-    t.equal(put.status, 201)
-    return { repository, tag, digest: digestOf(image.manifest) }
+    return { repository, tag, digest: await pushImage(client, repository, tag, image) }
   }
   const stage = (at: RunsScene, service: string, image: Pushed, sources: ImageSource[]): Promise<RunReport> =>
     at.run(at.command(service, { ...stageBody(1, spec, image), sources }))

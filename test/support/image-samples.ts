@@ -1,6 +1,8 @@
 // Images small enough to be written down: layers, a configuration, the manifest over them, and how they are sent to a
 // registry with nothing but HTTP.
 import { createHash } from 'node:crypto'
+import { artifactRepository } from '@longshore/protocol'
+import type { Image } from '../../scripts/hosts/image.ts'
 
 export const digestOf = (content: string | Uint8Array): string =>
   `sha256:${createHash('sha256').update(content).digest('hex')}`
@@ -118,3 +120,21 @@ export const registryClient = (origin: () => string, authorization: string | nul
 /** The code of an OCI error body. */
 export const codeOf = ({ body }: RegistryAnswer): string | undefined =>
   (JSON.parse(body.toString('utf8') || '{}') as { errors?: { code: string }[] }).errors?.[0]?.code
+
+/** Puts an image into the controller's store as `docker push` does: under the digest that every registry has it by. */
+export const pushImage = async (
+  client: RegistryClient,
+  repository: string,
+  tag: string,
+  image: Image
+): Promise<string> => {
+  const name = artifactRepository(repository)
+  for (const blob of [image.config, ...image.layers]) {
+    const put = await client.putBlob(name, new Uint8Array(blob.content))
+    if (put.status !== 201) throw new Error(`blob ${blob.digest}: ${put.status} ${put.body.toString()}`)
+  }
+  const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v2+json' }
+  const put = await client.ask('PUT', `/v2/${name}/manifests/${tag}`, { body: image.manifest, headers })
+  if (put.status !== 201) throw new Error(`manifest ${tag}: ${put.status} ${put.body.toString()}`)
+  return digestOf(image.manifest)
+}

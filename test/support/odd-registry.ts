@@ -22,6 +22,10 @@ export type OddRegistry = {
   oddity: Oddity
   /** What was asked for, as `GET /v2/...`, with a range behind it if there is one. */
   asked: string[]
+  /** Answers that stand still. */
+  stalled: number
+  /** Goes away: connections break, and nobody listens any more. */
+  end(): void
 }
 
 /** @param behind HOST:PORT of the real one */
@@ -31,14 +35,21 @@ export const startOddRegistry = async (
   port: number,
   behind: string
 ): Promise<OddRegistry> => {
-  const odd: OddRegistry = { name: `${address}:${String(port)}`, oddity: { kind: 'none' }, asked: [] }
   const server = createServer((asked, response) => serve(odd, behind, asked, response))
-  server.listen(port, address)
-  await once(server, 'listening')
-  test.teardown(() => {
+  const end = (): void => {
     server.close()
     server.closeAllConnections()
-  })
+  }
+  const odd: OddRegistry = {
+    name: `${address}:${String(port)}`,
+    oddity: { kind: 'none' },
+    asked: [],
+    stalled: 0,
+    end
+  }
+  server.listen(port, address)
+  await once(server, 'listening')
+  test.teardown(end)
   return odd
 }
 
@@ -60,6 +71,7 @@ const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, respons
     answer.on('data', (received: Buffer) => {
       const chunk = isBlob ? falsified(oddity, isLayer, received) : misnumbered(oddity, url, received)
       const isStuck = oddity.kind === 'stalls' && isBlob && bytes + chunk.length > oddity.afterBytes
+      if (isStuck && bytes <= oddity.afterBytes) odd.stalled += 1
       bytes += chunk.length
       if (!isStuck) response.write(chunk)
       if (oddity.kind !== 'cuts-once' || !isLayer || bytes <= oddity.afterBytes) return
