@@ -1,65 +1,18 @@
 // How long the hosts of a fleet take to switch, from the moment the controller accepted the request until the last
 // one is healthy on the new release: 1 and 3 real engines, against a script that makes the Engine API calls that
 // cannot be avoided, in turns: every host stages at once, then one after the other switches. `monitor` is 0.
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { bundlePrograms } from '../scripts/bundle.ts'
-import { type Host, startHosts } from '../scripts/hosts/hosts.ts'
-import {
-  bundledPrograms,
-  type Controller,
-  initController,
-  startAgent,
-  startController
-} from '../scripts/hosts/programs.ts'
-import { startRegistry } from '../scripts/hosts/registry.ts'
-import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
-import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { makeWebImage, webPort } from '../scripts/hosts/web-image.ts'
+import { type Installation, withInstallation } from './installation.ts'
 import { measureMs, median } from './measure.ts'
 import { stageDirectly, switchOver } from './switch-directly.ts'
 
 const rounds = Number(process.argv[2] ?? 5)
 const hostCount = 3
-const endings: (() => Promise<unknown>)[] = []
 
-const startFleet = async (folder: string, address: string, hosts: readonly Host[]): Promise<Controller> => {
-  const programs = bundledPrograms(join(folder, 'out'))
-  await bundlePrograms(join(folder, 'out'))
-  const dataFolder = join(folder, 'controller')
-  const token = await initController(dataFolder)
-  const controller = await startController({ dataFolder, address, program: programs.cli }, token)
-  endings.push(() => controller.stop())
-  for (const [index, host] of hosts.entries()) {
-    // One host alone, and all of the others and it.
-    const environment = index === 0 ? 'one' : 'more'
-    if (index < 2) await controller.cli('environments', 'create', environment)
-    const { stdout } = await controller.cli('join-token', 'create', '--env', environment)
-    const agent = await startAgent({
-      name: host.name,
-      dataFolder: join(folder, `agent-${host.name}`),
-      controllerUrl: controller.url,
-      joinToken: stdout.trim(),
-      dockerHost: host.engine.dockerHost,
-      enter: host.enter,
-      program: programs.agent
-    })
-    endings.push(() => agent.stop())
-  }
-  await waitUntil('the agents', async () => {
-    const { document } = await controller.cliJson<{ state: string }[]>('agents')
-    return document.length === hosts.length && document.every(({ state }) => state === 'connected')
-  })
-  return controller
-}
-
-const run = async (folder: string): Promise<void> => {
-  const { hosts, network, remove } = await startHosts(folder, 1 + hostCount)
-  endings.push(remove)
-  const registry = await startRegistry(join(folder, 'registry'), network.address)
-  endings.push(() => registry.stop())
-  const controller = await startFleet(folder, network.address, hosts)
+const run = async ({ folder, hosts, registry, controller }: Installation): Promise<void> => {
   const file = join(folder, 'web.json')
   const web = {
     image: `${registry.name}/web`,
@@ -106,10 +59,5 @@ const run = async (folder: string): Promise<void> => {
   console.log(`medians of ${rounds} rounds, load average ${loadavg()[0]?.toFixed(1)}`)
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'lsh-'))
-try {
-  await run(folder)
-} finally {
-  for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end().catch(console.error)
-  await removeFolder(folder)
-}
+// One host alone, and three others.
+await withInstallation(['one', ...Array.from({ length: hostCount }, () => 'more')], run)

@@ -14,7 +14,6 @@ testOnRealParts(
     const groups = (await scene.haproxies()).map(({ pid }) => readFileSync(`/proc/${pid}/cgroup`, 'utf8'))
     t.ok(groups.length >= 2, 'a master and a worker')
     for (const group of groups) t.match(group, 'longshore-haproxy.service', 'in a unit of their own')
-    await t.test('once', (t) => scene.withoutLoss(t, async () => void (await scene.deployNext())))
     await t.test('the agent is stopped, killed and started again', (t) => scene.restartAgent(t))
     await t.test('HAProxy is replaced by another version', (t) => scene.replaceHaproxy(t))
   },

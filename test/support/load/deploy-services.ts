@@ -3,9 +3,10 @@
 import { type Ended, type Waiting, waitingFor } from '../e2e-fault-fleet.ts'
 import type { LoadFleet } from './load-fleet.ts'
 
-/** `LONGSHORE_PROOF=1`, `npm run proof:zero-downtime`: so many rounds instead of a few. */
+/** `LONGSHORE_PROOF=1`, `npm run proof:zero-downtime`: so many rounds instead of one or two. */
 export const isProof = process.env['LONGSHORE_PROOF'] === '1'
-export const rounds = isProof ? 50 : 2
+export const rounds = isProof ? 50 : 1
+export const killedRounds = isProof ? 50 : 2
 /** The long form has hundreds of deployments of some seconds each. */
 export const proofOptions = { timeoutMs: isProof ? 180 * 60_000 : 600_000 }
 

@@ -11,7 +11,14 @@ import { makeAuthority } from '../authority.ts'
 import type { Ended } from '../e2e-fault-fleet.ts'
 import { waitUntil } from '../wait.ts'
 import { haproxyPath } from './boxed-agent.ts'
-import { beginDeployments, deployAll, expectSucceeded, isProof, rounds } from './deploy-services.ts'
+import {
+  beginDeployments,
+  deployAll,
+  expectSucceeded,
+  isProof,
+  killedRounds,
+  rounds
+} from './deploy-services.ts'
 import { expectNoLoss } from './judge.ts'
 import {
   graceMs,
@@ -88,7 +95,7 @@ export class Scene {
   /** Kills the agent in each of several deployments, at another step each time. */
   killAgentOften(t: Test): Promise<unknown> {
     return this.withoutLoss(t, async () => {
-      for (let round = 0; round < rounds; round++)
+      for (let round = 0; round < killedRounds; round++)
         await this.#killAgentAt(killedAt[round % killedAt.length] ?? '')
     })
   }
