@@ -94,7 +94,7 @@ const run = async (parts: Installation): Promise<void> => {
     await bench.apply('artifact')
     whole = await bench.push(`tunnel${round}`, imageOf(layers))
     times.tunnel.push(await bench.stageMs(`tunnel${round}`))
-    const next = await bench.push(`next${round}`, imageOf([...layers.slice(1), makeLayer()]))
+    const next = await bench.push(`next${round}`, imageOf([...layers.slice(0, -1), makeLayer()]))
     changed.push.push(next.ms)
     changed.sent.push(next.sentBytes)
     changed.stage.push(await bench.stageMs(`next${round}`))
