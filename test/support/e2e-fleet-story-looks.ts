@@ -50,7 +50,7 @@ export const detailsOf = async ({ engine }: Host, service?: string): Promise<Det
     .sort((a, b) => a.Name.localeCompare(b.Name))
 }
 
-/** All that a host has, without what passes by itself: its health checks. */
+/** All that a host has, without what passes by itself: its health checks. Docker lists mounts in any order. */
 const everythingOn = async (host: Host): Promise<unknown> => {
   const containers = await detailsOf(host)
   const list = async (path: string): Promise<unknown> =>
@@ -59,6 +59,7 @@ const everythingOn = async (host: Host): Promise<unknown> => {
   return {
     containers: containers.map(({ State, ExecIDs: _ExecIDs, ...rest }) => ({
       ...rest,
+      Mounts: rest.Mounts.toSorted((a, b) => a.Destination.localeCompare(b.Destination)),
       State: { ...State, Health: undefined }
     })),
     images: await list('/images/json?all=true'),
