@@ -39,13 +39,14 @@ import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
+import { createRegistries } from './engine/registries.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
 import { createWebhooks } from './engine/webhooks.ts'
 import { createWriter, type Writer } from './engine/writer.ts'
 import type { Blobs, Uploads } from './image-ports.ts'
-import type { Actor, Clock, Random, Store } from './ports.ts'
+import type { Actor, Clock, Random, Sealer, Store } from './ports.ts'
 import {
   type InitOptions,
   initSettings,
@@ -218,6 +219,8 @@ const createEngine = (ground: Ground) => {
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
+  // one for all: two that make its key at the same time would be in each other's way
+  const sealer = createSealer(settings.dataDir)
   const deployments = createDeployments({
     ...ground,
     link: gateway,
@@ -234,7 +237,8 @@ const createEngine = (ground: Ground) => {
     gateway,
     fleet,
     deployments,
-    ...createTelling(ground, gateway, events),
+    ...createTelling(ground, { link: gateway, events, sealer }),
+    registries: createRegistries({ ...ground, sealer }),
     images,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
@@ -242,10 +246,12 @@ const createEngine = (ground: Ground) => {
 }
 
 /** Whom to tell of what happens, and the telling. */
-const createTelling = (ground: Ground, link: Gateway, events: EventStream) => {
+const createTelling = (
+  ground: Ground,
+  { link, events, sealer }: { link: Gateway; events: EventStream; sealer: Sealer }
+) => {
   const { settings, ca, onOwed } = ground
   const { allowPlaintext } = settings
-  const sealer = createSealer(settings.dataDir)
   const sender = createWebhookSender({ ca, userAgent: `longshore/${controllerVersion}` })
   const notifications = createNotifications({ ...ground, sealer, sender })
   onOwed(notifications.wake)

@@ -289,6 +289,16 @@ export type WebhookRow = {
   createdBy: string
   lastTry: { atMs: number; isDelivered: boolean; detail: string } | null
 }
+/** How hosts log in to a registry. */
+export type RegistryLoginRow = {
+  /** As protocol/registry-name.ts has it. */
+  host: string
+  username: string
+  /** Host and password as JSON, sealed. */
+  sealed: string
+  setAtMs: number
+  setBy: string
+}
 /** What a webhook is owed. Delivered ones are gone. */
 export type NotificationRow = {
   id: NotificationId
@@ -376,6 +386,8 @@ export type Reads = ImageReads & {
   notification(id: string): Promise<NotificationRow | undefined>
   countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
   lostHosts(): Promise<LostHostRow[]>
+  registryLogins(): Promise<RegistryLoginRow[]>
+  registryLogin(host: string): Promise<RegistryLoginRow | undefined>
 }
 export type Writes = ImageWrites & {
   setInstallation(id: InstallationId): Promise<void>
@@ -421,6 +433,8 @@ export type Writes = ImageWrites & {
   deleteNotification(id: string): Promise<void>
   /** Forgets what was given up before. */
   pruneNotifications(givenUpBeforeMs: number): Promise<void>
+  putRegistryLogin(row: RegistryLoginRow): Promise<void>
+  deleteRegistryLogin(host: string): Promise<void>
   putLostHost(row: LostHostRow): Promise<void>
   deleteLostHost(environment: string, host: string): Promise<void>
 }

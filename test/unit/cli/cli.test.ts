@@ -82,6 +82,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'unknown-release',
     'unknown-token',
     'unknown-webhook',
+    'unknown-registry',
     'unknown-route',
     'idempotency-conflict',
     'too-large'

@@ -14,6 +14,7 @@ export const apiErrors = {
   'unknown-release': { status: 404, title: 'there is no such release' },
   'unknown-token': { status: 404, title: 'there is no such token' },
   'unknown-webhook': { status: 404, title: 'there is no such webhook' },
+  'unknown-registry': { status: 404, title: 'there are no credentials of such a registry' },
   'unknown-route': { status: 404, title: 'there is nothing at this address' },
   'already-exists': { status: 409, title: 'it exists already' },
   'in-use': { status: 409, title: 'it is still in use' },

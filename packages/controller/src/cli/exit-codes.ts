@@ -48,6 +48,7 @@ const byApiError = {
   'unknown-release': exitCodes.usage,
   'unknown-token': exitCodes.usage,
   'unknown-webhook': exitCodes.usage,
+  'unknown-registry': exitCodes.usage,
   'unknown-route': exitCodes.usage,
   'already-exists': exitCodes.refused,
   'in-use': exitCodes.refused,
