@@ -89,7 +89,7 @@ testOnRealParts(t, 'the agent on a real engine', async (t) => {
 
     const denied = {
       status: 'failed',
-      error: { code: 'registry-denied', detail: /refuses the credentials of this host for .*web:v1/ }
+      error: { code: 'registry-denied', detail: /does not let this host in for .*web:v1/ }
     }
     t.match(await outcomeOf(), denied, 'without any')
     logIn({ auths: { [name]: { auth: auth('wrong') } } })

@@ -40,6 +40,7 @@ import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createRegistries } from './engine/registries.ts'
+import { createRegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
@@ -224,6 +225,7 @@ const createEngine = (ground: Ground) => {
   const deployments = createDeployments({
     ...ground,
     link: gateway,
+    credentials: createRegistryCredentials({ ...ground, sealer }),
     signer: { sign: (command) => signJws('command', command, installation.key) },
     artifacts: offerArtifacts({ images, log: ground.log }),
     publisher: events,

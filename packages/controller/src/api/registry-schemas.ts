@@ -1,11 +1,11 @@
 // The bodies of the registry routes: credentials with which hosts log in to registries. No answer has a secret.
+import { limits } from '@longshore/protocol'
 import * as z from 'zod'
 
 /** Host and port, as images name it; the engine brings it into its common form. */
-const host = z.string().min(1).max(300)
+const host = z.string().min(1).max(limits.maxRegistryNameChars)
 
-/** Tokens that serve as passwords have a few KiB; one that is larger than this is a mistake. */
-export const maxPasswordChars = 8192
+const hasBytes = (most: number) => (text: string) => Buffer.byteLength(text) <= most
 
 /** Strict: a field that is written wrongly would leave a login other than it was meant. */
 export const loginRegistry = z.strictObject({
@@ -14,13 +14,13 @@ export const loginRegistry = z.strictObject({
   username: z
     .string()
     .min(1)
-    .max(256)
-    .regex(/^[^:\p{Cc}]*$/u, 'a user name has neither colons nor control characters'),
+    .regex(/^[^:\p{Cc}]*$/u, 'a user name has neither colons nor control characters')
+    .refine(hasBytes(limits.maxUserNameBytes), 'a user name has 256 bytes at most'),
   password: z
     .string()
     .min(1)
-    .max(maxPasswordChars)
     .regex(/^\P{Cc}*$/u, 'a password has no control characters, line breaks among them')
+    .refine(hasBytes(limits.maxPasswordBytes), 'a password has 8 KiB at most')
 })
 export type LoginRegistry = z.infer<typeof loginRegistry>
 

@@ -1,13 +1,25 @@
 // Logins to registries: under which name they are kept, that they take each other's place, and where passwords stand.
+import {
+  agentCapabilities,
+  type CommandId,
+  generateEncryptionKey,
+  generateSigningKey,
+  importDecryptionKey,
+  openRegistryLogin,
+  signJws
+} from '@longshore/protocol'
 import t from 'tap'
 import { loginRegistry } from '../../../../packages/controller/src/api/schemas.ts'
 import { createRegistries } from '../../../../packages/controller/src/engine/registries.ts'
-import { jenkins } from './engine-scene.ts'
+import { createRegistryCredentials } from '../../../../packages/controller/src/engine/registry-credentials.ts'
+import { agentOf } from '../core/deployment-scenes.ts'
+import { jenkins, openScene, requestFor } from './engine-scene.ts'
 import { openNotices, sealer } from './notice-scene.ts'
+import { deploying } from './scene-hosts.ts'
 
 const password = 'for-hosts-alone'
 const open = async (t: Parameters<typeof openNotices>[0]) => {
-  const { store, writer, clock } = await openNotices(t)
+  const { store, writer, clock } = await openNotices(t, ['a'])
   const registries = createRegistries({ store, writer, clock, sealer })
   const login = (host: string, username = 'puller') =>
     registries.login(jenkins, loginRegistry.parse({ host, username, password }))
@@ -52,4 +64,105 @@ t.test('a password stands in the sealed column and nowhere else', async (t) => {
   const wrong = loginRegistry.safeParse({ host: 'a.b', username: 'a:b', password: `${password}\n` })
   t.ok(wrong.error)
   t.notMatch(wrong.error?.message, /for-hosts-alone/)
+})
+
+const command = 'cmd_00000000000000000001' as CommandId
+
+const openCredentials = async (t: Parameters<typeof openNotices>[0]) => {
+  const scene = await open(t)
+  const agent = await generateEncryptionKey()
+  await scene.store.transaction(async (tx) => {
+    const row = await tx.agent(agentOf('a'))
+    if (row !== undefined) await tx.putAgent({ ...row, encryptionJwk: agent.publicJwk })
+  })
+  const { key: signing } = await generateSigningKey()
+  const told: string[] = []
+  const tell = (fields: object, text: string) => void told.push(JSON.stringify([fields, text]))
+  const log = { debug: tell, info: tell, warn: tell, error: tell }
+  const ports = { store: scene.store, sealer, log }
+  const forBody = async (body: object, more: Partial<typeof ports> = {}) => {
+    const jws = await signJws('command', { id: command, body }, signing)
+    return createRegistryCredentials({ ...ports, ...more }).forCommand(agentOf('a'), jws)
+  }
+  const opener = await importDecryptionKey(agent.privateJwk)
+  const read = (jwe: string | null | undefined, registry: string) =>
+    openRegistryLogin(jwe ?? '', opener, { command, registry })
+  return { ...scene, forBody, read, told }
+}
+
+const image = { repository: 'registry.example.com/team/api' }
+const mirror = { kind: 'mirror', at: 'Mirror.example.com:5000/hub' }
+
+t.test('a command that asks registries gets what there is of them, for its agent alone', async (t) => {
+  const { login, forBody, read, told } = await openCredentials(t)
+  t.same(await forBody({ kind: 'stage', image }), [], 'nobody logged in')
+  await login('registry.example.com')
+  await login('mirror.example.com:5000', 'mirror-puller')
+  await login('docker.io', 'hub-puller')
+  const [one, ...others] = await forBody({ kind: 'stage', image })
+  t.same(others, [])
+  t.match(one, { registry: 'registry.example.com', problem: null })
+  t.same(await read(one?.jwe, 'registry.example.com'), {
+    command,
+    registry: 'registry.example.com',
+    username: 'puller',
+    password
+  })
+  const sources = [mirror, { kind: 'artifact' }, { kind: 'registry' }]
+  const both = await forBody({ kind: 'resolve', image, sources })
+  t.same(
+    both.map(({ registry }) => registry),
+    ['mirror.example.com:5000', 'registry.example.com']
+  )
+  t.match(await forBody({ kind: 'resolve', image: { repository: 'api' } }), [{ registry: 'docker.io' }])
+  for (const kind of ['release', 'plan', 'rehearse', 'run-once'])
+    t.same(await forBody({ kind, image }), [], kind)
+  t.same(await forBody({ kind: 'settle', release: 7 }), [])
+  t.same(told, [])
+})
+
+t.test(
+  'credentials that cannot be opened are told without what is secret, and hinder no command',
+  async (t) => {
+    const { login, forBody, told, store } = await openCredentials(t)
+    await login('registry.example.com')
+    const broken = {
+      ...sealer,
+      open: async () => {
+        throw new Error(`near ${password}`)
+      }
+    }
+    const [one] = await forBody({ kind: 'stage', image }, { sealer: broken })
+    t.match(one, { registry: 'registry.example.com', jwe: null, problem: /log in again/ })
+    await store.transaction(async (tx) => {
+      const row = await tx.registryLogin('registry.example.com')
+      if (row !== undefined) await tx.putRegistryLogin({ ...row, host: 'docker.io' })
+    })
+    const [moved] = await forBody({ kind: 'stage', image: { repository: 'api' } })
+    t.match(moved, { registry: 'docker.io', jwe: null, problem: /log in again/ }, 'sealed for another host')
+    t.same(await forBody({ kind: 'stage', image: 'nonsense' }), [])
+    t.equal(told.length, 3)
+    t.notMatch(told.join(), password)
+  }
+)
+
+t.test('only agents that can open credentials get some, and the outbox keeps none', async (t) => {
+  const { scene, store } = await openScene(['a'], deploying)
+  scene.credentials = [{ registry: 'docker.io', jwe: 'a.b.c.d.e', problem: null }]
+  const run = async () => {
+    const { id } = await scene.deployments.request(jenkins, requestFor({ recreate: true }))
+    await scene.settle()
+    return scene.deployments.view(id)
+  }
+  t.match(await run(), { outcome: 'succeeded' })
+  t.match(scene.sentCredentials.slice(0, 2), [
+    ['resolve', 1],
+    ['stage', 1]
+  ])
+  t.notMatch(JSON.stringify(await store.outbox({})), 'a.b.c.d.e')
+  scene.capabilities = agentCapabilities.filter((one) => one !== 'registry-credentials')
+  scene.sentCredentials.splice(0)
+  t.match(await run(), { outcome: 'succeeded' }, 'nothing is refused')
+  t.match(scene.sentCredentials[0], ['resolve', undefined])
+  await scene.close()
 })
