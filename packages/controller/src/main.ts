@@ -7,6 +7,7 @@ import { createBlobs } from './adapters/blobs/blob-files.ts'
 import { imageFolderOf } from './adapters/blobs/image-folder.ts'
 import { createUploads } from './adapters/blobs/upload-files.ts'
 import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-clock.ts'
+import { createCredentialHelper } from './adapters/helpers/ask-helper.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
 import {
@@ -24,6 +25,7 @@ import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
+import { createHelpers } from './engine/ask-helpers.ts'
 import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
@@ -222,10 +224,11 @@ const createEngine = (ground: Ground) => {
   const images = createImages(ground)
   // one for all: two that make its key at the same time would be in each other's way
   const sealer = createSealer(settings.dataDir)
+  const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
   const deployments = createDeployments({
     ...ground,
     link: gateway,
-    credentials: createRegistryCredentials({ ...ground, sealer }),
+    credentials: createRegistryCredentials({ ...ground, sealer, helpers }),
     signer: { sign: (command) => signJws('command', command, installation.key) },
     artifacts: offerArtifacts({ images, log: ground.log }),
     publisher: events,
@@ -240,7 +243,7 @@ const createEngine = (ground: Ground) => {
     fleet,
     deployments,
     ...createTelling(ground, { link: gateway, events, sealer }),
-    registries: createRegistries({ ...ground, sealer }),
+    registries: createRegistries({ ...ground, sealer, helpers }),
     images,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })

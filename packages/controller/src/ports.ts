@@ -75,6 +75,17 @@ export type AgentLink = {
 export type CommandSigner = { sign(command: WrittenCommand): Promise<string> }
 /** Keeps secrets that have to be read again; whoever has only the database cannot. */
 export type Sealer = { seal(secret: string): Promise<string>; open(sealed: string): Promise<string> }
+/** With what somebody logs in to a registry; the user name `<token>` says that the password is an identity token. */
+export type Login = { username: string; password: string }
+/** A program on the controller's machine that knows credentials. */
+export type CredentialHelper = {
+  /** @param server as helpers name it. Rejects with HelperError, in bounded time. */
+  get(program: string, server: string): Promise<Login>
+}
+/** Why a credential helper gave none, for people, without anything that it wrote. */
+export class HelperError extends Error {
+  override readonly name = 'HelperError'
+}
 /** `status` null: nobody answered. `detail`: one line about it, without the URL. */
 export type Delivery = { status: number | null; detail: string }
 /** One POST of a notification; never throws. */
@@ -293,9 +304,12 @@ export type WebhookRow = {
 export type RegistryLoginRow = {
   /** As protocol/registry-name.ts has it. */
   host: string
-  username: string
-  /** Host and password as JSON, sealed. */
-  sealed: string
+  /** null: the helper says it. */
+  username: string | null
+  /** Host and password as JSON, sealed. null: the helper says it. */
+  sealed: string | null
+  /** The program that is asked; null: none is. */
+  helper: string | null
   setAtMs: number
   setBy: string
 }

@@ -103,6 +103,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'nothing-to-roll-back-to',
     'wrong-state',
     'webhook-failed',
+    'helper-failed',
     'storage-full'
   ])
   t.same(byCode(7), ['internal', 'stopping'])

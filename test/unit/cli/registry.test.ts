@@ -42,7 +42,7 @@ t.test('a password comes from standard input or a file, without the line break a
   const asked: unknown[] = []
   const loginRegistry = async (body: { username: string }) => {
     asked.push(body)
-    return { host: 'docker.io', username: body.username }
+    return { host: 'docker.io', username: body.username, helper: null }
   }
   const login = ['login', 'index.docker.io', '--username', 'puller']
   const said = await run({ loginRegistry }, [...login, '--password-stdin'], ' a b \n')
@@ -66,10 +66,25 @@ t.test(
   }
 )
 
+t.test('a helper of the controller takes the place of user name and password', async (t) => {
+  const helper = 'docker-credential-ecr-login'
+  const asked: unknown[] = []
+  const loginRegistry = async (body: object) => {
+    asked.push(body)
+    return { host: 'docker.io', username: null, helper }
+  }
+  const said = await run({ loginRegistry }, ['login', 'docker.io', '--helper', helper])
+  t.same(said, { out: '', err: `hosts log in to docker.io with what ${helper} says\n` })
+  t.same(asked, [{ host: 'docker.io', helper }])
+  for (const more of [['--username', 'x'], ['--password-stdin']])
+    await t.rejects(run({}, ['login', 'docker.io', '--helper', helper, ...more], 'x'), { code: 'usage' })
+  await t.rejects(run({}, ['login', 'docker.io', '--password-stdin'], 'x'), { code: 'usage' })
+})
+
 t.test('registries are listed with their user names, and forgotten', async (t) => {
-  const one = { host: 'docker.io', username: 'puller', setAtMs: nowMs - 5_000, setBy: 'ci' }
+  const one = { host: 'docker.io', username: 'puller', helper: null, setAtMs: nowMs - 5_000, setBy: 'ci' }
   const { out } = await run({ registries: async () => [one] }, ['list'])
-  t.match(out, /^REGISTRY +USER +SET +BY\ndocker\.io +puller +5 ?s.* +ci\n$/)
+  t.match(out, /^REGISTRY +USER +HELPER +SET +BY\ndocker\.io +puller +- +5 ?s.* +ci\n$/)
   t.match((await run({ registries: async () => [] }, ['list'])).out, /no credentials/)
   const json = await run({ registries: async () => [one] }, ['list', '--output', 'json'])
   t.same(JSON.parse(json.out), [one])

@@ -35,7 +35,7 @@ type WebhookRequest = {
   environments: string[]
   events: string[]
 }
-type RegistryRequest = { host: string; username: string; password: string }
+type RegistryRequest = { host: string } & ({ username: string; password: string } | { helper: string })
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
 type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */

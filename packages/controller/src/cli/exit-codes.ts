@@ -67,6 +67,7 @@ const byApiError = {
   'too-large': exitCodes.usage,
   'rate-limited': exitCodes.denied,
   'webhook-failed': exitCodes.refused,
+  'helper-failed': exitCodes.refused,
   'storage-full': exitCodes.refused,
   internal: exitCodes.unknown,
   stopping: exitCodes.unknown

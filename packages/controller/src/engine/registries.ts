@@ -3,21 +3,29 @@
 import { parseRegistryName } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { LoginRegistry, RegistryView } from '../api/schemas.ts'
-import type { Actor, Clock, RegistryLoginRow, Sealer, Store } from '../ports.ts'
+import {
+  type Actor,
+  type Clock,
+  HelperError,
+  type RegistryLoginRow,
+  type Sealer,
+  type Store
+} from '../ports.ts'
+import type { Helpers } from './ask-helpers.ts'
 import type { Writer } from './writer.ts'
 
 /** More is a mistake. */
 const maxRegistries = 200
 
 export type Registries = {
-  /** In the place of a former login to the same host. @throws ApiError `invalid-request`, `wrong-state` (too many) */
+  /** In the place of a former login to the same host. @throws ApiError `invalid-request`, `helper-failed`, `wrong-state` (too many) */
   login(actor: Actor, wish: LoginRegistry): Promise<RegistryView>
   list(): Promise<RegistryView[]>
   /** @throws ApiError `invalid-request`, `unknown-registry` with those that are known */
   logout(actor: Actor, host: string): Promise<void>
 }
 
-export type RegistriesPorts = { store: Store; writer: Writer; clock: Clock; sealer: Sealer }
+export type RegistriesPorts = { store: Store; writer: Writer; clock: Clock; sealer: Sealer; helpers: Helpers }
 
 export const createRegistries = (ports: RegistriesPorts): Registries => {
   const { store, writer } = ports
@@ -37,21 +45,17 @@ export const createRegistries = (ports: RegistriesPorts): Registries => {
   }
 }
 
-const login = async (
-  { writer, clock, sealer }: RegistriesPorts,
-  actor: Actor,
-  { host: typed, username, password }: LoginRegistry
-): Promise<RegistryView> => {
-  const host = requireName(typed)
+const login = async (ports: RegistriesPorts, actor: Actor, wish: LoginRegistry): Promise<RegistryView> => {
+  const { writer, clock } = ports
+  const host = requireName(wish.host)
   const row: RegistryLoginRow = {
     host,
-    username,
-    // with its host: a row that was moved to another one in the database opens nothing
-    sealed: await sealer.seal(JSON.stringify({ host, password })),
+    ...(await secretOf(ports, host, wish)),
     setAtMs: clock.nowMs(),
     setBy: actor.name
   }
-  const note = { actor, action: 'registry.login', subject: host, request: { host, username } }
+  const { username, helper } = row
+  const note = { actor, action: 'registry.login', subject: host, request: { host, username, helper } }
   return writer.change(note, async (tx) => {
     const known = await tx.registryLogins()
     if (known.length >= maxRegistries && !known.some((one) => one.host === host))
@@ -59,6 +63,24 @@ const login = async (
     await tx.putRegistryLogin(row)
     return viewOf(row)
   })
+}
+
+/** A helper is asked once before it is taken: what it lacks is best said to whoever sets it up. */
+const secretOf = async (
+  { sealer, helpers }: RegistriesPorts,
+  host: string,
+  { username, password, helper }: LoginRegistry
+): Promise<Pick<RegistryLoginRow, 'username' | 'sealed' | 'helper'>> => {
+  if (helper !== undefined) {
+    await helpers.ask(helper, host).catch((error: unknown) => {
+      throw error instanceof HelperError ? new ApiError('helper-failed', error.message) : error
+    })
+    return { username: null, sealed: null, helper }
+  }
+  if (username === undefined || password === undefined)
+    throw new TypeError('the schema lets no such login in')
+  // with its host: a row that was moved to another one in the database opens nothing
+  return { username, sealed: await sealer.seal(JSON.stringify({ host, password })), helper: null }
 }
 
 const requireName = (typed: string): string => {

@@ -12,7 +12,15 @@ import {
 } from '@longshore/protocol'
 import * as z from 'zod'
 import { pullingBody, registriesFor } from '../core/delivery/registries-for.ts'
-import type { Log, Sealer, Store } from '../ports.ts'
+import {
+  HelperError,
+  type Log,
+  type Login,
+  type RegistryLoginRow,
+  type Sealer,
+  type Store
+} from '../ports.ts'
+import type { Helpers } from './ask-helpers.ts'
 
 export type RegistryCredentials = {
   /**
@@ -26,6 +34,7 @@ export type RegistryCredentials = {
 export type RegistryCredentialsPorts = {
   store: Pick<Store, 'agent' | 'registryLogin'>
   sealer: Sealer
+  helpers: Helpers
   log: Log
 }
 
@@ -74,21 +83,40 @@ const credentialFor = async (
   }
 }
 
-type Login = { username: string; password: string }
-
 const findLogin = async (
-  { store, sealer }: RegistryCredentialsPorts,
+  { store, sealer, helpers }: RegistryCredentialsPorts,
   registry: string
 ): Promise<Login | undefined> => {
   const row = await store.registryLogin(registry)
   if (row === undefined) return undefined
+  return row.helper === null ? openLogin(sealer, row) : askHelper(helpers, row.helper, registry)
+}
+
+const openLogin = async (
+  sealer: Sealer,
+  { host: registry, username, sealed }: RegistryLoginRow
+): Promise<Login> => {
   try {
-    const { host, password } = sealedPassword.parse(JSON.parse(await sealer.open(row.sealed)))
-    if (host === registry) return { username: row.username, password }
+    const { host, password } = sealedPassword.parse(JSON.parse(await sealer.open(sealed ?? '')))
+    if (host === registry && username !== null) return { username, password }
   } catch {
     // without the cause: it may quote what was opened
   }
   throw new NoCredentials(
     `the controller cannot open its credentials of ${registry}: log in again with \`longshore registry login\``
   )
+}
+
+/** What is longer than anybody's password would break the frame that it travels in. */
+const askHelper = async (helpers: Helpers, program: string, registry: string): Promise<Login> => {
+  const login = await helpers.ask(program, registry).catch((error: unknown) => {
+    throw error instanceof HelperError ? new NoCredentials(`on the controller, ${error.message}`) : error
+  })
+  const { maxUserNameBytes, maxPasswordBytes } = limits
+  if (
+    Buffer.byteLength(login.username) <= maxUserNameBytes &&
+    Buffer.byteLength(login.password) <= maxPasswordBytes
+  )
+    return login
+  throw new NoCredentials(`on the controller, ${program} answered with more than a token for ${registry}`)
 }

@@ -10,20 +10,42 @@ import {
 } from '@longshore/protocol'
 import t from 'tap'
 import { loginRegistry } from '../../../../packages/controller/src/api/schemas.ts'
+import {
+  createHelpers,
+  failureKeptMs,
+  keptMs
+} from '../../../../packages/controller/src/engine/ask-helpers.ts'
 import { createRegistries } from '../../../../packages/controller/src/engine/registries.ts'
 import { createRegistryCredentials } from '../../../../packages/controller/src/engine/registry-credentials.ts'
+import { type CredentialHelper, HelperError } from '../../../../packages/controller/src/ports.ts'
 import { agentOf } from '../core/deployment-scenes.ts'
 import { jenkins, openScene, requestFor } from './engine-scene.ts'
 import { openNotices, sealer } from './notice-scene.ts'
 import { deploying } from './scene-hosts.ts'
 
 const password = 'for-hosts-alone'
+type Asked = { program: string; server: string }
+/** Answers after a turn, with a new token each time; `broken` fails. */
+const helperOf = (asked: Asked[]): CredentialHelper => ({
+  get: async (program, server) => {
+    asked.push({ program, server })
+    await new Promise(setImmediate)
+    if (program.endsWith('broken')) throw new HelperError(`${program} failed for ${server} (exit code 1)`)
+    if (program.endsWith('huge')) return { username: 'AWS', password: 'x'.repeat(9000) }
+    return { username: 'AWS', password: `token-${asked.length}` }
+  }
+})
+
 const open = async (t: Parameters<typeof openNotices>[0]) => {
   const { store, writer, clock } = await openNotices(t, ['a'])
-  const registries = createRegistries({ store, writer, clock, sealer })
+  const asked: Asked[] = []
+  const helpers = createHelpers(helperOf(asked), clock)
+  const registries = createRegistries({ store, writer, clock, sealer, helpers })
   const login = (host: string, username = 'puller') =>
     registries.login(jenkins, loginRegistry.parse({ host, username, password }))
-  return { store, registries, login }
+  const useHelper = (host: string, helper: string) =>
+    registries.login(jenkins, loginRegistry.parse({ host, helper }))
+  return { store, clock, registries, helpers, asked, login, useHelper }
 }
 
 t.test('a login takes the place of the former one, however the host is written', async (t) => {
@@ -79,7 +101,7 @@ const openCredentials = async (t: Parameters<typeof openNotices>[0]) => {
   const told: string[] = []
   const tell = (fields: object, text: string) => void told.push(JSON.stringify([fields, text]))
   const log = { debug: tell, info: tell, warn: tell, error: tell }
-  const ports = { store: scene.store, sealer, log }
+  const ports = { store: scene.store, sealer, helpers: scene.helpers, log }
   const forBody = async (body: object, more: Partial<typeof ports> = {}) => {
     const jws = await signJws('command', { id: command, body }, signing)
     return createRegistryCredentials({ ...ports, ...more }).forCommand(agentOf('a'), jws)
@@ -145,6 +167,53 @@ t.test(
     t.notMatch(told.join(), password)
   }
 )
+
+t.test('a helper is asked before it is taken, once for many hosts, and anew after a while', async (t) => {
+  const { useHelper, registries, forBody, read, asked, clock, store } = await openCredentials(t)
+  const helper = 'docker-credential-ecr-login'
+  t.match(await useHelper('docker.io', helper), { host: 'docker.io', username: null, helper })
+  t.same(asked, [{ program: helper, server: 'https://index.docker.io/v1/' }])
+  const stage = { kind: 'stage', image: { repository: 'team/api' } }
+  for (const [one] of await Promise.all([forBody(stage), forBody(stage)]))
+    t.match(await read(one?.jwe, 'docker.io'), { username: 'AWS', password: 'token-1' })
+  clock.move(keptMs)
+  const [later] = await forBody(stage)
+  t.match(await read(later?.jwe, 'docker.io'), { password: 'token-2' })
+  t.equal(asked.length, 2)
+  t.notMatch(JSON.stringify([await registries.list(), await store.audit({ limit: 9 })]), 'token-')
+})
+
+t.test('a helper that gives nothing is refused at the login, and told to the host later', async (t) => {
+  const { useHelper, registries, forBody, told, store, asked, clock } = await openCredentials(t)
+  const broken = 'docker-credential-broken'
+  await t.rejects(useHelper('docker.io', broken), {
+    code: 'helper-failed',
+    message: /broken failed.*exit code 1/
+  })
+  t.same(await registries.list(), [])
+  for (const helper of ['/bin/sh', 'docker-credential-../x', 'sh', 'docker-credential-a b'])
+    t.notOk(loginRegistry.safeParse({ host: 'docker.io', helper }).success, helper)
+  t.notOk(
+    loginRegistry.safeParse({ host: 'docker.io', helper: broken, username: 'u', password: 'p' }).success
+  )
+  t.notOk(loginRegistry.safeParse({ host: 'docker.io', username: 'u' }).success)
+  await useHelper('docker.io', 'docker-credential-huge')
+  const stage = { kind: 'stage', image: { repository: 'api' } }
+  t.match(await forBody(stage), [{ jwe: null, problem: /more than a token/ }])
+  await store.transaction(async (tx) => {
+    const row = await tx.registryLogin('docker.io')
+    if (row !== undefined) await tx.putRegistryLogin({ ...row, helper: broken })
+  })
+  const problem = /^on the controller, docker-credential-broken failed/
+  const counts: number[] = []
+  for (const waitMs of [0, 0, failureKeptMs, 0]) {
+    clock.move(waitMs)
+    t.match(await forBody(stage), [{ registry: 'docker.io', jwe: null, problem }])
+    counts.push(asked.length)
+  }
+  t.same(counts, [2, 2, 3, 3], 'the failure at the login is remembered for a while')
+  t.equal(told.length, 5)
+})
 
 t.test('only agents that can open credentials get some, and the outbox keeps none', async (t) => {
   const { scene, store } = await openScene(['a'], deploying)

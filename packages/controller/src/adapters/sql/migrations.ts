@@ -260,8 +260,9 @@ const deploymentTables: [keyof Tables, string[], Columns][] = [
 
 const registryLoginColumns: Columns = {
   host: 'text',
-  username: 'text',
-  sealed: 'text',
+  username: 'text?',
+  sealed: 'text?',
+  helper: 'text?',
   setAtMs: 'whole',
   setBy: 'text'
 }

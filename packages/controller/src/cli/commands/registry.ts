@@ -5,23 +5,31 @@ import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
 
-type LoginFlags = { url?: string; username: string; passwordStdin?: true; passwordFile?: string }
+type LoginFlags = {
+  url?: string
+  username?: string
+  passwordStdin?: true
+  passwordFile?: string
+  helper?: string
+}
 type Flags = { url?: string; output: OutputFormat }
 
 export function addRegistry(program: Command, context: CliContext): void {
   const group = program.command('registry').description('Credentials with which hosts fetch images.')
   group
     .command('login <host>')
-    .description('Keeps credentials of a registry, in the place of former ones; they are not tried.')
-    .requiredOption('--username <name>', 'user name at the registry')
+    .description('Keeps credentials of a registry, or who is asked for them, in the place of former ones.')
+    .option('--username <name>', 'user name at the registry')
     .option('--password-stdin', 'read the password from standard input')
     .option('--password-file <path>', 'read the password from a file')
+    .option('--helper <program>', 'docker-credential-NAME in the PATH of the controller, asked for each pull')
     .action(async (host: string, _own: unknown, self: Command) => {
       const flags = self.optsWithGlobals<LoginFlags>()
-      const password = await readPassword(context, flags)
+      const credentials = await readCredentials(context, flags)
       const client = await context.connect(flags.url)
-      const view = await client.loginRegistry({ host, username: flags.username, password })
-      context.stderr.write(`hosts log in to ${view.host} as ${view.username}\n`)
+      const view = await client.loginRegistry({ host, ...credentials })
+      const how = view.helper === null ? `as ${view.username}` : `with what ${view.helper} says`
+      context.stderr.write(`hosts log in to ${view.host} ${how}\n`)
     })
   group
     .command('list')
@@ -40,6 +48,19 @@ export function addRegistry(program: Command, context: CliContext): void {
       await (await context.connect(self.optsWithGlobals<Flags>().url)).logoutRegistry(host)
       context.stderr.write(`the credentials of ${host} are forgotten\n`)
     })
+}
+
+async function readCredentials(
+  context: CliContext,
+  flags: LoginFlags
+): Promise<{ username: string; password: string } | { helper: string }> {
+  const { username, helper, passwordStdin, passwordFile } = flags
+  if (helper === undefined) {
+    if (username === undefined) throw new CliError('usage', 'give --username NAME, or --helper PROGRAM')
+    return { username, password: await readPassword(context, flags) }
+  }
+  if (username === undefined && passwordStdin === undefined && passwordFile === undefined) return { helper }
+  throw new CliError('usage', '--helper says user name and password itself: give no other ones')
 }
 
 /** Without the line break at its end, as `docker login` takes it. */
