@@ -41,9 +41,15 @@ testOnRealParts(t, 'credentials that the controller keeps', async (t) => {
   const [address = ''] = fleet.registry.name.split(':')
   const open = await startRegistry(folder, address, 5002)
   t.teardown(() => open.stop())
-  for (const tag of ['v1', 'v2', 'v3']) await open.push('web', tag, makeWebImage(tag, 'unchecked'))
+  const digests: Record<string, string> = {}
+  for (const tag of ['v1', 'v2', 'v3', 'v4'])
+    digests[tag] = await open.push('web', tag, makeWebImage(tag, 'unchecked'))
   const guarded = `${address}:5001`
-  await startGuardedRegistry(t, { address: guarded, account, content: join(folder, 'content') })
+  const registry = await startGuardedRegistry(t, {
+    address: guarded,
+    account,
+    content: join(folder, 'content')
+  })
   await fleet.apply({ image: `${guarded}/web` })
 
   const told: string[] = []
@@ -102,6 +108,22 @@ testOnRealParts(t, 'credentials that the controller keeps', async (t) => {
         exitCode: 0
       }
     )
+  })
+
+  await t.test('an agent that is killed in the middle gets them again, and goes on', async (t) => {
+    const [host] = hosts
+    if (host === undefined) throw new Error('there is no host')
+    // it takes connections, and answers nothing
+    registry.signal('SIGSTOP')
+    const command = ['deploy', 'web', '--env', 'test', '--digest', digests['v4'] ?? '', '--output', 'ndjson']
+    const deployment = await controller.startCli(...command)
+    await deployment.waitForLine(/fetch-image/)
+    await host.agent.kill()
+    registry.signal('SIGCONT')
+    await host.agent.start()
+    t.match(await deployment.ended, { exitCode: 0 }, deployment.output)
+    told.push(deployment.output)
+    t.same(await fleet.pages(), ['v4'])
   })
 
   await t.test('the password is in no file, no log and no answer', async (t) => {

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { startProcess } from './processes.ts'
+import { type RunningProcess, startProcess } from './processes.ts'
 import { makeTestFolder } from './real-parts.ts'
 import { waitUntil } from './wait.ts'
 
@@ -10,7 +10,7 @@ import { waitUntil } from './wait.ts'
 export const startGuardedRegistry = async (
   t: Test,
   { address, account, content }: { address: string; account: string; content: string }
-): Promise<void> => {
+): Promise<RunningProcess> => {
   const folder = makeTestFolder(t)
   const passwords = join(folder, 'htpasswd')
   writeFileSync(passwords, `${account}\n`)
@@ -31,4 +31,5 @@ export const startGuardedRegistry = async (
   await waitUntil('the guarded registry to answer', async () => {
     return (await fetch(`http://${address}/v2/`)).status === 401
   })
+  return daemon
 }
