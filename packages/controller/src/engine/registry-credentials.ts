@@ -75,7 +75,10 @@ const credentialFor = async (
   try {
     const login = await findLogin(ports, registry)
     if (login === undefined) return undefined
-    return { registry, jwe: await sealRegistryLogin({ command, registry, ...login }, key), problem: null }
+    const jwe = await sealRegistryLogin({ command, registry, ...login }, key)
+    // a longer one would break the frame that it travels in, and with it the session
+    if (jwe.length <= limits.maxCredentialChars) return { registry, jwe, problem: null }
+    throw new NoCredentials(`the credentials of ${registry} that the controller has are too long`)
   } catch (error) {
     if (!(error instanceof NoCredentials)) throw error
     ports.log.warn({ registry, problem: error.message }, 'no credentials of a registry')
@@ -107,16 +110,7 @@ const openLogin = async (
   )
 }
 
-/** What is longer than anybody's password would break the frame that it travels in. */
-const askHelper = async (helpers: Helpers, program: string, registry: string): Promise<Login> => {
-  const login = await helpers.ask(program, registry).catch((error: unknown) => {
+const askHelper = (helpers: Helpers, program: string, registry: string): Promise<Login> =>
+  helpers.ask(program, registry).catch((error: unknown) => {
     throw error instanceof HelperError ? new NoCredentials(`on the controller, ${error.message}`) : error
   })
-  const { maxUserNameBytes, maxPasswordBytes } = limits
-  if (
-    Buffer.byteLength(login.username) <= maxUserNameBytes &&
-    Buffer.byteLength(login.password) <= maxPasswordBytes
-  )
-    return login
-  throw new NoCredentials(`on the controller, ${program} answered with more than a token for ${registry}`)
-}

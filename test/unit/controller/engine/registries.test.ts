@@ -31,7 +31,7 @@ const helperOf = (asked: Asked[]): CredentialHelper => ({
     asked.push({ program, server })
     await new Promise(setImmediate)
     if (program.endsWith('broken')) throw new HelperError(`${program} failed for ${server} (exit code 1)`)
-    if (program.endsWith('huge')) return { username: 'AWS', password: 'x'.repeat(9000) }
+    if (program.endsWith('huge')) return { username: 'AWS', password: '\0'.repeat(8000) }
     return { username: 'AWS', password: `token-${asked.length}` }
   }
 })
@@ -199,7 +199,7 @@ t.test('a helper that gives nothing is refused at the login, and told to the hos
   t.notOk(loginRegistry.safeParse({ host: 'docker.io', username: 'u' }).success)
   await useHelper('docker.io', 'docker-credential-huge')
   const stage = { kind: 'stage', image: { repository: 'api' } }
-  t.match(await forBody(stage), [{ jwe: null, problem: /more than a token/ }])
+  t.match(await forBody(stage), [{ jwe: null, problem: /too long/ }])
   await store.transaction(async (tx) => {
     const row = await tx.registryLogin('docker.io')
     if (row !== undefined) await tx.putRegistryLogin({ ...row, helper: broken })
