@@ -4,17 +4,17 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ServiceSpec } from '@longshore/protocol'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createClock } from '../../packages/agent/src/adapters/clock.ts'
 import { createDockerClient } from '../../packages/agent/src/adapters/docker/client.ts'
 import { createCredentials } from '../../packages/agent/src/adapters/docker/credentials.ts'
 import { createEngine } from '../../packages/agent/src/adapters/docker/engine.ts'
 import { createContainerWatch } from '../../packages/agent/src/adapters/docker/watch.ts'
+import { startGuardedRegistry } from '../support/guarded-registry.ts'
 import { makeImage } from '../support/images.ts'
-import { startProcess } from '../support/processes.ts'
 import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
 import { releaseBody, sampleSpec, stageBody } from '../support/run-samples.ts'
-import { type Pushed, RunsScene, statusOf } from '../support/runs-scene.ts'
+import { RunsScene, statusOf } from '../support/runs-scene.ts'
 import { waitUntil } from '../support/wait.ts'
 
 const update = { ...sampleSpec().update, monitorMs: 0 }
@@ -78,8 +78,11 @@ testOnRealParts(t, 'the agent on a real engine', async (t) => {
   })
 
   await t.test('a registry that asks who is there gets the credentials of the host', async (t) => {
-    const guarded = await startGuardedRegistry(t, scene, v1)
-    const name = guarded.repository.split('/')[0] ?? ''
+    const name = scene.registry.name.replace(/:\d+$/, ':5001')
+    // its password is `right`
+    const account = 'longshore:$2y$04$.Ibgx7jOFBbj.kgNwaDlg.GylhtOm52eA8VYypxaSKP3bA6pS52xi'
+    await startGuardedRegistry(t, { address: name, account, content: scene.registryContent })
+    const guarded = { ...v1, repository: `${name}/web` }
     const helpers = makeTestFolder(t)
     const host = scene.beside(t, { env: { PATH: `${helpers}:${process.env['PATH']}` } })
     const resolve = { kind: 'resolve', image: { ...guarded, digest: null } }
@@ -89,7 +92,7 @@ testOnRealParts(t, 'the agent on a real engine', async (t) => {
 
     const denied = {
       status: 'failed',
-      error: { code: 'registry-denied', detail: /refuses the credentials of this host for .*web:v1/ }
+      error: { code: 'registry-denied', detail: /does not let this host in for .*web:v1/ }
     }
     t.match(await outcomeOf(), denied, 'without any')
     logIn({ auths: { [name]: { auth: auth('wrong') } } })
@@ -227,29 +230,3 @@ testOnRealParts(t, 'the agent on a real engine', async (t) => {
     await scene.removeAll('seen')
   })
 })
-
-/** The content of the scene's registry, behind a password: `longshore`, `right`. */
-const startGuardedRegistry = async (t: Test, scene: RunsScene, image: Pushed): Promise<Pushed> => {
-  const folder = makeTestFolder(t)
-  const passwords = join(folder, 'htpasswd')
-  writeFileSync(passwords, 'longshore:$2y$04$.Ibgx7jOFBbj.kgNwaDlg.GylhtOm52eA8VYypxaSKP3bA6pS52xi\n')
-  const address = scene.registry.name.replace(/:\d+$/, ':5001')
-  const config = {
-    version: 0.1,
-    log: { level: 'warn' },
-    storage: { filesystem: { rootdirectory: scene.registryContent } },
-    http: { addr: address },
-    auth: { htpasswd: { realm: 'test', path: passwords } }
-  }
-  writeFileSync(join(folder, 'config.yml'), JSON.stringify(config))
-  const daemon = await startProcess({
-    name: 'guarded registry',
-    file: 'docker-registry',
-    args: ['serve', join(folder, 'config.yml')]
-  })
-  t.teardown(() => daemon.stop())
-  await waitUntil('the guarded registry to answer', async () => {
-    return (await fetch(`http://${address}/v2/`)).status === 401
-  })
-  return { ...image, repository: `${address}/web` }
-}

@@ -127,6 +127,20 @@ const cases: Case[] = [
     gives: 204,
     hidden: 'unknown-webhook'
   },
+  { route: 'GET /v1/registries', path: '/v1/registries', needs: ['registries:*/*'], gives: 200 },
+  {
+    route: 'POST /v1/registries',
+    path: '/v1/registries',
+    body: { host: 'https://registry.example.com/', username: 'puller', password: 'for-hosts-alone' },
+    needs: ['registries:*/*'],
+    gives: 200
+  },
+  {
+    route: 'DELETE /v1/registries/{host}',
+    path: '/v1/registries/registry.example.com',
+    needs: ['registries:*/*'],
+    gives: 204
+  },
   { route: 'GET /v1/agents', path: '/v1/agents?environment=staging', needs: ['read:staging/*'], gives: 200 },
   {
     route: 'GET /v1/agents/{agent}',
@@ -394,6 +408,8 @@ t.test('each change and each refusal of one is a row of the audit, with its code
     ['webhook.create', 'ok'],
     ['POST /v1/webhooks/:id/test', 'webhook-failed'],
     ['webhook.remove', 'ok'],
+    ['registry.login', 'ok'],
+    ['registry.logout', 'ok'],
     ['agent.enrol', 'new'],
     ['agent.enrol', 'revoked'],
     ['agent.approve', 'wrong-state'],

@@ -111,6 +111,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
         },
         close: () => {}
       },
+      credentials: { forCommand: async () => [] },
       signer: { sign: async (command) => JSON.stringify(command) },
       artifacts: { findArtifact: async () => undefined },
       publisher: { publish: () => {} },

@@ -1,6 +1,11 @@
 // A host without HAProxy, whose controller keeps no images: whoever asks for more than that is told that the test did not
 // prepare it.
-import type { ArtifactDoor, ContainerEvents, Proxy as ProxyPort } from '../../packages/agent/src/ports.ts'
+import type {
+  ArtifactDoor,
+  ContainerEvents,
+  Proxy as ProxyPort,
+  Runtime
+} from '../../packages/agent/src/ports.ts'
 
 /** Throws on every call that the test did not prepare. */
 export const preparedProxy = (calls: Partial<ProxyPort> = {}): ProxyPort => {
@@ -24,10 +29,19 @@ export const noArtifacts: ArtifactDoor = {
   isOwnName: () => false
 }
 
+/** Nothing came with the command. */
+export const noLogins: Runtime['logins'] = {
+  find: async () => ({ login: undefined, problem: null }),
+  arrival: async () => false
+}
+
 /** What runs need beside the engine on a host without HAProxy. */
 export const withoutProxy = {
   proxy: preparedProxy(),
   events: noEvents,
   ownSubnets: [] as string[],
-  artifacts: noArtifacts
+  artifacts: noArtifacts,
+  openLogin: async () => {
+    throw new Error('the test did not prepare credentials')
+  }
 }

@@ -20,7 +20,7 @@ import { expressRequest } from '../../packages/agent/src/core/express-request.ts
 import { defaultSubnets } from '../../packages/agent/src/core/own-network.ts'
 import { keepRoutes, type RouteKeeper } from '../../packages/agent/src/keep-routes.ts'
 import { createRuns } from '../../packages/agent/src/runs.ts'
-import { noArtifacts } from './no-proxy.ts'
+import { noArtifacts, withoutProxy } from './no-proxy.ts'
 import { sampleCommand } from './run-samples.ts'
 
 const noLog = {
@@ -76,7 +76,8 @@ const live = async (journal: string, socket: string, minFreeBytes: number): Prom
       host: createHostChecks(),
       journal: openJournal(journal),
       clock,
-      policy: createPolicySource(undefined)
+      policy: createPolicySource(undefined),
+      openLogin: withoutProxy.openLogin
     },
     { minFreeBytes, buildRequest: (input) => expressRequest(input, oldestApiMinor) },
     {

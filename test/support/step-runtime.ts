@@ -2,7 +2,7 @@
 // passes at once, and a host that is fine.
 import type { Engine, KnownImages, Runtime } from '../../packages/agent/src/ports.ts'
 import { createSourceMemory } from '../../packages/agent/src/source-memory.ts'
-import { noArtifacts, noEvents, preparedProxy } from './no-proxy.ts'
+import { noArtifacts, noEvents, noLogins, preparedProxy } from './no-proxy.ts'
 
 /** Throws on every call that the test did not prepare. */
 export const preparedEngine = (calls: Partial<Engine>): Engine =>
@@ -44,6 +44,7 @@ export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime 
       known: createKnownImages(),
       artifacts: noArtifacts
     },
+    logins: noLogins,
     clock: {
       nowMs: () => nowMs,
       monotonicMs: () => nowMs,

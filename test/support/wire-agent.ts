@@ -1,7 +1,14 @@
 // The agent's loop over real sockets to a controller that the test plays, with runs that only remember what they
 // were told and a clock whose long delays pass when the test says so.
 import { randomBytes } from 'node:crypto'
-import { type CommandId, formatId, generateSigningKey, limits, type RunReport } from '@longshore/protocol'
+import {
+  type CommandId,
+  formatId,
+  generateEncryptionKey,
+  generateSigningKey,
+  limits,
+  type RunReport
+} from '@longshore/protocol'
 import { createClock } from '../../packages/agent/src/adapters/clock.ts'
 import { createControllerClient, urlBelow } from '../../packages/agent/src/adapters/http-client.ts'
 import { createDial } from '../../packages/agent/src/adapters/ws.ts'
@@ -93,6 +100,7 @@ export const startWireAgent = async (
     controllerClock: createControllerClock(clock),
     dial: createDial(urlBelow(controller.url, '/v1/agents/session'), null, real),
     signing,
+    encryption: (await generateEncryptionKey()).publicJwk,
     version: '0.0.0',
     hostName: 'host-1',
     registration,

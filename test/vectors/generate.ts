@@ -2,7 +2,7 @@
 // deterministic, so that a second run gives the same files. They let an agent in another language be checked.
 import { writeFileSync } from 'node:fs'
 import { importSigningKey, type JwsKind, jwsKinds, type SigningKey, signJws } from '@longshore/protocol'
-import { base64url, CompactSign } from 'jose'
+import { base64url, CompactEncrypt, CompactSign, importJWK } from 'jose'
 import { samplePayloads, testKeys } from './samples.ts'
 
 type Vector = {
@@ -50,6 +50,9 @@ const swaps = async (): Promise<Vector[]> => {
 
 const [goodHeader = '', goodPayload = '', goodSignature = ''] = (await signed('frame')).split('.')
 const frame = payloads.frame
+const credential = { registry: 'registry.example.com', jwe: 'a..b.c.d', problem: null }
+const withCredentials = (credentials: object[]) =>
+  signed('frame', { ...frame, messages: [{ type: 'command', jws: 'a.b.c', credentials }] })
 const frames = async (): Promise<Vector[]> =>
   (
     [
@@ -101,6 +104,22 @@ const frames = async (): Promise<Vector[]> =>
       [
         '257 messages',
         await signed('frame', { ...frame, messages: Array(257).fill(payloads.ack) }),
+        'frame-malformed'
+      ],
+      ['a command with credentials', await withCredentials([credential]), null],
+      [
+        'a command whose credentials the controller lacks',
+        await withCredentials([{ ...credential, jwe: null, problem: 'it cannot open them' }]),
+        null
+      ],
+      [
+        'a command with credentials of 9 registries',
+        await withCredentials(Array(9).fill(credential)),
+        'frame-malformed'
+      ],
+      [
+        'a command with credentials that say no registry',
+        await withCredentials([{ ...credential, registry: undefined }]),
         'frame-malformed'
       ],
       [
@@ -223,11 +242,62 @@ const messages = async (): Promise<Vector[]> =>
     }))
   )
 
+const publicOf = ({ kty, crv, x }: typeof testKeys.agentEncryption | typeof testKeys.ephemeral) =>
+  importJWK({ kty, crv, x }, 'ECDH-ES')
+const agentKey = publicOf(testKeys.agentEncryption)
+/** Encrypts anything under any header. The ephemeral key and the vector (12 bytes) are fixed, for these files alone. */
+const encrypt = async (header: object, content: object, to = agentKey): Promise<string> => {
+  const epk = await importJWK(testKeys.ephemeral, 'ECDH-ES', { extractable: true })
+  if (epk instanceof Uint8Array) throw new TypeError('not a key pair')
+  const encryption = new CompactEncrypt(new TextEncoder().encode(JSON.stringify(content)))
+    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', typ: 'longshore-login+jwe', ...header })
+    .setKeyManagementParameters({ epk })
+    .setInitializationVector(new Uint8Array(12))
+  // a wrapped one would be random
+  if ('alg' in header) encryption.setContentEncryptionKey(new Uint8Array(32))
+  return encryption.encrypt(await to)
+}
+
+const logins = async () => {
+  const { login } = payloads
+  const good = await encrypt({}, login)
+  return (
+    [
+      ['credentials', good, null],
+      ['an identity token', await encrypt({}, { ...login, username: '<token>' }), null],
+      [
+        'credentials for another command',
+        await encrypt({}, { ...login, command: 'cmd_00000000000000000002' }),
+        'audience-mismatch'
+      ],
+      [
+        'credentials of another registry',
+        await encrypt({}, { ...login, registry: 'docker.io' }),
+        'audience-mismatch'
+      ],
+      ['a field that is not known', await encrypt({}, { ...login, later: 1 }), 'frame-malformed'],
+      ['a JWE of another kind', await encrypt({ typ: 'JWE' }, login), 'type-refused'],
+      ['AES of 128 bits', await encrypt({ enc: 'A128GCM' }, login), 'frame-malformed'],
+      ['a wrapped key', await encrypt({ alg: 'ECDH-ES+A256KW' }, login), 'frame-malformed'],
+      ["another agent's key", await encrypt({}, login, publicOf(testKeys.ephemeral)), 'frame-malformed'],
+      ['another end', `${good.slice(0, -4)}AAAA`, 'frame-malformed'],
+      ['not a JWE', 'a.b.c', 'frame-malformed']
+    ] as const
+  ).map(([name, jwe, code]) => ({ name, jwe, code }))
+}
+const writeLogins = async (): Promise<void> => {
+  const { agentEncryption } = testKeys
+  const file = { keys: { agentEncryption }, login: payloads.login, vectors: await logins() }
+  writeFileSync(new URL('logins.json', import.meta.url), `${JSON.stringify(file, null, 2)}\n`)
+}
+
 const write = (name: string, vectors: Vector[]): void => {
-  const file = { keys: testKeys, vectors }
+  const { controller, stranger } = testKeys
+  const file = { keys: { controller, stranger }, vectors }
   writeFileSync(new URL(`${name}.json`, import.meta.url), `${JSON.stringify(file, null, 2)}\n`)
 }
 write('kinds', await swaps())
 write('frames', await frames())
 write('tokens', await tokens())
 write('messages', await messages())
+await writeLogins()

@@ -12,6 +12,19 @@ export const testKeys = {
     crv: 'Ed25519',
     x: '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E',
     d: 'AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM'
+  },
+  agentEncryption: {
+    kty: 'OKP',
+    crv: 'X25519',
+    x: 'yNcY5Y1ERsIlXtlZApXtvPZIJjrt7zIWzpddeUUM2GY',
+    d: '2Anoe5Ua6mgJ9RSLXiNgBVlBzeTa9kxIYLDK5NKbm20'
+  },
+  /** Half of the key agreement that a sender makes anew each time. */
+  ephemeral: {
+    kty: 'OKP',
+    crv: 'X25519',
+    x: 'QS7k_jkM8OZ6OxRyQXkFJC8b4zVbdv0BHKnLEaGAcj0',
+    d: 'yNqzeLTMGwEGI2ZIjm8pbX7LeK1ykO8VPjbT2W27jUA'
   }
 } as const
 
@@ -159,6 +172,16 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
   },
   { name: 'bye', message: { type: 'bye', reason: 'stopping' }, code: null },
   { name: 'a field from a later version', message: { ...progress, mood: 'good' }, code: null },
+  {
+    name: 'hello with an encryption key',
+    message: { ...hello, encryptionKey: { kty: 'OKP', crv: 'X25519', x: testKeys.agentEncryption.x } },
+    code: null
+  },
+  {
+    name: 'hello with a private encryption key',
+    message: { ...hello, encryptionKey: testKeys.agentEncryption },
+    code: malformed
+  },
   { name: 'hello without facts', message: { ...hello, facts: undefined }, code: malformed },
   { name: 'hello with a host name of spaces', message: { ...hello, hostName: 'a b' }, code: malformed },
   { name: 'accepted with a foreign id', message: { type: 'accepted', command: id('dep') }, code: malformed },
@@ -195,6 +218,12 @@ export const samplePayloads = (controllerKid: string) => {
   const ack = { type: 'ack', reportsUpTo: 4 }
   return {
     frame: { sid: 'A'.repeat(43), seq: 1, at: nowMs, messages: [ack] },
+    login: {
+      command: id('cmd'),
+      registry: 'registry.example.com',
+      username: 'puller',
+      password: 'correct horse'
+    },
     command: {
       id: id('cmd'),
       installation,

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { join } from 'node:path'
-import { signPullToken } from '@longshore/protocol'
+import { openRegistryLogin, signPullToken } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
 import { createArtifactDoor } from './adapters/artifact-door.ts'
 import { createClock } from './adapters/clock.ts'
@@ -36,7 +36,7 @@ import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
 import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
-import type { Journal, Runs } from './ports.ts'
+import type { Journal, OpenLogin, Runs } from './ports.ts'
 import { openRegistration } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
@@ -105,7 +105,9 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
       enrol: async () => {
         const token = await readJoinToken(settings)
         const { labels } = settings
-        return enrol(network, { token, hostName, labels, facts: facts.now().facts, ...keys }, signal)
+        const { signing, encryption } = keys
+        const request = { token, hostName, labels, facts: facts.now().facts, signing, encryption }
+        return enrol(network, request, signal)
       },
       save: (identity) => writeIdentity(dataDir, identity)
     },
@@ -148,8 +150,9 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     const journal = openJournal(join(dataDir, 'journal.sqlite'))
     const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
+    const openLogin: OpenLogin = (jwe, wanted) => openRegistryLogin(jwe, keys.decryption, wanted)
     const runs = createRuns(
-      { engine, proxy, events: watch, ownSubnets, artifacts, host, journal, clock, policy },
+      { engine, proxy, events: watch, ownSubnets, artifacts, host, journal, clock, policy, openLogin },
       { minFreeBytes, buildRequest },
       {
         progressed: reporter.progressed,
@@ -176,6 +179,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     controllerClock,
     dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
     signing: keys.signing,
+    encryption: keys.encryption,
     version: packageJson.version,
     hostName,
     registration,

@@ -3,6 +3,7 @@
 import type {
   AcceptedMessage,
   Command,
+  CommandCredential,
   CommandId,
   Connections,
   Digest,
@@ -17,6 +18,7 @@ import type {
   ProgressMessage,
   ProxyState,
   RefusedMessage,
+  RegistryLogin,
   RunOutcome,
   RunReport,
   ServiceMark,
@@ -48,12 +50,14 @@ export type Runs = {
    * Takes a command whose signature, agent and installation were verified. Never executes an id twice.
    * @param jws the command as received, kept as evidence
    * @param controllerNowMs the controller's time, for `notAfterMs`
+   * @param credentials that came with it: in memory alone, while its run lasts
    * @returns what to answer; undefined when its report is stored already (it is sent again instead)
    */
   receive(
     command: Command,
     jws: string,
-    controllerNowMs: number
+    controllerNowMs: number,
+    credentials?: readonly CommandCredential[]
   ): Promise<AcceptedMessage | RefusedMessage | undefined>
   /** Asks the run to undo itself and end; nothing happens when it has ended. */
   cancel(id: CommandId): void
@@ -145,7 +149,7 @@ export type Engine = {
   /** All of them: a filter of the engine would leave out the digests of those that it finds by a tag. */
   listImages(): Promise<ListedImage[]>
   /**
-   * Pulls `repository@digest` with the host's credentials. Rejects with `no-progress` when the layers stand still
+   * Pulls `repository@digest` with the host's credentials; with `login` where it has none, or they are not let in. Rejects with `no-progress` when the layers stand still
    * for `noProgressMs`. A resolved promise is no proof: inspect is.
    * @param request.isAnonymous without credentials, whatever the host has for the name
    */
@@ -153,6 +157,7 @@ export type Engine = {
     repository: string
     digest: Digest
     isAnonymous: boolean
+    login: RegistryLogin | undefined
     platform: string | null
     noProgressMs: number
     signal: AbortSignal
@@ -160,8 +165,8 @@ export type Engine = {
   }): Promise<void>
   tagImage(reference: string, repository: string, tag: string): Promise<void>
   removeImage(reference: string): Promise<void>
-  /** Asks the registry through the engine which digest the reference has now. */
-  resolveDigest(image: ImageReference, limitMs?: number): Promise<Digest>
+  /** Asks the registry through the engine which digest the reference has now; with credentials as `pullImage`. */
+  resolveDigest(image: ImageReference, login: RegistryLogin | undefined, limitMs?: number): Promise<Digest>
   hasNetwork(name: string): Promise<boolean>
   /** @param subnet with its gateway; undefined: the engine chooses */
   createNetwork(
@@ -265,6 +270,26 @@ export type ArtifactDoor = {
   isOwnName(name: string): boolean
 }
 
+/** Decrypts with the agent's own key. Rejects when it is not for this agent, or for something else than is wanted. */
+export type OpenLogin = (
+  jwe: string,
+  wanted: { command: CommandId; registry: string }
+) => Promise<RegistryLogin>
+
+/** `problem`: why the controller sent none although it should have some. */
+export type FoundLogin = { login: RegistryLogin | undefined; problem: string | null }
+
+/** Credentials that came with commands. */
+export type SentLogins = {
+  keep(command: CommandId, credentials: readonly CommandCredential[]): void
+  /** An earlier process began its run, and had them. */
+  miss(command: CommandId): void
+  forget(command: CommandId): void
+  find(command: CommandId, repository: string): Promise<FoundLogin>
+  /** Waits for those that were missed, not for long. @returns whether they have come; false: there is nothing to wait for */
+  arrival(command: CommandId, signal: AbortSignal): Promise<boolean>
+}
+
 /** What steps around images need beside the engine. */
 export type ImageHelp = { memory: SourceMemory; known: KnownImages; artifacts: ArtifactDoor }
 
@@ -275,6 +300,11 @@ export type Runtime = {
   events: ContainerEvents
   host: HostChecks
   images: ImageHelp
+  /** Of the run's own command. */
+  logins: {
+    find(repository: string): Promise<FoundLogin>
+    arrival(signal: AbortSignal): Promise<boolean>
+  }
   clock: Clock
   /** Aborted when the run is to stop waiting. */
   signal: AbortSignal

@@ -1,6 +1,6 @@
 // The agent's life as a story: be registered, take up what was in flight, stay connected, stop. Everything that
 // touches the world comes in; main.ts says what it is.
-import type { Facts } from '@longshore/protocol'
+import type { EncryptionJwk, Facts } from '@longshore/protocol'
 import type { ControllerClock } from './controller-clock.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
@@ -21,6 +21,7 @@ export type AgentWorld = {
   randomBytes: (count: number) => Uint8Array
   random: () => number
   signing: SessionParty['signing']
+  encryption: EncryptionJwk
   version: string
   hostName: string
   registration: Registration
@@ -61,7 +62,8 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
       version: world.version,
       hostName: world.hostName,
       facts: world.facts,
-      policy: () => world.policy.summary()
+      policy: () => world.policy.summary(),
+      encryptionKey: world.encryption
     }
   })
   // not waited for: an engine that is away must not keep the agent from its controller

@@ -9,7 +9,7 @@ import { pause } from './execute/pause.ts'
 import { enginePollMs, engineWaitMs } from './execute/wait-for-engine.ts'
 import { describe, executeStep } from './executor.ts'
 import { lookAtHost } from './look-at-host.ts'
-import type { ImageHelp, Runtime } from './ports.ts'
+import type { ImageHelp, Runtime, SentLogins } from './ports.ts'
 import type { RunsPorts } from './runs.ts'
 
 export type RunHandle = {
@@ -20,7 +20,7 @@ export type RunHandle = {
   stop(): Promise<void>
 }
 
-type Ports = RunsPorts & { images: ImageHelp }
+type Ports = RunsPorts & { images: ImageHelp; logins: SentLogins }
 /** Events without their time: the driver adds it. */
 type Untimed<E> = E extends { atMs: number } ? Omit<E, 'atMs'> : never
 type Happening = Untimed<RunEvent>
@@ -159,13 +159,18 @@ class RunDriver {
   }
 
   #runtime(step: string, position: number, total: number): Runtime {
-    const { engine, proxy, events, host, images, clock } = this.#ports
+    const { engine, proxy, events, host, images, logins, clock } = this.#ports
+    const { id } = this.#state.task.command
     return {
       engine,
       proxy,
       events,
       host,
       images,
+      logins: {
+        find: (repository) => logins.find(id, repository),
+        arrival: (signal) => logins.arrival(id, signal)
+      },
       clock,
       signal: this.#interruption.signal,
       isRepeated: false,

@@ -21,12 +21,14 @@ import type {
   HostChecks,
   Journal,
   JournalledCommand,
+  OpenLogin,
   PolicySource,
   Proxy as ProxyPort,
   Runs,
   RunsListener
 } from './ports.ts'
 import { driveRun, type RunHandle } from './run-driver.ts'
+import { createSentLogins } from './sent-logins.ts'
 import { createSourceMemory } from './source-memory.ts'
 
 /** Ended commands stay as evidence for this long. */
@@ -55,6 +57,7 @@ export type RunsPorts = {
   journal: Journal
   clock: Clock
   policy: PolicySource
+  openLogin: OpenLogin
 }
 
 export type RunsSettings = { minFreeBytes: number; buildRequest: BuildRequest }
@@ -71,6 +74,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
     known: journal.images,
     artifacts: ports.artifacts
   }
+  const logins = createSentLogins(ports.openLogin, ports.clock)
   const broken = Promise.withResolvers<never>()
   // who cares waits for it; a journal that fails while nobody does is no unhandled rejection
   broken.promise.catch(() => undefined)
@@ -83,11 +87,12 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   const startDue = (): void => {
     if (isStopped) return
     for (const [id, entry] of dueEntries(open)) {
-      const handle = driveRun({ ...ports, images }, entry.state, listener.progressed)
+      const handle = driveRun({ ...ports, images, logins }, entry.state, listener.progressed)
       entry.handle = handle
       handle.ended.then((report) => {
         if (report === undefined) return
         open.delete(id)
+        logins.forget(id)
         listener.reported(report)
         startDue()
       }, breakOff)
@@ -95,11 +100,12 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
   }
 
   return {
-    receive: async (command, jws, controllerNowMs) => {
+    receive: async (command, jws, controllerNowMs, credentials = []) => {
       const found = journal.find(command.id)
       const answer = decide(ports, command, found, open.size, controllerNowMs)
       switch (answer.kind) {
         case 'repeat-accepted':
+          if (open.has(command.id)) logins.keep(command.id, credentials)
           return { type: 'accepted', command: command.id }
         case 'repeat-report':
           if (found?.report != null) listener.reported(found.report)
@@ -118,6 +124,7 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
       const state = beginRun(task)
       journal.begin(command, jws, state, nowMs)
       open.set(command.id, { state, handle: undefined })
+      logins.keep(command.id, credentials)
       // After the answer: `accepted` leaves before the first progress.
       setImmediate(startDue)
       return { type: 'accepted', command: command.id }
@@ -132,7 +139,10 @@ export const createRuns = (ports: RunsPorts, settings: RunsSettings, listener: R
       journal.saveRun(id, entry.state, null)
     },
     recover: async () => {
-      for (const state of journal.openRuns()) open.set(state.task.command.id, { state, handle: undefined })
+      for (const state of journal.openRuns()) {
+        open.set(state.task.command.id, { state, handle: undefined })
+        logins.miss(state.task.command.id)
+      }
       startDue()
     },
     acknowledged: async (reportsUpTo) => journal.acknowledge(reportsUpTo),

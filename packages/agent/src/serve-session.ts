@@ -1,7 +1,9 @@
 // What the agent does in a session: says who it is, hands commands to the runs in the order they came, lets
 // reporter and inventory speak. Knows neither sockets nor Docker.
 import {
+  type CommandMessage,
   type DeliveredDown,
+  type EncryptionJwk,
   type Facts,
   type HelloMessage,
   limits,
@@ -28,7 +30,13 @@ export type AgentParts = {
   inventory: InventoryWatch
   keys: () => ControllerKeys
   identity: () => Identity
-  self: { version: string; hostName: string; facts: () => Facts; policy: () => PolicySummary }
+  self: {
+    version: string
+    hostName: string
+    facts: () => Facts
+    policy: () => PolicySummary
+    encryptionKey: EncryptionJwk
+  }
 }
 
 /** One for the life of the process; sessions follow each other on it. */
@@ -38,16 +46,16 @@ export const serveSessions = (parts: AgentParts): SessionListener & { disconnect
   // answers go to the session that is there when they are ready: the controller knows commands by id
   let taking = Promise.resolve()
 
-  const answer = async (jws: string): Promise<void> => {
+  const answer = async (message: CommandMessage): Promise<void> => {
     const { installation, agent } = parts.identity()
     const context = { keyOf: parts.keys().find, installation, agent, runs, log }
-    const reply = await takeCommand(context, jws, controllerClock.nowMs)
+    const reply = await takeCommand(context, message, controllerClock.nowMs)
     if (reply !== undefined) session?.queue([reply])
   }
   const handle = async (message: DeliveredDown): Promise<void> => {
     switch (message.type) {
       case 'command':
-        return answer(message.jws)
+        return answer(message)
       case 'cancel':
         return runs.cancel(message.command)
       case 'ack':
@@ -106,5 +114,6 @@ const hello = async (parts: AgentParts, clockSkewMs: number): Promise<HelloMessa
   inventory: await parts.inventory.look(),
   marks: parts.runs.marks().slice(0, 1000),
   runs: parts.runs.inFlight().slice(0, limits.maxPendingCommandsPerHost),
-  clockSkewMs
+  clockSkewMs,
+  encryptionKey: parts.self.encryptionKey
 })

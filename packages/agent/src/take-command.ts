@@ -4,6 +4,7 @@ import {
   type AcceptedMessage,
   type AgentId,
   type CommandId,
+  type CommandMessage,
   command,
   commandId,
   type InstallationId,
@@ -29,7 +30,7 @@ export type CommandContext = {
 /** @returns undefined: nothing to answer, because its report is sent again or because it has no readable id */
 export const takeCommand = async (
   context: CommandContext,
-  jws: string,
+  { jws, credentials = [] }: CommandMessage,
   controllerNowMs: () => number
 ): Promise<AcceptedMessage | RefusedMessage | undefined> => {
   try {
@@ -38,7 +39,7 @@ export const takeCommand = async (
       return refuse(context, claims.id, 'forged', 'it is for another agent or installation')
     }
     try {
-      return await context.runs.receive(claims, jws, controllerNowMs())
+      return await context.runs.receive(claims, jws, controllerNowMs(), credentials)
     } catch (error) {
       // the journal could not take it, so it must not be acted on; a full disk may pass
       const why = error instanceof Error ? error.message : 'unknown reason'

@@ -7,6 +7,7 @@ import { createBlobs } from './adapters/blobs/blob-files.ts'
 import { imageFolderOf } from './adapters/blobs/image-folder.ts'
 import { createUploads } from './adapters/blobs/upload-files.ts'
 import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-clock.ts'
+import { createCredentialHelper } from './adapters/helpers/ask-helper.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
 import {
@@ -24,6 +25,7 @@ import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
+import { createHelpers } from './engine/ask-helpers.ts'
 import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
@@ -39,13 +41,15 @@ import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
+import { createRegistries } from './engine/registries.ts'
+import { createRegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
 import { createWebhooks } from './engine/webhooks.ts'
 import { createWriter, type Writer } from './engine/writer.ts'
 import type { Blobs, Uploads } from './image-ports.ts'
-import type { Actor, Clock, Random, Store } from './ports.ts'
+import type { Actor, Clock, Random, Sealer, Store } from './ports.ts'
 import {
   type InitOptions,
   initSettings,
@@ -218,9 +222,13 @@ const createEngine = (ground: Ground) => {
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
+  // one for all: two that make its key at the same time would be in each other's way
+  const sealer = createSealer(settings.dataDir)
+  const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
   const deployments = createDeployments({
     ...ground,
     link: gateway,
+    credentials: createRegistryCredentials({ ...ground, sealer, helpers }),
     signer: { sign: (command) => signJws('command', command, installation.key) },
     artifacts: offerArtifacts({ images, log: ground.log }),
     publisher: events,
@@ -234,7 +242,8 @@ const createEngine = (ground: Ground) => {
     gateway,
     fleet,
     deployments,
-    ...createTelling(ground, gateway, events),
+    ...createTelling(ground, { link: gateway, events, sealer }),
+    registries: createRegistries({ ...ground, sealer, helpers }),
     images,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
@@ -242,10 +251,12 @@ const createEngine = (ground: Ground) => {
 }
 
 /** Whom to tell of what happens, and the telling. */
-const createTelling = (ground: Ground, link: Gateway, events: EventStream) => {
+const createTelling = (
+  ground: Ground,
+  { link, events, sealer }: { link: Gateway; events: EventStream; sealer: Sealer }
+) => {
   const { settings, ca, onOwed } = ground
   const { allowPlaintext } = settings
-  const sealer = createSealer(settings.dataDir)
   const sender = createWebhookSender({ ca, userAgent: `longshore/${controllerVersion}` })
   const notifications = createNotifications({ ...ground, sealer, sender })
   onOwed(notifications.wake)

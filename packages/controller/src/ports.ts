@@ -75,6 +75,17 @@ export type AgentLink = {
 export type CommandSigner = { sign(command: WrittenCommand): Promise<string> }
 /** Keeps secrets that have to be read again; whoever has only the database cannot. */
 export type Sealer = { seal(secret: string): Promise<string>; open(sealed: string): Promise<string> }
+/** With what somebody logs in to a registry; the user name `<token>` says that the password is an identity token. */
+export type Login = { username: string; password: string }
+/** A program on the controller's machine that knows credentials. */
+export type CredentialHelper = {
+  /** @param server as helpers name it. Rejects with HelperError, in bounded time. */
+  get(program: string, server: string): Promise<Login>
+}
+/** Why a credential helper gave none, for people, without anything that it wrote. */
+export class HelperError extends Error {
+  override readonly name = 'HelperError'
+}
 /** `status` null: nobody answered. `detail`: one line about it, without the URL. */
 export type Delivery = { status: number | null; detail: string }
 /** One POST of a notification; never throws. */
@@ -289,6 +300,19 @@ export type WebhookRow = {
   createdBy: string
   lastTry: { atMs: number; isDelivered: boolean; detail: string } | null
 }
+/** How hosts log in to a registry. */
+export type RegistryLoginRow = {
+  /** As protocol/registry-name.ts has it. */
+  host: string
+  /** null: the helper says it. */
+  username: string | null
+  /** Host and password as JSON, sealed. null: the helper says it. */
+  sealed: string | null
+  /** The program that is asked; null: none is. */
+  helper: string | null
+  setAtMs: number
+  setBy: string
+}
 /** What a webhook is owed. Delivered ones are gone. */
 export type NotificationRow = {
   id: NotificationId
@@ -376,6 +400,8 @@ export type Reads = ImageReads & {
   notification(id: string): Promise<NotificationRow | undefined>
   countNotifications(): Promise<{ webhook: string; state: NotificationRow['state']; count: number }[]>
   lostHosts(): Promise<LostHostRow[]>
+  registryLogins(): Promise<RegistryLoginRow[]>
+  registryLogin(host: string): Promise<RegistryLoginRow | undefined>
 }
 export type Writes = ImageWrites & {
   setInstallation(id: InstallationId): Promise<void>
@@ -421,6 +447,8 @@ export type Writes = ImageWrites & {
   deleteNotification(id: string): Promise<void>
   /** Forgets what was given up before. */
   pruneNotifications(givenUpBeforeMs: number): Promise<void>
+  putRegistryLogin(row: RegistryLoginRow): Promise<void>
+  deleteRegistryLogin(host: string): Promise<void>
   putLostHost(row: LostHostRow): Promise<void>
   deleteLostHost(environment: string, host: string): Promise<void>
 }

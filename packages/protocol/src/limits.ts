@@ -52,6 +52,13 @@ export const maxImageContents = 20
 export const maxImageLayers = 200
 /** Free text about one source that failed, several of which share a report. */
 export const maxSourceDetailChars = 500
+/** HOST:PORT of a registry; a name in DNS has 253 characters. */
+export const maxRegistryNameChars = 300
+/** A user name and a password in UTF-8. Tokens of cloud registries that serve as passwords have 1 to 3 KiB. */
+export const maxUserNameBytes = 256
+export const maxPasswordBytes = 8 * 1024
+/** Credentials of a registry, encrypted: twice the password for characters that JSON escapes, and base64. */
+export const maxCredentialChars = 24 * 1024
 /** Containers of one service on one host. */
 export const maxReplicas = 50
 
@@ -93,6 +100,14 @@ relate(duplicateProbeMs < silenceLimitMs, 'duplicateProbeMs < silenceLimitMs')
 relate(maxBufferedBytes >= maxFrameBytes, 'maxBufferedBytes >= maxFrameBytes')
 relate(maxBatchedChars * 3 * (4 / 3) < maxFrameBytes, 'messages that share a frame fit into it')
 relate((maxCommandBytes * 4) / 3 < (maxFrameBytes * 3) / 4, 'a command fits well into one frame')
+relate(
+  ((maxPasswordBytes + maxUserNameBytes) * 2 + maxRegistryNameChars + 512) * (4 / 3) < maxCredentialChars,
+  'the longest password fits into its JWE'
+)
+relate(
+  (maxCommandBytes + maxImageSources * (maxCredentialChars + 1024)) * (4 / 3) < maxFrameBytes - 4096,
+  'a command with credentials of all its sources fits into a frame'
+)
 relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
 relate(maxReportLogLines <= maxCommandLogLines, "a container's log fits where a command's does")
 relate(maxCommandLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')

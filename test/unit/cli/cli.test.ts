@@ -82,6 +82,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'unknown-release',
     'unknown-token',
     'unknown-webhook',
+    'unknown-registry',
     'unknown-route',
     'idempotency-conflict',
     'too-large'
@@ -102,6 +103,7 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'nothing-to-roll-back-to',
     'wrong-state',
     'webhook-failed',
+    'helper-failed',
     'storage-full'
   ])
   t.same(byCode(7), ['internal', 'stopping'])

@@ -14,6 +14,8 @@ const sections: Record<string, z.ZodType> = {
   Fence: protocol.fence,
   'Command claims': protocol.command,
   'Command bodies': protocol.commandBody,
+  'Command credential': protocol.commandCredential,
+  'Registry login': protocol.registryLogin,
   'Pinned image': protocol.pinnedImage,
   'Image source': protocol.imageSource,
   'Image content': protocol.imageContent,

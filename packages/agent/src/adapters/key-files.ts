@@ -3,10 +3,12 @@
 import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  type DecryptionKey,
   type EncryptionJwk,
   encryptionJwk,
   generateEncryptionKey,
   generateSigningKey,
+  importDecryptionKey,
   importSigningKey,
   privateEncryptionJwk,
   privateJwk,
@@ -17,7 +19,7 @@ import { AgentExit } from '../exit-codes.ts'
 import { type Identity, identity } from '../identity.ts'
 import { parseJson } from '../parse-json.ts'
 
-export type Keys = { signing: SigningKey; encryption: EncryptionJwk }
+export type Keys = { signing: SigningKey; encryption: EncryptionJwk; decryption: DecryptionKey }
 
 export const keyFileNames = {
   signing: 'identity-key.json',
@@ -47,7 +49,11 @@ export const openKeys = async (dir: string): Promise<Keys> => {
     const encryption = storedEncryption ?? (await generateEncryptionKey()).privateJwk
     if (storedEncryption === null) await replaceFile(encryptionPath, encryption)
     const { kty, crv, x } = encryption
-    return { signing: await importSigningKey(signing), encryption: encryptionJwk.parse({ kty, crv, x }) }
+    return {
+      signing: await importSigningKey(signing),
+      encryption: encryptionJwk.parse({ kty, crv, x }),
+      decryption: await importDecryptionKey(encryption)
+    }
   })
 }
 

@@ -16,6 +16,7 @@ import { EngineError, engineErrors, isEngineError, StepError } from '../engine-e
 import type { Runtime } from '../ports.ts'
 import type { StepOf } from './containers.ts'
 import { dropNames, findImage } from './find-image.ts'
+import { logIn } from './log-in.ts'
 import { throwIfStopped } from './pause.ts'
 import { demandRoom, watchRoom } from './room.ts'
 
@@ -95,7 +96,8 @@ const fetchAt = async (runtime: Runtime, step: FetchStep, place: Place, isHere: 
     const isUnknown = isEngineError(error, 'image-missing')
     if (!isUnknown || step.tag === null || (step.plan?.contents.length ?? 0) === 0) throw error
     const { repository } = place
-    const other = await runtime.engine.resolveDigest({ repository, tag: step.tag, digest: null })
+    const reference = { repository, tag: step.tag, digest: null }
+    const other = await logIn(runtime, repository, (login) => runtime.engine.resolveDigest(reference, login))
     if (other === step.digest) throw error
     return pullAs(runtime, step, place, other, isHere)
   }
@@ -114,18 +116,21 @@ const pullAs = async (
   const minFreeBytes = step.plan?.minFreeBytes ?? 0
   const room = await watchRoom(runtime, minFreeBytes)
   try {
-    await engine.pullImage({
-      repository,
-      digest,
-      isAnonymous,
-      platform: step.platform,
-      noProgressMs,
-      signal: AbortSignal.any([runtime.signal, room.signal]),
-      onProgress: (bytes) => {
-        room.needs(bytes.total - bytes.done)
-        runtime.progress(`pulling from ${sourceText(source)}`, { bytes })
-      }
-    })
+    await logIn(runtime, repository, (login) =>
+      engine.pullImage({
+        repository,
+        digest,
+        isAnonymous,
+        login,
+        platform: step.platform,
+        noProgressMs,
+        signal: AbortSignal.any([runtime.signal, room.signal]),
+        onProgress: (bytes) => {
+          room.needs(bytes.total - bytes.done)
+          runtime.progress(`pulling from ${sourceText(source)}`, { bytes })
+        }
+      })
+    )
   } catch (error) {
     room.throwIfFull()
     throw error

@@ -9,6 +9,7 @@ import type { Engine, Runtime } from '../ports.ts'
 import { nothing, type StepOf } from './containers.ts'
 import { asFailure } from './fetch-image.ts'
 import { dropNames, findImage } from './find-image.ts'
+import { logIn } from './log-in.ts'
 import { throwIfStopped } from './pause.ts'
 
 /** A registry that needs longer is as good as away; with several to ask, all have to be asked within the run. */
@@ -29,7 +30,9 @@ export const resolveImage = async (runtime: Runtime, step: StepOf<'resolve-image
   for (const source of asked) {
     const repository = repositoryAt(source, image.repository)
     try {
-      const digest = await runtime.engine.resolveDigest({ ...image, repository }, limitMs)
+      const digest = await logIn(runtime, repository, (login) =>
+        runtime.engine.resolveDigest({ ...image, repository }, login, limitMs)
+      )
       return { kind: 'digest', digest, served: { source, failed } }
     } catch (error) {
       throwIfStopped(runtime)

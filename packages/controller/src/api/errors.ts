@@ -14,6 +14,7 @@ export const apiErrors = {
   'unknown-release': { status: 404, title: 'there is no such release' },
   'unknown-token': { status: 404, title: 'there is no such token' },
   'unknown-webhook': { status: 404, title: 'there is no such webhook' },
+  'unknown-registry': { status: 404, title: 'there are no credentials of such a registry' },
   'unknown-route': { status: 404, title: 'there is nothing at this address' },
   'already-exists': { status: 409, title: 'it exists already' },
   'in-use': { status: 409, title: 'it is still in use' },
@@ -33,6 +34,7 @@ export const apiErrors = {
   'rate-limited': { status: 429, title: 'too many failures from this address, or streams of this token' },
   internal: { status: 500, title: 'the controller failed' },
   'webhook-failed': { status: 502, title: 'the receiver of the webhook did not take the test' },
+  'helper-failed': { status: 502, title: 'the credential helper on the controller gave no credentials' },
   'storage-full': { status: 507, title: 'the controller has no room to store what was asked' },
   stopping: { status: 503, title: 'the controller is stopping' }
 } as const satisfies Record<string, { status: number; title: string }>

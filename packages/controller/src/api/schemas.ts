@@ -8,6 +8,7 @@ export * from './deployment-schemas.ts'
 export * from './event-schemas.ts'
 export * from './fleet-schemas.ts'
 export * from './lock-schemas.ts'
+export * from './registry-schemas.ts'
 export * from './spec-schemas.ts'
 export * from './status-schemas.ts'
 export * from './webhook-schemas.ts'
@@ -46,6 +47,7 @@ export const verbs = [
   'agents',
   'environments',
   'webhooks',
+  'registries',
   'tokens',
   'push-image',
   'pull-image'

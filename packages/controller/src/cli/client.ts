@@ -35,6 +35,7 @@ type WebhookRequest = {
   environments: string[]
   events: string[]
 }
+type RegistryRequest = { host: string } & ({ username: string; password: string } | { helper: string })
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
 type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
@@ -104,6 +105,11 @@ export function createClient(settings: Settings) {
     testWebhook: (webhook: string) =>
       post(at`/v1/webhooks/${webhook}/test`, {}, ({ testedWebhook }) => testedWebhook),
     removeWebhook: (webhook: string) => remove(at`/v1/webhooks/${webhook}`),
+
+    registries: () => get('/v1/registries', ({ registryView }) => registryView.array()),
+    loginRegistry: (body: RegistryRequest) =>
+      post('/v1/registries', body, ({ registryView }) => registryView),
+    logoutRegistry: (host: string) => remove(at`/v1/registries/${host}`),
 
     agents: (query: { environment?: string | undefined }): Promise<AgentView[]> =>
       get(`/v1/agents${queryOf(query)}`, ({ agentView }) => agentView.array()),

@@ -48,6 +48,7 @@ const byApiError = {
   'unknown-release': exitCodes.usage,
   'unknown-token': exitCodes.usage,
   'unknown-webhook': exitCodes.usage,
+  'unknown-registry': exitCodes.usage,
   'unknown-route': exitCodes.usage,
   'already-exists': exitCodes.refused,
   'in-use': exitCodes.refused,
@@ -66,6 +67,7 @@ const byApiError = {
   'too-large': exitCodes.usage,
   'rate-limited': exitCodes.denied,
   'webhook-failed': exitCodes.refused,
+  'helper-failed': exitCodes.refused,
   'storage-full': exitCodes.refused,
   internal: exitCodes.unknown,
   stopping: exitCodes.unknown

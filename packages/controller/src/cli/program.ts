@@ -16,6 +16,7 @@ import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
 import { addPush } from './commands/push.ts'
+import { addRegistry } from './commands/registry.ts'
 import { addRemove } from './commands/remove.ts'
 import { addRestart } from './commands/restart.ts'
 import { addResume } from './commands/resume.ts'
@@ -62,6 +63,7 @@ export function createProgram(context: CliContext): Command {
   addJoinToken(program, context)
   addApiToken(program, context)
   addWebhooks(program, context)
+  addRegistry(program, context)
   addController(program, context)
   addVersion(program, context)
   return program

@@ -41,6 +41,7 @@ import { listStatus } from './list-status.ts'
 import { createOutbox } from './outbox.ts'
 import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
+import type { RegistryCredentials } from './registry-credentials.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import { createTrafficCounts } from './traffic-counts.ts'
@@ -70,6 +71,7 @@ export type DeploymentsPorts = {
   steadyClock: Clock
   random: Random
   link: AgentLink
+  credentials: RegistryCredentials
   signer: CommandSigner
   artifacts: Artifacts
   publisher: Publisher

@@ -221,7 +221,7 @@ const sessionsOf = ({ store, writer, clock }: FleetPorts) => {
     })
   return {
     introduced: async (agent, hello) => {
-      const { agentVersion, facts, policy, clockSkewMs } = hello
+      const { agentVersion, facts, policy, clockSkewMs, encryptionKey } = hello
       const lastSeenAtMs = clock.nowMs()
       const row = await amend(agent, (was) => ({
         ...was,
@@ -229,7 +229,8 @@ const sessionsOf = ({ store, writer, clock }: FleetPorts) => {
         facts,
         policy,
         clockSkewMs,
-        lastSeenAtMs
+        lastSeenAtMs,
+        encryptionJwk: encryptionKey ?? was.encryptionJwk
       }))
       return row?.state === 'active'
     },

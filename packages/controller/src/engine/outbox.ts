@@ -1,9 +1,10 @@
 // Sends what hosts are owed: at once, again while unanswered, and all of it at each new session. What is owed is in
 // the store; here is only when it was last sent.
-import type { AgentId, CommandId, RefusedMessage } from '@longshore/protocol'
+import type { AgentId, Capability, CommandId, CommandMessage, RefusedMessage } from '@longshore/protocol'
 import { planDelivery } from '../core/delivery/plan-delivery.ts'
 import { refusalFor } from '../core/delivery/refusal-for.ts'
 import type { AgentLink, Clock, Log, OutboxRow, Store } from '../ports.ts'
+import type { RegistryCredentials } from './registry-credentials.ts'
 import type { Writer } from './writer.ts'
 
 export type Outbox = {
@@ -26,6 +27,7 @@ export type OutboxPorts = {
   writer: Writer
   clock: Clock
   link: AgentLink
+  credentials: RegistryCredentials
   /** For what an agent cannot do: answered here, as it would have answered itself. */
   refused(agent: AgentId, message: RefusedMessage): Promise<void>
   log: Log
@@ -66,13 +68,23 @@ export const createOutbox = (ports: OutboxPorts): Outbox => {
         await ports.refused(agent, refusal)
         continue
       }
-      if (!link.send(agent, [{ type: 'command', jws: row.jws }])) break
+      if (!link.send(agent, [await messageOf(agent, row, capabilities)])) break
       line.sentAtMs.set(row.command, clock.nowMs())
     }
     if (plan.nextAtMs !== null && !isStopped) {
       line.cancelTimer = clock.at(plan.nextAtMs, () => deliver(agent))
     }
     for (const row of plan.expired) await expire(row)
+  }
+  /** Credentials are made anew each time: nobody keeps them. */
+  const messageOf = async (
+    agent: AgentId,
+    { jws }: OutboxRow,
+    capabilities: readonly string[]
+  ): Promise<CommandMessage> => {
+    const canOpen = capabilities.includes('registry-credentials' satisfies Capability)
+    const credentials = canOpen ? await ports.credentials.forCommand(agent, jws) : []
+    return { type: 'command', jws, ...(credentials.length > 0 && { credentials }) }
   }
   const deliver = (agent: AgentId): void => {
     const line = lineOf(agent)

@@ -13,10 +13,35 @@ import {
   serviceName
 } from '../ids.ts'
 import { imageSources, registrySource } from '../image-source.ts'
-import { maxCommandBytes, maxImageContents, maxImageLayers, maxInventoryContainers } from '../limits.ts'
+import {
+  maxCommandBytes,
+  maxCredentialChars,
+  maxImageContents,
+  maxImageLayers,
+  maxImageSources,
+  maxInventoryContainers,
+  maxRegistryNameChars,
+  maxSourceDetailChars
+} from '../limits.ts'
 import { imageReference, serviceSpec } from '../spec/service-spec.ts'
 
-export const commandMessage = z.object({ type: z.literal('command'), jws: z.string().max(maxCommandBytes) })
+/** To log in to one registry for this command, encrypted to the agent: see registry-login.ts. */
+export const commandCredential = z.object({
+  /** As registry-name.ts has it. */
+  registry: z.string().max(maxRegistryNameChars),
+  /** null: there should be credentials, and the controller has none to give. */
+  jwe: z.string().max(maxCredentialChars).nullable(),
+  /** Why, in one sentence. */
+  problem: z.string().max(maxSourceDetailChars).nullable()
+})
+export type CommandCredential = z.infer<typeof commandCredential>
+
+export const commandMessage = z.object({
+  type: z.literal('command'),
+  jws: z.string().max(maxCommandBytes),
+  /** Beside the command, because that is kept. Left out where there are none; older agents ignore it. */
+  credentials: z.array(commandCredential).max(maxImageSources).optional()
+})
 export type CommandMessage = z.infer<typeof commandMessage>
 
 /** (generation, epoch, index), compared in that order per service and environment. */
@@ -167,12 +192,18 @@ export type RunOnceBody = z.infer<typeof runOnceBody>
 export type RehearseBody = z.infer<typeof rehearseBody>
 
 /** What an agent can do, as its assertion says: kinds of commands, and what not every agent can do within them. */
-export type Capability = CommandKind | 'remove-containers' | 'start-first' | 'sources'
+export type Capability =
+  | CommandKind
+  | 'remove-containers'
+  | 'start-first'
+  | 'sources'
+  | 'registry-credentials'
 export const agentCapabilities: readonly Capability[] = [
   ...commandBody.options.map((option) => option.shape.kind.value),
   'remove-containers',
   'start-first',
-  'sources'
+  'sources',
+  'registry-credentials'
 ]
 
 /** All that an agent has to be able to do for this command. */

@@ -11,6 +11,7 @@ import {
   serviceName,
   sessionId
 } from '../ids.ts'
+import { encryptionJwk } from '../keys.ts'
 import { maxReasonChars } from '../limits.ts'
 import { fence } from './command.ts'
 import { inventory } from './inventory.ts'
@@ -75,7 +76,9 @@ export const helloMessage = z.object({
   /** Commands journalled whose run has not ended. */
   runs: z.array(commandId).max(256),
   /** How far the host's clock is ahead of the controller's, as the agent computed it from `welcome`. */
-  clockSkewMs: z.int()
+  clockSkewMs: z.int(),
+  /** In the place of the enrolment's, should the host have lost that one. Optional: older agents do not say. */
+  encryptionKey: encryptionJwk.optional()
 })
 export type HelloMessage = z.infer<typeof helloMessage>
 

@@ -38,6 +38,7 @@ t.test('a session begins with welcome and hello, carries commands, and ends with
   const hello = await peer.next('hello')
   t.equal(hello.hostName, 'host-1')
   t.ok(Math.abs(hello.clockSkewMs) < 1000)
+  t.equal(hello.encryptionKey?.crv, 'X25519')
   const claims = signedCommand(controller)
   await peer.send([{ type: 'command', jws: await signJws('command', claims, controller.key) }])
   t.equal((await peer.next('accepted')).command, claims.id)

@@ -3,6 +3,7 @@
 
 import type {
   Command,
+  CommandCredential,
   DownMessage,
   HelloMessage,
   Inventory,
@@ -174,6 +175,9 @@ export class EngineScene {
   readonly artifacts = new Map<string, FoundArtifact>()
   /** Of every agent. */
   capabilities: readonly string[] = agentCapabilities
+  /** For every command to an agent that can take them, and how many came with each command sent. */
+  credentials: CommandCredential[] = []
+  readonly sentCredentials: [string, number | undefined][] = []
   readonly #hosts: Hosts
   #queue: (() => Promise<void>)[] = []
   isDead = false
@@ -201,6 +205,7 @@ export class EngineScene {
           throw new Error('no session is closed here')
         }
       },
+      credentials: { forCommand: async () => this.credentials },
       signer: { sign: async (command) => JSON.stringify(command) },
       artifacts: {
         findArtifact: async (repository, reference) => this.artifacts.get(`${repository} ${reference}`)
@@ -225,6 +230,7 @@ export class EngineScene {
       const command = JSON.parse(message.jws) as Command
       this.sent.push(`${host} ${command.body.kind}`)
       this.commands.push(command)
+      this.sentCredentials.push([command.body.kind, message.credentials?.length])
       this.#queue.push(() => this.#answer(host, command))
     }
     return true

@@ -4,8 +4,9 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { RegistryLogin } from '@longshore/protocol'
 import * as z from 'zod'
-import { EngineError } from '../../engine-error.ts'
+import { EngineError, isEngineError } from '../../engine-error.ts'
 
 /** What X-Registry-Auth carries; undefined: ask without credentials. */
 export type RegistryAuth = { [key: string]: unknown } | undefined
@@ -46,6 +47,26 @@ export const createCredentials = (environment: Readonly<Record<string, string | 
       return found === undefined ? undefined : readEntry(found[1], key)
     }
   }
+}
+
+/**
+ * With the host's own credentials where it has some: somebody gave them to this very host. With those that were sent where
+ * it has none, or the registry does not let it in by them, or its helper fails.
+ * @param ask rejects with EngineError `registry-denied` when the credentials do not open
+ */
+export const askAs = async <T>(
+  credentials: Credentials,
+  { repository, login }: { repository: string; login: RegistryLogin | undefined },
+  ask: (auth: RegistryAuth) => Promise<T>
+): Promise<T> => {
+  if (login === undefined) return ask(await credentials.forRepository(repository))
+  try {
+    const own = await credentials.forRepository(repository)
+    if (own !== undefined) return await ask(own)
+  } catch (error) {
+    if (!isEngineError(error, 'registry-denied')) throw error
+  }
+  return ask(authOf(login.username, login.password, registryKey(repository)))
 }
 
 /** Registry of a repository as config.json names it: the part before the first slash if it looks like a host. */
@@ -116,7 +137,9 @@ const askHelper = (
 
 const readHelperAnswer = (stdout: string, server: string): RegistryAuth => {
   const { Username, Secret } = helperAnswer.parse(JSON.parse(stdout))
-  return Username === '<token>'
-    ? { identitytoken: Secret, serveraddress: server }
-    : { username: Username, password: Secret, serveraddress: server }
+  return authOf(Username, Secret, server)
 }
+
+/** Helpers say `<token>` where they have an identity token. */
+const authOf = (username: string, password: string, serveraddress: string): RegistryAuth =>
+  username === '<token>' ? { identitytoken: password, serveraddress } : { username, password, serveraddress }

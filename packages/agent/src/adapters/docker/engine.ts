@@ -7,7 +7,7 @@ import type { ListedImage } from '../../core/own-images.ts'
 import { EngineError, isEngineError } from '../../engine-error.ts'
 import type { Engine } from '../../ports.ts'
 import { type DockerClient, findOrUndefined, slowLimitMs } from './client.ts'
-import type { Credentials } from './credentials.ts'
+import { askAs, type Credentials, type RegistryAuth } from './credentials.ts'
 import { followLogFrames, readLogFrames } from './log-frames.ts'
 import { pullImage } from './pull.ts'
 import { listAnswer, readImage, readInspected, readListed } from './read.ts'
@@ -207,12 +207,10 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
       .map((name) => name.slice(repository.length + 1))
   },
   listImages: () => listImages(client, {}),
-  pullImage: async (request) =>
-    pullImage(
-      client,
-      request.isAnonymous ? undefined : await credentials.forRepository(request.repository),
-      request
-    ),
+  pullImage: (request) =>
+    request.isAnonymous
+      ? pullImage(client, undefined, request)
+      : askAs(credentials, request, (auth) => pullImage(client, auth, request)),
   tagImage: async (reference, repository, tag) => {
     const query = { repo: repository, tag }
     await client.call({ method: 'POST', path: `/images/${reference}/tag`, query, subject: 'image' })
@@ -225,8 +223,10 @@ const imageCalls = (client: DockerClient, credentials: Credentials): ImageCalls 
       limitMs: slowLimitMs
     })
   },
-  resolveDigest: async (image, limitMs) =>
-    resolveDigest(client, credentials, image, limitMs ?? resolveLimitMs)
+  resolveDigest: (image, login, limitMs) =>
+    askAs(credentials, { repository: image.repository, login }, (auth) =>
+      resolveDigest(client, auth, image, limitMs ?? resolveLimitMs)
+    )
 })
 
 const imageList = z.array(
@@ -251,12 +251,11 @@ const distribution = z.object({ Descriptor: z.object({ digest }) })
 
 const resolveDigest = async (
   client: DockerClient,
-  credentials: Credentials,
+  registryAuth: RegistryAuth,
   image: ImageReference,
   limitMs: number
 ): Promise<Digest> => {
   const name = `${image.repository}:${image.tag ?? 'latest'}`
-  const registryAuth = await credentials.forRepository(image.repository)
   try {
     const path = `/distribution/${name}/json`
     const answer = await client.call({
@@ -281,7 +280,7 @@ const resolveWords = (error: EngineError): string => {
     case 'image-missing':
       return 'no such image:'
     case 'registry-denied':
-      return 'the registry refuses the credentials of this host for'
+      return 'the registry does not let this host in for'
     case 'registry-unavailable':
       return 'the registry cannot be asked for'
     default:

@@ -81,7 +81,7 @@ const fetchImage = async (engine: Engine, reference: string): Promise<string> =>
   const found = await engine.inspectImage(reference)
   if (found !== undefined) return found.id
   const image = readReference(reference)
-  const pinned = image.digest ?? (await engine.resolveDigest(image))
+  const pinned = image.digest ?? (await engine.resolveDigest(image, undefined))
   const { repository, tag } = image
   const signal = AbortSignal.timeout(pullLimitMs)
   await engine.pullImage({
@@ -89,6 +89,7 @@ const fetchImage = async (engine: Engine, reference: string): Promise<string> =>
     digest: pinned,
     platform: null,
     isAnonymous: false,
+    login: undefined,
     noProgressMs,
     signal,
     onProgress: () => {}

@@ -18,6 +18,7 @@ import type { Freezes } from '../../engine/freezes.ts'
 import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Images } from '../../engine/images.ts'
 import type { Installation } from '../../engine/installation.ts'
+import type { Registries } from '../../engine/registries.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
 import type { Webhooks } from '../../engine/webhooks.ts'
@@ -35,6 +36,7 @@ import { addEventRoutes } from './routes/events.ts'
 import { addFreezeRoutes } from './routes/freezes.ts'
 import { addMetricsRoutes } from './routes/metrics.ts'
 import { addOpenRoutes } from './routes/open.ts'
+import { addRegistryRoutes } from './routes/registries.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
 import { addWebhookRoutes } from './routes/webhooks.ts'
@@ -46,6 +48,7 @@ export type Services = {
   freezes: Freezes
   deployments: Deployments
   webhooks: Webhooks
+  registries: Registries
   images: Images
   imageCallers: ImageCallers
   failures: Failures
@@ -91,7 +94,8 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addDeploymentRoutes,
     addEventRoutes,
     addMetricsRoutes,
-    addWebhookRoutes
+    addWebhookRoutes,
+    addRegistryRoutes
   ]) {
     add(scope)
   }

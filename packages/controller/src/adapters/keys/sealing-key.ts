@@ -1,4 +1,4 @@
-// The key under which the controller keeps secrets that it has to read again (of webhooks): an AES key as a JWK, mode
+// The key under which the controller keeps secrets that it has to read again (of webhooks and registries): an AES key as a JWK, mode
 // 0600, in the data directory beside the database that holds what it seals. Made when it is first needed.
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

@@ -4,10 +4,12 @@ import { type Logger, pino } from 'pino'
 const secretPaths = [
   'authorization',
   'token',
+  'password',
   'privateKey',
   'd',
   '*.authorization',
   '*.token',
+  '*.password',
   '*.privateKey',
   '*.d',
   'headers.cookie'

@@ -258,6 +258,15 @@ const deploymentTables: [keyof Tables, string[], Columns][] = [
   ]
 ]
 
+const registryLoginColumns: Columns = {
+  host: 'text',
+  username: 'text?',
+  sealed: 'text?',
+  helper: 'text?',
+  setAtMs: 'whole',
+  setBy: 'text'
+}
+
 const imageTables: [keyof Tables, string[], Columns][] = [
   [
     'image_manifests',
@@ -424,6 +433,11 @@ const migrations: readonly Migration[] = [
         .alterTable('environments')
         .addColumn('sources', columnTypes.text, (column) => column.notNull().defaultTo('null'))
         .execute()
+  },
+  {
+    number: 13,
+    name: 'credentials of registries',
+    up: (db, dialect) => createTable(db, dialect, 'registry_logins', ['host'], registryLoginColumns)
   }
 ]
 

@@ -4,6 +4,7 @@ import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'k
 import type { RowScope } from '../../core/access/readable-rows.ts'
 import type { Reads } from '../../ports.ts'
 import { imageReads } from './image-rows.ts'
+import { registryReads } from './registry-rows.ts'
 import { defaultLimit, many, one } from './run-query.ts'
 import {
   agentCodec,
@@ -33,6 +34,7 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...outboxReads(db),
   ...installationReads(db),
   ...webhookReads(db),
+  ...registryReads(db),
   ...imageReads(db)
 })
 

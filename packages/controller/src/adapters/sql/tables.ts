@@ -17,6 +17,7 @@ import type {
   LostHostRow,
   NotificationRow,
   OutboxRow,
+  RegistryLoginRow,
   ReleaseRow,
   SpecRow,
   WebhookRow
@@ -55,6 +56,7 @@ export type Tables = {
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
   notifications: Kept<NotificationRow, 'notice'>
   lost_hosts: Kept<LostHostRow>
+  registry_logins: Kept<RegistryLoginRow>
   image_manifests: Kept<ImageManifestRow>
   image_links: Kept<ImageLinkRow>
   image_tags: Kept<ImageTagRow>
@@ -116,5 +118,6 @@ export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'las
 ])
 export const notificationCodec = codecOf<NotificationRow, 'notice'>(['notice'])
 export const lostHostCodec = codecOf<LostHostRow, never>([])
+export const registryLoginCodec = codecOf<RegistryLoginRow, never>([])
 export const imageManifestCodec = codecOf<ImageManifestRow, never>([])
 export const imageTagCodec = codecOf<ImageTagRow, never>([])

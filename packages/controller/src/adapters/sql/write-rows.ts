@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely'
 import { StoreConflict, type Writes } from '../../ports.ts'
 import { imageWrites } from './image-rows.ts'
+import { registryWrites } from './registry-rows.ts'
 import {
   agentCodec,
   apiTokenCodec,
@@ -28,6 +29,7 @@ export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes =
   ...deploymentWrites(db, isConflict),
   ...lockWrites(db, isConflict),
   ...webhookWrites(db),
+  ...registryWrites(db),
   ...imageWrites(db)
 })
 

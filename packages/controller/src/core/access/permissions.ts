@@ -20,6 +20,7 @@ const alsoAllows: Record<Verb, readonly Verb[]> = {
   agents: ['read'],
   environments: ['read'],
   webhooks: ['read'],
+  registries: [],
   tokens: [],
   'push-image': ['pull-image'],
   'pull-image': []

@@ -1,0 +1,86 @@
+// `longshore registry login|list|logout`: with what hosts log in to registries. The password comes from standard
+// input or a file, never from the command line, which every user of the machine can read.
+import type { Command } from 'commander'
+import type { CliContext } from '../cli-context.ts'
+import { CliError } from '../cli-errors.ts'
+import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
+
+type LoginFlags = {
+  url?: string
+  username?: string
+  passwordStdin?: true
+  passwordFile?: string
+  helper?: string
+}
+type Flags = { url?: string; output: OutputFormat }
+
+export function addRegistry(program: Command, context: CliContext): void {
+  const group = program.command('registry').description('Credentials with which hosts fetch images.')
+  group
+    .command('login <host>')
+    .description('Keeps credentials of a registry, or who is asked for them, in the place of former ones.')
+    .option('--username <name>', 'user name at the registry')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--password-file <path>', 'read the password from a file')
+    .option('--helper <program>', 'docker-credential-NAME in the PATH of the controller, asked for each pull')
+    .action(async (host: string, _own: unknown, self: Command) => {
+      const flags = self.optsWithGlobals<LoginFlags>()
+      const credentials = await readCredentials(context, flags)
+      const client = await context.connect(flags.url)
+      const view = await client.loginRegistry({ host, ...credentials })
+      const how = view.helper === null ? `as ${view.username}` : `with what ${view.helper} says`
+      context.stderr.write(`hosts log in to ${view.host} ${how}\n`)
+    })
+  group
+    .command('list')
+    .description('Lists registries and user names, without what is secret.')
+    .addOption(outputOption())
+    .action(async (_own: unknown, self: Command) => {
+      const { url, output } = self.optsWithGlobals<Flags>()
+      const registries = await (await context.connect(url)).registries()
+      const { renderRegistries } = await import('../render-registries.ts')
+      writeList(context, output, 'registry', registries, () => renderRegistries(registries, context.nowMs()))
+    })
+  group
+    .command('logout <host>')
+    .description('Forgets the credentials of a registry.')
+    .action(async (host: string, _own: unknown, self: Command) => {
+      await (await context.connect(self.optsWithGlobals<Flags>().url)).logoutRegistry(host)
+      context.stderr.write(`the credentials of ${host} are forgotten\n`)
+    })
+}
+
+async function readCredentials(
+  context: CliContext,
+  flags: LoginFlags
+): Promise<{ username: string; password: string } | { helper: string }> {
+  const { username, helper, passwordStdin, passwordFile } = flags
+  if (helper === undefined) {
+    if (username === undefined) throw new CliError('usage', 'give --username NAME, or --helper PROGRAM')
+    return { username, password: await readPassword(context, flags) }
+  }
+  if (username === undefined && passwordStdin === undefined && passwordFile === undefined) return { helper }
+  throw new CliError('usage', '--helper says user name and password itself: give no other ones')
+}
+
+/** Without the line break at its end, as `docker login` takes it. */
+async function readPassword(
+  context: CliContext,
+  { passwordStdin, passwordFile }: LoginFlags
+): Promise<string> {
+  if ((passwordStdin === true) === (passwordFile !== undefined))
+    throw new CliError('usage', 'give the password with --password-stdin or with --password-file PATH')
+  const text = passwordFile === undefined ? await context.readStdin() : await readNamed(context, passwordFile)
+  const password = text.replace(/\r?\n$/, '')
+  if (password === '') throw new CliError('usage', 'the password is empty')
+  return password
+}
+
+async function readNamed(context: CliContext, path: string): Promise<string> {
+  try {
+    return await context.readFile(path)
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError('file-unreadable', `cannot read the password: ${detail}`, [], { cause })
+  }
+}
