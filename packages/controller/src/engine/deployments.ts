@@ -31,6 +31,7 @@ import type { BeginPorts } from './begin-deployment.ts'
 import { createMetrics, type Metrics } from './collect-metrics.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
+import { createImageFetches } from './fetch-images.ts'
 import { findArtifacts } from './find-artifacts.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
@@ -137,7 +138,13 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const { writer } = ownership
   const ports = { ...given, writer }
   const outbox = createOutbox({ ...ports, refused: (agent, message) => hearing.refused(agent, message) })
-  const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
+  const fetches = createImageFetches({ ...ports, driver: () => driver })
+  const driver: Driver = createDriver({
+    ...ports,
+    outbox,
+    moved: fetches.moved,
+    ended: (row) => converger.deploymentEnded(row)
+  })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const counts = createTrafficCounts()
@@ -219,6 +226,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     stop: async () => {
       ownership.end()
       driver.stop()
+      fetches.stop()
       hearing.stop()
       await converger.stop()
       await outbox.stop()

@@ -30,7 +30,7 @@ const content7 = (change: Partial<Parameters<typeof commandBody>[1]>) => ({
   repository: 'api',
   tag: 'v7',
   digest: digestOf('8'),
-  spec: { update: {}, sources: [mirror] } as unknown as ServiceSpec,
+  spec: { update: {}, sources: [mirror], cache: true } as unknown as ServiceSpec,
   replace: null,
   ...change
 })
@@ -38,7 +38,8 @@ const content7 = (change: Partial<Parameters<typeof commandBody>[1]>) => ({
 t.test('commands carry sources only where the registry is not the only one', async (t) => {
   const plain = commandBody({ kind: 'stage' }, content7({ sources: [registry], artifact: stored }))
   t.notOk('sources' in plain || 'contents' in plain, 'as an agent of before reads it')
-  t.notOk('sources' in (plain as { spec: object }).spec, 'nor does the spec')
+  const { spec } = plain as { spec: object }
+  t.notOk('sources' in spec || 'cache' in spec, 'nor does the spec')
   t.same(capabilitiesFor(plain), ['stage'])
   const both = commandBody({ kind: 'stage' }, content7({ sources: [registry, artifact], artifact: stored }))
   t.match(both, { sources: [registry, artifact], contents: [content] })

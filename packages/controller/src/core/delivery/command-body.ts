@@ -70,7 +70,7 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
 
 const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
   if (spec === undefined) throw new TypeError('a release without its spec is never sent')
-  const { releaseCommand: _releaseCommand, sources: _sources, update, routing, ...rest } = spec
+  const { releaseCommand: _releaseCommand, sources: _sources, cache: _cache, update, routing, ...rest } = spec
   const { canary: _canary, canaryMaxErrorRatio: _canaryMaxErrorRatio, ...pace } = update
   return { ...rest, ...((routing ?? null) !== null && { routing }), update: pace }
 }
