@@ -52,6 +52,20 @@ t.test('commands carry sources only where the registry is not the only one', asy
   t.notOk('sources' in commandBody({ kind: 'release', recreate: false }, content7({ sources: [mirror] })))
 })
 
+t.test('an agent that knows of no sources is told what it understands, if the registry is one', async (t) => {
+  const capabilities = ['stage', 'resolve']
+  const both = content7({ sources: [artifact, mirror, registry], artifact: stored, capabilities })
+  for (const order of [{ kind: 'stage' }, { kind: 'resolve' }] as const) {
+    const body = commandBody(order, both)
+    t.notOk('sources' in body || 'contents' in body)
+    t.same(capabilitiesFor(body), [order.kind])
+    t.match(commandBody(order, { ...both, capabilities: null }), { sources: Array })
+    t.match(commandBody(order, { ...both, capabilities: [...capabilities, 'sources'] }), { sources: Array })
+    const none = commandBody(order, { ...both, sources: [artifact, mirror] })
+    t.same(capabilitiesFor(none), [order.kind, 'sources'], 'the registry is none of them: it is too old')
+  }
+})
+
 const sceneOf = (hosts: string[], sources: ImageSource[], hasArtifact: boolean) => {
   const part: Partial<RequestedPart> = { digest: null, sources, artifact: hasArtifact ? stored : null }
   return new Scene(requestOf(hosts, part))

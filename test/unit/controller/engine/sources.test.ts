@@ -57,6 +57,14 @@ t.test(
     const { scene, store } = await openScene(['a'], deploying)
     scene.capabilities = scene.capabilities.filter((one) => one !== 'sources')
     t.match(await run(scene), { outcome: 'succeeded' }, 'the registry alone needs nothing new')
+    scene.artifacts.set('api v1', stored)
+    t.match(
+      await run(scene, { recreate: true }),
+      { outcome: 'succeeded', warnings: [] },
+      'nor what comes beside it'
+    )
+    t.notOk(stages(scene).some((one) => 'sources' in one))
+    scene.artifacts.clear()
     await store.transaction(async (tx) => {
       const row = await tx.environment('staging')
       if (row !== undefined) await tx.putEnvironment({ ...row, sources: [mirror] })

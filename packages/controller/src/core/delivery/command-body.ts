@@ -23,6 +23,8 @@ export type ReleaseContent = {
   replace: string | null
   sources?: ImageSource[]
   artifact?: { digest: Digest; contents: ImageContent[] } | null
+  /** What the agent says that it can do; null, or absent: it is away, and is taken for one of today. */
+  capabilities?: readonly string[] | null
 }
 
 /**
@@ -30,7 +32,8 @@ export type ReleaseContent = {
  * that it does not know.
  * @throws TypeError for an order that needs digest or spec before it is known: the machine never gives one
  */
-export const commandBody = (order: Order, content: ReleaseContent): WrittenBody => {
+export const commandBody = (order: Order, given: ReleaseContent): WrittenBody => {
+  const content = asUnderstood(given)
   const { release, replace, repository, tag } = content
   switch (order.kind) {
     case 'resolve': {
@@ -66,6 +69,14 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
     default:
       return order satisfies never
   }
+}
+
+/** An agent that knows of no sources goes to the registry, where that is one of them; else it is told that it is too old. */
+const asUnderstood = (content: ReleaseContent): ReleaseContent => {
+  const { sources, capabilities } = content
+  const isOld = capabilities != null && !capabilities.includes('sources')
+  const { sources: _, ...plain } = content
+  return isOld && sources?.some(({ kind }) => kind === 'registry') ? plain : content
 }
 
 const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
