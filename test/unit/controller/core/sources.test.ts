@@ -52,6 +52,17 @@ t.test('commands carry sources only where the registry is not the only one', asy
   t.notOk('sources' in commandBody({ kind: 'release', recreate: false }, content7({ sources: [mirror] })))
 })
 
+t.test('a plan says where hosts would get the image, once the controller has fetched it', async (t) => {
+  const order = { kind: 'plan', recreate: false } as const
+  t.notOk('sources' in commandBody(order, content7({ sources: [registry] })))
+  const both = content7({ sources: [registry, mirror] })
+  t.match(commandBody(order, both), { sources: [registry, mirror] })
+  t.match(commandBody(order, { ...both, cache: { platforms: null } }), {
+    sources: [artifact, registry, mirror]
+  })
+  t.same(capabilitiesFor(commandBody(order, both)), ['plan', 'sources'])
+})
+
 t.test('an agent that knows of no sources is told what it understands, if the registry is one', async (t) => {
   const capabilities = ['stage', 'resolve']
   const both = content7({ sources: [artifact, mirror, registry], artifact: stored, capabilities })

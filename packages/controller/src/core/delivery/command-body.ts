@@ -8,7 +8,7 @@ import {
   type WrittenBody
 } from '@longshore/protocol'
 import type { Order } from '../deployment/events.ts'
-import { sourcesOnHosts } from '../requests/choose-sources.ts'
+import { artifactFirst, sourcesOnHosts } from '../requests/choose-sources.ts'
 import { maxSpecBytes, specBytes } from './spec-size.ts'
 
 type WrittenSpec = Extract<WrittenBody, { kind: 'stage' }>['spec']
@@ -23,6 +23,8 @@ export type ReleaseContent = {
   replace: string | null
   sources?: ImageSource[]
   artifact?: { digest: Digest; contents: ImageContent[] } | null
+  /** The controller is to fetch the image: a plan says where hosts will get it then. */
+  cache?: object | null
   /** What the agent says that it can do; null, or absent: it is away, and is taken for one of today. */
   capabilities?: readonly string[] | null
 }
@@ -53,7 +55,11 @@ export const commandBody = (order: Order, given: ReleaseContent): WrittenBody =>
     }
     case 'plan': {
       const { kind, recreate } = order
-      return { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+      const body = { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+      return {
+        ...body,
+        ...sourcesOf(content.cache == null ? (content.sources ?? []) : artifactFirst(content.sources))
+      }
     }
     case 'run-once': {
       const { kind, command } = order

@@ -1,6 +1,7 @@
 // With `cache: true` the controller fetches the image once its digest is known, and hosts are told of it only then: it
 // comes first among their sources. When it cannot, hosts use their own. Fetching itself is left to the engine.
-import { artifactSource, type Digest, type ImageSource, registrySource } from '@longshore/protocol'
+import { type Digest, type ImageSource, registrySource } from '@longshore/protocol'
+import { artifactFirst } from '../requests/choose-sources.ts'
 import { withPart, withState } from './change-step.ts'
 import type { Step } from './events.ts'
 import type { DeploymentState, Part, Stored } from './state.ts'
@@ -41,11 +42,10 @@ export const beginFetches = (step: Step, atMs: number): Step =>
 export const recordFetched = (step: Step, service: Part['service'], artifact: Stored): Step => {
   const part = findFetching(step.state, service)
   if (part === undefined) return step
-  const { cache, sources = [registrySource] } = part
-  const others = sources.filter(({ kind }) => kind !== 'artifact')
+  const { cache, sources } = part
   return withPart(step, part, {
     cache: { ...cache, state: 'fetched' },
-    sources: [artifactSource, ...others],
+    sources: artifactFirst(sources),
     artifact
   })
 }
