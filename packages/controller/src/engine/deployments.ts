@@ -43,6 +43,7 @@ import { createOutbox } from './outbox.ts'
 import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
+import { createServedSources } from './served-sources.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import { createTrafficCounts } from './traffic-counts.ts'
 import type { Writer } from './writer.ts'
@@ -148,6 +149,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const counts = createTrafficCounts()
+  const served = createServedSources()
   const inside: Omit<BeginPorts, 'artifacts'> = { ...ports, isConnected: hosts.isConnected, driver }
 
   const converger = createConverger({ ...ports, ...inside, hosts })
@@ -188,7 +190,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     },
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
-    status: (filter) => listStatus(store, hosts, filter),
+    status: (filter) => listStatus(store, hosts, served, filter),
     images: (filter) => listImages(store, hosts, filter),
     metrics: createMetrics({ store, hosts, counts }),
     agentConnected: async (agent, hello) => {
