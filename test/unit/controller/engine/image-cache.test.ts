@@ -145,6 +145,10 @@ t.test('a controller that dies while it fetches goes on with it in its next life
   t.match(wanted, [{ repository: 'api', digest: digestOf('7'), places: ['api'] }])
   t.equal(wanted.length, 1)
   t.match(await next.deployments.view(id), { outcome: 'succeeded', warnings: [] })
+  const told = scene.events.flatMap((event) =>
+    event.type === 'deployment' ? [event.deployment.services[0]?.cache] : []
+  )
+  t.same(told, ['wanted', 'fetching'], 'people see what is waited for')
   t.match(stages(next)[0], { sources: [artifact, registry] })
   await next.close()
 })

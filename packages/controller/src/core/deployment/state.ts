@@ -16,7 +16,7 @@ import type {
 } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
 import type { Order } from './events.ts'
-import type { Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
+import type { CacheState, Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
 
 /** Waiting times, milliseconds; fixed when the deployment is requested. docs/deployments.md says why each. */
 export type Timing = {
@@ -79,7 +79,7 @@ export type Stored = {
 export type Cache = {
   /** Of the hosts, `linux/amd64`; null: not known, so all. */
   platforms: string[] | null
-  state: 'wanted' | 'fetching' | 'fetched' | 'failed'
+  state: CacheState
   /** Hosts wait no longer than until then; null: not begun. */
   untilMs: number | null
 }
