@@ -113,7 +113,10 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       },
       credentials: { forCommand: async () => [] },
       signer: { sign: async (command) => JSON.stringify(command) },
-      artifacts: { findArtifact: async () => undefined },
+      artifacts: {
+        findArtifact: async () => undefined,
+        fetchArtifact: () => Promise.reject(new Error('no registry'))
+      },
       publisher: { publish: () => {} },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 600_000 },
       log: silentLog

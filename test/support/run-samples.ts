@@ -91,6 +91,7 @@ export const sampleSpec = (change: Partial<ServiceSpec> = {}): ServiceSpec => ({
   releaseCommand: null,
   keepImages: 3,
   sources: null,
+  cache: null,
   ...change
 })
 

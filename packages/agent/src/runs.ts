@@ -284,6 +284,7 @@ export const hashSpec = (spec: ServiceSpec): string => {
     keepImages: _keepImages,
     releaseCommand: _releaseCommand,
     sources: _sources,
+    cache: _cache,
     routing,
     ...rest
   } = spec

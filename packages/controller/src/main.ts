@@ -21,11 +21,13 @@ import { createSealer } from './adapters/keys/sealing-key.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
+import { createUpstream } from './adapters/upstream/fetch-images.ts'
 import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
 import { createHelpers } from './engine/ask-helpers.ts'
+import { createImageCache } from './engine/cache-images.ts'
 import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
@@ -180,7 +182,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
   const { settings, log, store, writer, lease } = ground
   let isStopping = false
   const engine = createEngine(ground)
-  const { gateway, deployments, notifications, hostWatch, collector } = engine
+  const { gateway, deployments, notifications, hostWatch, collector, fetching } = engine
   const app = await createServer(ground, engine, () => isStopping || lease.isLost())
   await deployments.start()
   await hostWatch.start()
@@ -207,6 +209,8 @@ const run = async (ground: Ground): Promise<RunningController> => {
       await collector.stop()
       await app.close()
       await deployments.stop()
+      // now that nobody takes it for an answer of the registry
+      fetching.abort()
       await notifications.stop()
       await writer.idle()
       await store.close()
@@ -225,12 +229,14 @@ const createEngine = (ground: Ground) => {
   // one for all: two that make its key at the same time would be in each other's way
   const sealer = createSealer(settings.dataDir)
   const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
+  const fetching = new AbortController()
+  const upstream = createUpstream({ ca: ground.ca, signal: fetching.signal })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
     credentials: createRegistryCredentials({ ...ground, sealer, helpers }),
     signer: { sign: (command) => signJws('command', command, installation.key) },
-    artifacts: offerArtifacts({ images, log: ground.log }),
+    artifacts: offerArtifacts({ images, cache: createImageCache({ images, upstream }), log: ground.log }),
     publisher: events,
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })
@@ -245,6 +251,7 @@ const createEngine = (ground: Ground) => {
     ...createTelling(ground, { link: gateway, events, sealer }),
     registries: createRegistries({ ...ground, sealer, helpers }),
     images,
+    fetching,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
   }

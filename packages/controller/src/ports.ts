@@ -98,6 +98,13 @@ export type WebhookSender = {
 }
 /** An image of the controller's own store: what its tag or digest names, and per platform what that is. */
 export type FoundArtifact = { digest: Digest; contents: ImageContent[] }
+/** `places`: under which names it is asked for, in order; `platforms`: null for all of an index. */
+export type ArtifactWanted = {
+  repository: string
+  digest: Digest
+  places: readonly string[]
+  platforms: readonly string[] | null
+}
 /** The controller's own image store, as far as deployments ask it. */
 export type Artifacts = {
   /**
@@ -105,6 +112,8 @@ export type Artifacts = {
    * @returns undefined also when the store cannot say: then it is no source now. Never called inside a transaction.
    */
   findArtifact(repository: string, reference: string): Promise<FoundArtifact | undefined>
+  /** The image is in the store when it resolves, fetched if it was not. Rejects with why each place did not give it. */
+  fetchArtifact(wanted: ArtifactWanted): Promise<FoundArtifact>
 }
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }

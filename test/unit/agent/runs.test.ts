@@ -210,5 +210,6 @@ t.test('log frames and the hash of a spec read as they should', async (t) => {
   const paced = { canary: { unit: 'count', value: 1 }, failureAction: 'pause' } as const
   const releaseCommand = { command: ['migrate'], timeoutMs: 1000 }
   t.equal(hashSpec(spec), hashSpec({ ...spec, update: { ...spec.update, ...paced }, releaseCommand }))
+  t.equal(hashSpec(spec), hashSpec({ ...spec, sources: [{ kind: 'artifact' }], cache: true }))
   t.not(hashSpec(spec), hashSpec({ ...spec, environment: { A: '1' } }))
 })

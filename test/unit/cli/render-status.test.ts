@@ -21,6 +21,27 @@ const view = (change: Partial<StatusView> = {}): StatusView => ({
 const waiting = { tries: 2, triesMax: 5, nextAtMs: nowMs + 14_000, reason: 'no room', isGivenUp: false }
 const render = (change: Partial<StatusView>) => renderStatus([view(change)], plain, nowMs).split('\n')
 
+t.test('says where images came from, where there is room for it', async (t) => {
+  const hosts: StatusView['hosts'] = [
+    { host: 'a', state: 'running', release: 3, source: 'mirror:mirror.test' },
+    { host: 'b', state: 'running', release: 3, source: null },
+    { host: 'c', state: 'running', release: 3 }
+  ]
+  const lines = renderStatus([view({ hosts })], plain, nowMs, 100).split('\n')
+  t.same(lines.slice(1, -1), [
+    '  HOST  STATE    RELEASE  IMAGE FROM          DRIFT',
+    '  a     running  3        mirror:mirror.test',
+    '  b     running  3        on the host',
+    '  c     running  3        -'
+  ])
+  t.notMatch(renderStatus([view({ hosts })], plain, nowMs, 99), /IMAGE FROM/)
+  t.notMatch(
+    renderStatus([view({ hosts: hosts.slice(2) })], plain, nowMs, 200),
+    /IMAGE FROM/,
+    'nothing is known'
+  )
+})
+
 t.test('says how hosts differ and what is done about it', async (t) => {
   const lines = render({
     hosts: [

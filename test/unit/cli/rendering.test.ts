@@ -144,6 +144,29 @@ last lines of api on a:
   )
 })
 
+t.test(
+  'it is said once that the controller fetches an image, and of which of several services',
+  async (t) => {
+    const begun = deployment({ phase: 'requested' })
+    const fetching = { cache: 'fetching' } as const
+    const shown = { ...begun, services: [{ ...web, ...fetching }] }
+    const lines = linesOf([
+      { type: 'deployment', at, deployment: { ...begun, services: [{ ...web, cache: 'wanted' }] } },
+      { type: 'deployment', at, deployment: shown },
+      { type: 'warning', at, id, text: 'it is slow' },
+      { type: 'phase', at, id, phase: 'staging', batch: null }
+    ])
+    t.same(lines.slice(1), [
+      'requested',
+      'requested, the controller fetches the image',
+      'warning: it is slow',
+      'staging'
+    ])
+    const both = { ...begun, services: [web, { ...api, ...fetching }] }
+    t.match(linesOf([{ type: 'deployment', at, deployment: both }]).at(-1), /fetches the image of api$/)
+  }
+)
+
 t.test('a paused deployment says why, what to type and until when it holds, once', async (t) => {
   const pause = { reason: 'host b failed', untilMs: Date.parse(at) + 3_600_000 }
   const begun = deployment({ phase: 'rolling', targets: [target('b', { batch: 1 })] })

@@ -1,12 +1,13 @@
 // `plan`: what `stage` and `release` would do here now, in words, and what of it this host would refuse. Plans the
 // very steps that they would plan; carries out none but those that look.
 import type { Command, PlanResult } from '@longshore/protocol'
-import { limits } from '@longshore/protocol'
+import { isRegistryOnly, limits, sourceText } from '@longshore/protocol'
+import { registryAlone } from './image-sources.ts'
 import { isUp, type Observation, type SeenContainer } from './observation.ts'
 import { type Plan, planOf, planStage, type Served, type Task } from './plan.ts'
 import { noticesOf } from './plan-notices.ts'
 import { isRunningExactly, planRelease } from './plan-release.ts'
-import type { ContainerRef, Step } from './steps.ts'
+import type { ContainerRef, Step, UsableSources } from './steps.ts'
 import { answeringContainers } from './traffic.ts'
 
 type PlanBody = Extract<Command['body'], { kind: 'plan' }>
@@ -143,19 +144,29 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
 const describeFetch = ({
   repository,
   digest,
-  pullPolicy
+  pullPolicy,
+  plan
 }: Extract<Step, { kind: 'fetch-image' | 'look-for-image' }>): string => {
   const image = `${repository}@${digest}`
+  const from = describeSources(plan?.sources)
   switch (pullPolicy) {
     case 'missing':
-      return `fetch ${image} unless it is here`
+      return `fetch ${image}${from} unless it is here`
     case 'always':
-      return `fetch ${image}, also when it is here`
+      return `fetch ${image}${from}, also when it is here`
     case 'never':
       return `use ${image}, which must be here: it is never fetched`
     default:
       return pullPolicy satisfies never
   }
+}
+
+/** ` from mirror:mirror.example.com, then registry`; nothing where the registry in the image's name is all that was named. */
+const describeSources = (sources: UsableSources = registryAlone): string => {
+  const { allowed, refused } = sources
+  if (refused.length === 0 && isRegistryOnly(allowed)) return ''
+  const denied = refused.map(({ source }) => sourceText(source)).join(', ')
+  return ` from ${allowed.map(sourceText).join(', then ')}${denied === '' ? '' : ` (not allowed here: ${denied})`}`
 }
 
 const portsOf = (ports: Extract<Step, { kind: 'check-ports' }>['ports']): string =>

@@ -13,7 +13,7 @@ import {
   trafficMove
 } from '@longshore/protocol'
 import * as z from 'zod'
-import { modes, outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
+import { cacheStates, modes, outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
 import { requestReason } from './lock-schemas.ts'
 import { specChange } from './spec-schemas.ts'
 
@@ -188,7 +188,9 @@ const brought = {
 export const servicePart = z.object({
   ...brought,
   releaseCommand: releaseCommandView.optional(),
-  rollout: rolloutView.optional()
+  rollout: rolloutView.optional(),
+  /** How far the controller is with fetching the image for its hosts. Absent: it does not. */
+  cache: z.enum(cacheStates).optional()
 })
 export type ServicePart = z.infer<typeof servicePart>
 

@@ -59,6 +59,8 @@ export const hostStatus = z.object({
   drift: z.string().optional(),
   driftKind: driftKind.optional(),
   convergence: convergenceView.optional(),
+  /** Where the image of that release came from, as in a deployment's target; null: it was on the host. Absent: not known. */
+  source: z.string().nullable().optional(),
   /** Absent: none is told, or the host was not heard of lately. */
   traffic: trafficView.optional(),
   /** HAProxy on the host, where the service needs it. */

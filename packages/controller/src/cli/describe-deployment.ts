@@ -50,6 +50,11 @@ export function describePhase({ deployment, batch, rolling }: Picture): string {
     const whose = busy !== undefined && hasSeveral(deployment) ? ` of ${busy.service}` : ''
     return `preparing, release command${whose}${host === null || host === undefined ? '' : ` on ${host}`}`
   }
+  const fetched = services.filter(({ cache }) => phase === 'requested' && cache === 'fetching')
+  if (fetched.length > 0) {
+    const whose = hasSeveral(deployment) ? ` of ${fetched.map(({ service }) => service).join(', ')}` : ''
+    return `requested, the controller fetches the image${whose}`
+  }
   if (phase !== 'rolling' || batch === null) return phase
   const part = services.find(({ service }) => service === rolling) ?? services[0]
   // batches are numbered through all services; the first of its own is the canary

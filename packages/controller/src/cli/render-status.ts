@@ -1,24 +1,34 @@
 // What runs where, for people: each service with who holds it, each host with how it differs and what is done about
 // that. Pure.
 import type { ConvergenceView, HostStatus, StatusView } from '../api/schemas.ts'
+import { describeSource } from './describe-sources.ts'
 import { describeLoad } from './describe-traffic.ts'
 import { formatDigest, formatDuration, formatText, formatTime } from './format-values.ts'
 import { renderTable } from './render-table.ts'
 import { type Colors, paintColumn } from './state-colors.ts'
 
-export function renderStatus(services: readonly StatusView[], colors: Colors, nowMs: number): string {
+/** A table without convergence fits into 80 columns beside one more; whoever has less room does not miss it. */
+const wideColumns = 100
+
+/** @param columns of the terminal: where images came from is shown on a wide one */
+export function renderStatus(
+  services: readonly StatusView[],
+  colors: Colors,
+  nowMs: number,
+  columns = 80
+): string {
   if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
-  return services.map((service) => renderService(service, colors, nowMs)).join('\n')
+  return services.map((service) => renderService(service, colors, nowMs, columns >= wideColumns)).join('\n')
 }
 
-function renderService(view: StatusView, colors: Colors, nowMs: number): string {
+function renderService(view: StatusView, colors: Colors, nowMs: number, isWide: boolean): string {
   const load = view.traffic === undefined ? '' : `, ${describeLoad(view.traffic)}`
   const title = `${colors.bold(`${view.service} in ${view.environment}`)}: ${describeRelease(view)}${load}\n`
   const held = [describeLock(view), describeFreeze(view), ...view.hosts.map(describeProxy)].filter(
     (line) => line !== null
   )
   const notes = held.map((line) => `  ${colors.yellow(formatText(line))}\n`).join('')
-  return `${title}${notes}${renderHosts(view, colors, nowMs)}`
+  return `${title}${notes}${renderHosts(view, colors, nowMs, isWide)}`
 }
 
 const describeRelease = ({ release, tag, digest }: StatusView): string => {
@@ -46,14 +56,16 @@ const describeProxy = ({ host, proxy }: HostStatus): string | null =>
 
 const stateColumn = 1
 
-function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number): string {
+function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number, isWide: boolean): string {
   if (hosts.length === 0) return '  no hosts\n'
   const isConverging = hosts.some(({ convergence }) => convergence !== undefined)
+  const isSourced = isWide && hosts.some(({ source }) => source !== undefined)
   const isMeasured = hosts.some(({ traffic }) => traffic !== undefined)
   const rows = hosts.map((host) => [
     `  ${host.host}`,
     stateOf(host),
     host.release === null ? '-' : String(host.release),
+    ...(isSourced ? [describeSource(host) || '-'] : []),
     ...(isMeasured ? [host.traffic === undefined ? '-' : describeLoad(host.traffic)] : []),
     [host.driftKind, host.drift].filter((part) => part !== undefined).join(': '),
     ...(isConverging ? [describeConvergence(host.convergence, nowMs)] : [])
@@ -62,6 +74,7 @@ function renderHosts({ hosts }: StatusView, colors: Colors, nowMs: number): stri
     '  HOST',
     'STATE',
     'RELEASE',
+    ...(isSourced ? ['IMAGE FROM'] : []),
     ...(isMeasured ? ['TRAFFIC'] : []),
     'DRIFT',
     ...(isConverging ? ['CONVERGENCE'] : [])

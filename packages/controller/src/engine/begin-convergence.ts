@@ -3,6 +3,7 @@
 import { type AgentId, type DeploymentId, formatId } from '@longshore/protocol'
 import type { Requested } from '../core/deployment/events.ts'
 import { type Part, preemptedBy } from '../core/deployment/state.ts'
+import { chooseCache } from '../core/requests/choose-cache.ts'
 import { chooseSources } from '../core/requests/choose-sources.ts'
 import type { Actor, Clock, DeploymentRow, Random, ReleaseRow, Tx } from '../ports.ts'
 import type { Driver } from './drive-deployments.ts'
@@ -105,6 +106,7 @@ const describeConvergence = async (
             ? chooseSources({ service: spec.spec.sources, environment: sources, hasArtifact: false })
             : former.sources,
         artifact: former?.artifact ?? null,
+        cache: removed === undefined ? chooseCache(spec.spec, [host]) : null,
         recreate,
         replace: null,
         releaseCommand: null,

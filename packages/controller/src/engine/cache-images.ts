@@ -13,6 +13,8 @@ import type { Images } from './images.ts'
 export type WantedImage = {
   /** As users write it. */
   repository: string
+  /** Under which name it is asked for, of a mirror; absent: its own. */
+  from?: string
   /** Of a manifest or an index, which a host resolved. */
   digest: Digest
   /** `linux/amd64`: of an index only these are fetched; null: all. */
@@ -33,8 +35,8 @@ export const createImageCache = (ports: { images: Images; upstream: Upstream }):
   const running = new Map<string, Promise<Artifact>>()
   return {
     ensure: (wanted) => {
-      const { repository, digest, platforms } = wanted
-      const key = `${artifactRepository(repository)}@${digest} ${platforms?.join() ?? '*'}`
+      const { repository, from = repository, digest, platforms } = wanted
+      const key = `${artifactRepository(repository)}@${digest} ${from} ${platforms?.join() ?? '*'}`
       const fetching = running.get(key) ?? fetchImage(ports, wanted).finally(() => running.delete(key))
       running.set(key, fetching)
       return fetching
@@ -47,7 +49,8 @@ type Ports = { images: Images; upstream: Upstream }
 const fetchImage = async (ports: Ports, wanted: WantedImage): Promise<Artifact> => {
   const { repository, digest, platforms } = wanted
   const known = await ports.images.find(repository, digest)
-  const has = (platform: string) => known?.platforms.some((one) => one.platform.startsWith(platform))
+  const has = (platform: string) =>
+    known?.platforms.some((one) => `${one.platform}/`.startsWith(`${platform}/`))
   if (known !== undefined && (platforms ?? []).every(has)) return known
   await fetchManifest(ports, wanted)
   const stored = await ports.images.find(repository, digest)
@@ -57,8 +60,8 @@ const fetchImage = async (ports: Ports, wanted: WantedImage): Promise<Artifact> 
 
 /** A manifest comes after all that it refers to, as in a push. */
 const fetchManifest = async (ports: Ports, wanted: WantedImage): Promise<void> => {
-  const { repository, digest, platforms, login } = wanted
-  const { mediaType, content } = await ports.upstream.manifest(repository, digest, login)
+  const { repository, from = repository, digest, platforms, login } = wanted
+  const { mediaType, content } = await ports.upstream.manifest(from, digest, login)
   const found = `sha256:${createHash('sha256').update(content).digest('hex')}`
   if (found !== digest) throw new UpstreamError('registry-corrupt', `the manifest ${digest} came as ${found}`)
   const manifest = readManifest(mediaType, Buffer.from(content).toString('utf8'))
@@ -90,7 +93,7 @@ const childrenOf = (manifest: Manifest, platforms: readonly string[] | null): Di
 
 const fetchBlob = async ({ images, upstream }: Ports, wanted: WantedImage, blob: Digest): Promise<void> => {
   if ((await images.blobs.sizeOf(blob)) !== undefined) return
-  const content = await upstream.blob(wanted.repository, blob, wanted.login)
+  const content = await upstream.blob(wanted.from ?? wanted.repository, blob, wanted.login)
   const upload = await images.uploads.begin()
   try {
     await images.uploads.append(upload, content, null)

@@ -31,6 +31,7 @@ import type { BeginPorts } from './begin-deployment.ts'
 import { createMetrics, type Metrics } from './collect-metrics.ts'
 import { createConverger } from './converge.ts'
 import { createDriver, type Driver } from './drive-deployments.ts'
+import { createImageFetches } from './fetch-images.ts'
 import { findArtifacts } from './find-artifacts.ts'
 import { createAgentHearing } from './hear-agents.ts'
 import { createHostMemory } from './host-knowledge.ts'
@@ -43,6 +44,7 @@ import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
 import type { RegistryCredentials } from './registry-credentials.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
+import { createServedSources } from './served-sources.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import { createTrafficCounts } from './traffic-counts.ts'
 import type { Writer } from './writer.ts'
@@ -139,10 +141,17 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const { writer } = ownership
   const ports = { ...given, writer }
   const outbox = createOutbox({ ...ports, refused: (agent, message) => hearing.refused(agent, message) })
-  const driver = createDriver({ ...ports, outbox, ended: (row) => converger.deploymentEnded(row) })
+  const fetches = createImageFetches({ ...ports, driver: () => driver })
+  const driver: Driver = createDriver({
+    ...ports,
+    outbox,
+    moved: fetches.moved,
+    ended: (row) => converger.deploymentEnded(row)
+  })
   const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const counts = createTrafficCounts()
+  const served = createServedSources()
   const inside: Omit<BeginPorts, 'artifacts'> = { ...ports, isConnected: hosts.isConnected, driver }
 
   const converger = createConverger({ ...ports, ...inside, hosts })
@@ -183,7 +192,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     },
     list: async (filter) => (await store.deployments(filter)).map(driver.view),
     releases: (filter) => listReleases(store, filter),
-    status: (filter) => listStatus(store, hosts, filter),
+    status: (filter) => listStatus(store, hosts, served, filter),
     images: (filter) => listImages(store, hosts, filter),
     metrics: createMetrics({ store, hosts, counts }),
     agentConnected: async (agent, hello) => {
@@ -221,6 +230,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     stop: async () => {
       ownership.end()
       driver.stop()
+      fetches.stop()
       hearing.stop()
       await converger.stop()
       await outbox.stop()

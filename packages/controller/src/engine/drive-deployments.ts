@@ -37,6 +37,8 @@ type DriverPorts = PersistPorts & {
   clock: Clock
   outbox: Outbox
   publisher: Publisher
+  /** After each commit; must not throw. */
+  moved(row: DeploymentRow): void
   /** After the commit of a deployment's end; must not throw. */
   ended(row: DeploymentRow): void
   log: Log
@@ -87,6 +89,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
     rows.committed(after)
     if (isStopped) return
     watch(after)
+    ports.moved(after)
     const at = new Date(clock.nowMs()).toISOString()
     for (const event of announcements(before && shown(before), shown(after), at)) publisher.publish(event)
     for (const agent of new Set(owed)) outbox.deliver(agent)

@@ -2,20 +2,21 @@
 // the request: the store may be slow, and may read the database itself. What is wrong with a request is said later.
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
+import type { Stored } from '../core/deployment/state.ts'
 import { wishesOf } from '../core/requests/wishes.ts'
-import type { Artifacts, FoundArtifact, Reads } from '../ports.ts'
+import type { Artifacts, Reads } from '../ports.ts'
 import { type Asked, describeWanted } from './describe-wanted.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
 /** By service; one that is missing is not in the store. */
-export type KnownArtifacts = ReadonlyMap<string, FoundArtifact>
+export type KnownArtifacts = ReadonlyMap<string, Stored>
 
 export const findArtifacts = async (
   reads: Reads,
   artifacts: Artifacts,
   request: DeployRequest
 ): Promise<KnownArtifacts> => {
-  const known = new Map<string, FoundArtifact>()
+  const known = new Map<string, Stored>()
   if (request.mode === 'remove') return known
   for (const wish of wishesOf(request)) {
     const found = await findOne(reads, artifacts, { ...wish, environment: request.environment })
@@ -24,21 +25,35 @@ export const findArtifacts = async (
   return known
 }
 
-const findOne = async (
-  reads: Reads,
-  artifacts: Artifacts,
-  asked: Asked
-): Promise<FoundArtifact | undefined> => {
+const findOne = async (reads: Reads, artifacts: Artifacts, asked: Asked): Promise<Stored | undefined> => {
   try {
-    const { name } = await requireEnvironment(reads, asked.environment)
+    const { name: environment } = await requireEnvironment(reads, asked.environment)
     const { spec } = await requireSpec(reads, asked)
-    const current = await reads.currentRelease(name, asked.service)
+    const current = await reads.currentRelease(environment, asked.service)
     const { repository, digest, tag } = await describeWanted(reads, asked, { current, nextRelease: 1 })
     const reference = digest ?? tag
     if (reference === null) return undefined
-    return await artifacts.findArtifact(repository ?? spec.image.repository, reference)
+    const name = repository ?? spec.image.repository
+    const found = await artifacts.findArtifact(name, reference)
+    if (found !== undefined || digest !== null || spec.cache !== true) return found
+    return await findFormer(reads, artifacts, asked, { repository: name, tag: reference })
   } catch (error) {
     if (error instanceof ApiError) return undefined
     throw error
   }
+}
+
+/** What the controller fetches has no tag of its own, since tags move: a release knows what its tag meant then. */
+const findFormer = async (
+  reads: Reads,
+  artifacts: Artifacts,
+  { environment, service }: Asked,
+  wanted: { repository: string; tag: string }
+): Promise<Stored | undefined> => {
+  const releases = await reads.releases({ environment, service, limit: 100 })
+  const former = releases.find(
+    ({ tag, repository }) => tag === wanted.tag && repository === wanted.repository
+  )
+  const found = former?.digest && (await artifacts.findArtifact(wanted.repository, former.digest))
+  return found ? { ...found, isFormer: true } : undefined
 }

@@ -9,12 +9,14 @@ import type { AgentRow, ConvergenceRow, DeploymentRow, FreezeRow, LockRow, Reads
 import { trafficOn } from './collect-metrics.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
 import { type JudgedHost, judgeService } from './judge-service.ts'
+import type { ServedSources } from './served-sources.ts'
 
 type Filter = { environment?: string; service?: string }
 
 export const listStatus = async (
   store: Reads,
   knowledge: HostKnowledge,
+  served: ServedSources,
   filter: Filter
 ): Promise<StatusView[]> => {
   const views: StatusView[] = []
@@ -22,7 +24,7 @@ export const listStatus = async (
   const agents = await store.agents(filter)
   for (const address of await servicesOf(store, knowledge, agents, filter)) {
     const own = agents.filter(({ environment }) => environment === address.environment)
-    views.push(await statusOf({ store, knowledge, freezes, agents: own }, address))
+    views.push(await statusOf({ store, knowledge, served, freezes, agents: own }, address))
   }
   return views
 }
@@ -51,19 +53,20 @@ const servicesOf = async (
 type Sources = {
   store: Reads
   knowledge: HostKnowledge
+  served: ServedSources
   freezes: readonly FreezeRow[]
   agents: readonly AgentRow[]
 }
 
-const statusOf = async (
-  { store, knowledge, freezes, agents }: Sources,
-  { environment, service }: Address
-): Promise<StatusView> => {
+const statusOf = async (given: Sources, { environment, service }: Address): Promise<StatusView> => {
+  const { store, knowledge, freezes, agents } = given
   const { current, hosts, spec } = await judgeService(store, knowledge, agents, { environment, service })
   const shown = hosts.filter(isShown)
   const traffic = shown.flatMap(({ agent }) => trafficOn(knowledge, agent, { environment, service }) ?? [])
   const lock = await store.lock(environment, service)
   const convergences = await store.convergences({ environment, service })
+  const sources = new Map<AgentId, Pick<StatusView['hosts'][number], 'source'>>()
+  for (const host of shown) sources.set(host.agent, await viewSource(given, host, { environment, service }))
   return {
     environment,
     service,
@@ -75,6 +78,7 @@ const statusOf = async (
     freeze: freezeOf(freezes, environment, service),
     hosts: shown.map((host) => ({
       ...viewHost(host, convergences),
+      ...sources.get(host.agent),
       ...viewTraffic(knowledge, host.agent, { environment, service }),
       ...((spec?.routing ?? null) !== null && viewProxy(knowledge, host.agent))
     })),
@@ -93,6 +97,26 @@ const viewHost = (
   const own = convergences.find((one) => one.agent === agent)
   const isShown = own !== undefined && (own.deployment !== null || judgement.driftKind !== undefined)
   return { host, ...shown, ...(isShown ? { convergence: viewTries(own) } : {}) }
+}
+
+const viewSource = async (
+  { store, knowledge, served }: Sources,
+  { agent, judgement: { release } }: JudgedHost,
+  { environment, service }: Address
+): Promise<Pick<StatusView['hosts'][number], 'source'>> => {
+  if (release === null) return {}
+  const own = knowledge
+    .inventoryOf(agent)
+    ?.containers.find(
+      (one) =>
+        one.environment === environment &&
+        one.service === service &&
+        one.release === release &&
+        one.role === 'serving'
+    )
+  const deployment = own?.deployment ?? null
+  const source = await served.of(store, { environment, service, agent, release, deployment })
+  return source === undefined ? {} : { source }
 }
 
 const viewTraffic = (

@@ -12,13 +12,18 @@ import {
 import { commandBody } from '../core/delivery/command-body.ts'
 import type { CommandName, Effect, Step, StoredEvent } from '../core/deployment/events.ts'
 import { type DeploymentState, type Part, partOf, type Target } from '../core/deployment/state.ts'
-import type { Actor, CommandSigner, DeploymentRow, OutboxRow, Random, Tx } from '../ports.ts'
+import type { Actor, AgentLink, CommandSigner, DeploymentRow, OutboxRow, Random, Tx } from '../ports.ts'
 import { endOvertaken } from './end-overtaken.ts'
 import { oweStep } from './owe-notices.ts'
 import { firstPart, stateOf } from './view-deployment.ts'
 import { auditRow } from './writer.ts'
 
-export type PersistPorts = { random: Random; signer: CommandSigner; lease: { epoch(): number } }
+export type PersistPorts = {
+  random: Random
+  signer: CommandSigner
+  lease: { epoch(): number }
+  link: Pick<AgentLink, 'isConnected' | 'capabilitiesOf'>
+}
 
 export type Committed = {
   before: DeploymentRow | undefined
@@ -115,14 +120,15 @@ export const findCommand = async (
 
 const persistCommand = async (
   tx: Tx,
-  { random, signer, lease }: PersistPorts,
+  { random, signer, lease, link }: PersistPorts,
   { after, actor, event }: EffectContext,
   effect: Effect & { kind: 'sendCommand' }
 ): Promise<void> => {
   const { service, agent, index, notAfterMs, timeLimitMs, order } = effect
   const { environment } = after
   const part = partOf(stateOf(after), effect)
-  const body = commandBody(order, { ...part, spec: await findSpec(tx, environment, part) })
+  const capabilities = link.isConnected(agent) ? link.capabilitiesOf(agent) : null
+  const body = commandBody(order, { ...part, spec: await findSpec(tx, environment, part), capabilities })
   const command: WrittenCommand = {
     id: formatId<CommandId>('cmd', random.bytes(13)),
     installation: await requireInstallation(tx),

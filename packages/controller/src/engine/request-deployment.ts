@@ -4,11 +4,12 @@ import type { AgentId, DeploymentId, Digest, EnvironmentName, ServiceSpec } from
 import { ApiError } from '../api/errors.ts'
 import type { DeployRequest } from '../api/schemas.ts'
 import type { Requested, RequestedPart } from '../core/deployment/events.ts'
-import type { CurrentRelease, Refusal, Timing } from '../core/deployment/state.ts'
+import type { CurrentRelease, Refusal, Stored, Timing } from '../core/deployment/state.ts'
+import { chooseCache } from '../core/requests/choose-cache.ts'
 import { chooseSources } from '../core/requests/choose-sources.ts'
 import { type Wish, wishesOf } from '../core/requests/wishes.ts'
 import { chooseTargets } from '../core/targets/choose-targets.ts'
-import type { AgentRow, EnvironmentRow, FoundArtifact, Reads, ReleaseRow, SpecRow } from '../ports.ts'
+import type { AgentRow, EnvironmentRow, Reads, ReleaseRow, SpecRow } from '../ports.ts'
 import { type Asked, describeWanted, findWrongWay } from './describe-wanted.ts'
 import type { KnownArtifacts } from './find-artifacts.ts'
 import { findFrozen } from './freezes.ts'
@@ -108,6 +109,7 @@ const describePart = async (
       hasArtifact: artifact !== null
     }),
     artifact,
+    cache: request.mode === 'remove' ? null : chooseCache(row.spec, agents),
     recreate: request.recreate,
     replace: request.replace,
     knownTags: await listKnownTags(tx, asked),
@@ -120,7 +122,7 @@ const describePart = async (
 }
 
 /** What was found before may be another image than what is wanted by now. */
-const artifactFor = (digest: Digest | null, found: FoundArtifact | undefined): FoundArtifact | null =>
+const artifactFor = (digest: Digest | null, found: Stored | undefined): Stored | null =>
   found === undefined || (digest !== null && found.digest !== digest) ? null : found
 
 /** What ran once for a release is not run again when the release comes back. */

@@ -75,8 +75,8 @@ const viewBrought = (part: Part) => ({
 })
 
 const viewPart = (state: DeploymentState, part: Part): ServicePart => {
-  const { rollout, releaseCommand } = part
-  const brought = { ...viewBrought(part), rollout: { ...rollout } }
+  const { rollout, releaseCommand, cache } = part
+  const brought = { ...viewBrought(part), rollout: { ...rollout }, ...(cache && { cache: cache.state }) }
   if (releaseCommand === null || isLeftOut(state, part, releaseCommand)) return brought
   const { host, exitCode, log } = releaseCommand
   return { ...brought, releaseCommand: { state: releaseCommand.state, host, exitCode, log: [...log] } }
@@ -167,12 +167,18 @@ export const announcements = (
   // until when it holds, and why
   if (phase === 'paused' && before.view.phase !== 'paused')
     events.push({ at, type: 'deployment', deployment: after })
+  // fetching an image may take minutes
+  else if (phase === 'requested' && isCacheMoved(before.view, after))
+    events.push({ at, type: 'deployment', deployment: after })
   for (const text of after.warnings.slice(before.view.warnings.length))
     events.push({ at, type: 'warning', id, text })
   if (phase === 'ended' && before.view.phase !== 'ended')
     events.push({ at, type: 'ended', deployment: after })
   return events
 }
+
+const isCacheMoved = (before: DeploymentView, { services }: DeploymentView): boolean =>
+  services.some(({ cache }, position) => cache !== before.services[position]?.cache)
 
 const shownTurn = (phase: DeploymentView['phase'], { batch, service }: Turn) => {
   const isShown = service !== undefined && (phase === 'rolling' || phase === 'preparing')

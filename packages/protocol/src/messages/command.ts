@@ -144,7 +144,8 @@ export const planBody = z.strictObject({
   image: pinnedImage,
   spec: serviceSpec,
   replace: z.string().max(255).nullable(),
-  recreate: z.boolean()
+  recreate: z.boolean(),
+  sources
 })
 
 /** Runs a command in a container of its own, never twice. `timeLimitMs` of the command ends it. */

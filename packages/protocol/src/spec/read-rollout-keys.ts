@@ -12,6 +12,7 @@ import {
   fieldsOf,
   itemsOf,
   parseWith,
+  readBoolean,
   readInteger,
   readNumber,
   readOneOf,
@@ -36,6 +37,7 @@ export const longshoreKeys = [
   'probe',
   'keep_images',
   'sources',
+  'cache',
   'canary',
   'canary_max_error_ratio',
   'release_command',
@@ -65,10 +67,7 @@ const refusedDeployKeys = {
 }
 
 /** Known keys of x-longshore that are not there yet; refused, since ignoring them would be a lie. */
-const notYet = (key: string): string => `${key} is not supported yet`
-const laterLongshoreKeys: Readonly<Record<string, string>> = Object.fromEntries(
-  ['cache', 'secrets'].map((key) => [key, notYet(key)])
-)
+const laterLongshoreKeys = { secrets: 'secrets is not supported yet' }
 
 export const readDeploy = (cursor: Cursor): Partial<ServiceSpec> => {
   const fields = fieldsOf(cursor, deployKeys, refusedDeployKeys)
@@ -150,7 +149,8 @@ export const readLongshore = (
     ...(fields.drain_timeout && { drainTimeoutMs: readDuration(fields.drain_timeout) }),
     ...(probe && { probe }),
     ...(fields.keep_images && { keepImages: readInteger(fields.keep_images, { min: 0, max: 100 }) }),
-    ...(fields.sources && { sources: readSources(fields.sources) })
+    ...(fields.sources && { sources: readSources(fields.sources) }),
+    ...(fields.cache && { cache: readBoolean(fields.cache) || null })
   }
 }
 

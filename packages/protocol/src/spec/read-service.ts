@@ -189,7 +189,8 @@ const defaults: Omit<ServiceSpec, 'image'> = {
   probe: null,
   releaseCommand: null,
   keepImages: 3,
-  sources: null
+  sources: null,
+  cache: null
 }
 
 const isServiceKey = (key: string): key is keyof typeof readers => Object.hasOwn(readers, key)

@@ -207,6 +207,8 @@ export const serviceSpec = z.strictObject({
   /** Previous images kept on a host beside the current one. */
   keepImages: z.int().min(0).max(100),
   /** Where the image may come from, in order; null: as the environment says. A spec stored before this key existed has none. */
-  sources: imageSources.nullable().default(null)
+  sources: imageSources.nullable().default(null),
+  /** The controller fetches the image for all hosts; null: it does not. A spec stored before this key existed has none. */
+  cache: z.boolean().nullable().default(null)
 })
 export type ServiceSpec = z.infer<typeof serviceSpec>

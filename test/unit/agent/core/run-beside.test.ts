@@ -7,7 +7,7 @@ import type { Task } from '../../../../packages/agent/src/core/plan.ts'
 import { specOfCommand, specOfRehearsal } from '../../../../packages/agent/src/core/plan-beside.ts'
 import { stepRun } from '../../../../packages/agent/src/core/run.ts'
 import { beginRun, reviveRun, type StepResult } from '../../../../packages/agent/src/core/run-state.ts'
-import type { Step } from '../../../../packages/agent/src/core/steps.ts'
+import type { Step, UsableSources } from '../../../../packages/agent/src/core/steps.ts'
 import {
   anyTrouble,
   finish,
@@ -341,10 +341,10 @@ t.test('a plan says what a release would do and does none of it', async (t) => {
 })
 
 t.test('a plan says of an image whether it would be fetched', async (t) => {
-  const fetching = (pullPolicy: ServiceSpec['pullPolicy']) => {
+  const fetching = (pullPolicy: ServiceSpec['pullPolicy'], task: Partial<Task> = {}) => {
     const { outcome } = finish(
       withFirstRelease(),
-      plan(2, {}, { spec: sampleSpec({ pullPolicy }) }),
+      plan(2, task, { spec: sampleSpec({ pullPolicy }) }),
       noTrouble
     )
     const result = outcome?.status === 'succeeded' ? outcome.result : undefined
@@ -354,6 +354,20 @@ t.test('a plan says of an image whether it would be fetched', async (t) => {
   t.equal(fetching('missing'), `fetch ${image} unless it is here`)
   t.equal(fetching('always'), `fetch ${image}, also when it is here`)
   t.equal(fetching('never'), `use ${image}, which must be here: it is never fetched`)
+  const registry = { kind: 'registry' } as const
+  const artifact = { kind: 'artifact' } as const
+  const mirror = { kind: 'mirror', at: 'mirror.test' } as const
+  const refused = [{ source: mirror, code: 'policy' as const, detail: 'not here' }]
+  const from = (sources: UsableSources) => fetching('missing', { sources })
+  t.equal(from({ allowed: [registry], refused: [] }), `fetch ${image} unless it is here`)
+  t.equal(
+    from({ allowed: [registry, artifact], refused: [] }),
+    `fetch ${image} from registry, then artifact unless it is here`
+  )
+  t.equal(
+    from({ allowed: [artifact], refused }),
+    `fetch ${image} from artifact (not allowed here: mirror:mirror.test) unless it is here`
+  )
 })
 
 t.test('a plan collects every refusal that it can see', async (t) => {

@@ -6,7 +6,11 @@ import type {
   RequestedPart,
   Step
 } from '../../../../packages/controller/src/core/deployment/events.ts'
-import type { DeploymentState, Target } from '../../../../packages/controller/src/core/deployment/state.ts'
+import type {
+  DeploymentState,
+  Stored,
+  Target
+} from '../../../../packages/controller/src/core/deployment/state.ts'
 import { begin, step } from '../../../../packages/controller/src/core/deployment/step.ts'
 
 export const digestOf = (character: string) => `sha256:${character.repeat(64)}` as Digest
@@ -204,6 +208,20 @@ export class Scene {
   jump(byMs: number): void {
     this.atMs += byMs
     this.#take(step(this.state, { kind: 'clockJumped', atMs: this.atMs, byMs }))
+  }
+
+  /** By the controller; a text: why it could not be. */
+  fetched(result: Stored | string, service = api): void {
+    this.atMs += 1000
+    const event = { atMs: this.atMs, service }
+    this.#take(
+      step(
+        this.state,
+        typeof result === 'string'
+          ? { kind: 'imageNotFetched', ...event, detail: result }
+          : { kind: 'imageFetched', ...event, artifact: result }
+      )
+    )
   }
 
   cancel(): void {

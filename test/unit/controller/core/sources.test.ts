@@ -30,7 +30,7 @@ const content7 = (change: Partial<Parameters<typeof commandBody>[1]>) => ({
   repository: 'api',
   tag: 'v7',
   digest: digestOf('8'),
-  spec: { update: {}, sources: [mirror] } as unknown as ServiceSpec,
+  spec: { update: {}, sources: [mirror], cache: true } as unknown as ServiceSpec,
   replace: null,
   ...change
 })
@@ -38,7 +38,8 @@ const content7 = (change: Partial<Parameters<typeof commandBody>[1]>) => ({
 t.test('commands carry sources only where the registry is not the only one', async (t) => {
   const plain = commandBody({ kind: 'stage' }, content7({ sources: [registry], artifact: stored }))
   t.notOk('sources' in plain || 'contents' in plain, 'as an agent of before reads it')
-  t.notOk('sources' in (plain as { spec: object }).spec, 'nor does the spec')
+  const { spec } = plain as { spec: object }
+  t.notOk('sources' in spec || 'cache' in spec, 'nor does the spec')
   t.same(capabilitiesFor(plain), ['stage'])
   const both = commandBody({ kind: 'stage' }, content7({ sources: [registry, artifact], artifact: stored }))
   t.match(both, { sources: [registry, artifact], contents: [content] })
@@ -49,6 +50,31 @@ t.test('commands carry sources only where the registry is not the only one', asy
   t.notOk('sources' in resolve, 'the controller answers for its own store')
   t.match(commandBody({ kind: 'resolve' }, content7({ sources: [mirror, artifact] })), { sources: [mirror] })
   t.notOk('sources' in commandBody({ kind: 'release', recreate: false }, content7({ sources: [mirror] })))
+})
+
+t.test('a plan says where hosts would get the image, once the controller has fetched it', async (t) => {
+  const order = { kind: 'plan', recreate: false } as const
+  t.notOk('sources' in commandBody(order, content7({ sources: [registry] })))
+  const both = content7({ sources: [registry, mirror] })
+  t.match(commandBody(order, both), { sources: [registry, mirror] })
+  t.match(commandBody(order, { ...both, cache: { platforms: null } }), {
+    sources: [artifact, registry, mirror]
+  })
+  t.same(capabilitiesFor(commandBody(order, both)), ['plan', 'sources'])
+})
+
+t.test('an agent that knows of no sources is told what it understands, if the registry is one', async (t) => {
+  const capabilities = ['stage', 'resolve']
+  const both = content7({ sources: [artifact, mirror, registry], artifact: stored, capabilities })
+  for (const order of [{ kind: 'stage' }, { kind: 'resolve' }] as const) {
+    const body = commandBody(order, both)
+    t.notOk('sources' in body || 'contents' in body)
+    t.same(capabilitiesFor(body), [order.kind])
+    t.match(commandBody(order, { ...both, capabilities: null }), { sources: Array })
+    t.match(commandBody(order, { ...both, capabilities: [...capabilities, 'sources'] }), { sources: Array })
+    const none = commandBody(order, { ...both, sources: [artifact, mirror] })
+    t.same(capabilitiesFor(none), [order.kind, 'sources'], 'the registry is none of them: it is too old')
+  }
 })
 
 const sceneOf = (hosts: string[], sources: ImageSource[], hasArtifact: boolean) => {

@@ -22,6 +22,7 @@ import { createWriter, type Writer } from '../../../../packages/controller/src/e
 import type {
   Actor,
   AgentRow,
+  Artifacts,
   Clock,
   FoundArtifact,
   Log,
@@ -173,6 +174,12 @@ export class EngineScene {
   readonly connected = new Set<string>()
   /** What the controller's own store has: `repository reference` -> image. */
   readonly artifacts = new Map<string, FoundArtifact>()
+  findArtifact: Artifacts['findArtifact'] = async (repository, reference) =>
+    this.artifacts.get(`${repository} ${reference}`)
+  /** What the controller does to have an image in its own store. */
+  fetchArtifact: Artifacts['fetchArtifact'] = async () => {
+    throw new Error('nothing is fetched here')
+  }
   /** Of every agent. */
   capabilities: readonly string[] = agentCapabilities
   /** For every command to an agent that can take them, and how many came with each command sent. */
@@ -208,7 +215,8 @@ export class EngineScene {
       credentials: { forCommand: async () => this.credentials },
       signer: { sign: async (command) => JSON.stringify(command) },
       artifacts: {
-        findArtifact: async (repository, reference) => this.artifacts.get(`${repository} ${reference}`)
+        findArtifact: (repository, reference) => this.findArtifact(repository, reference),
+        fetchArtifact: (wanted) => this.fetchArtifact(wanted)
       },
       publisher: { publish: (event) => this.events.push(event) },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },

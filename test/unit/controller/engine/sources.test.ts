@@ -2,8 +2,9 @@
 // has, environments say where images come from, and a host that converges is told what the others were.
 import type { Digest, ImageSource, RunOutcome } from '@longshore/protocol'
 import t from 'tap'
-import { digestOf, failed } from '../core/deployment-scenes.ts'
-import { type EngineScene, jenkins, openScene, requestFor } from './engine-scene.ts'
+import { agentOf, digestOf, failed } from '../core/deployment-scenes.ts'
+import { containerOf } from '../core/inventory-scenes.ts'
+import { type EngineScene, helloOf, jenkins, openScene, requestFor } from './engine-scene.ts'
 import { type Behaviour, deploying } from './scene-hosts.ts'
 
 const mirror: ImageSource = { kind: 'mirror', at: 'mirror.test' }
@@ -57,6 +58,14 @@ t.test(
     const { scene, store } = await openScene(['a'], deploying)
     scene.capabilities = scene.capabilities.filter((one) => one !== 'sources')
     t.match(await run(scene), { outcome: 'succeeded' }, 'the registry alone needs nothing new')
+    scene.artifacts.set('api v1', stored)
+    t.match(
+      await run(scene, { recreate: true }),
+      { outcome: 'succeeded', warnings: [] },
+      'nor what comes beside it'
+    )
+    t.notOk(stages(scene).some((one) => 'sources' in one))
+    scene.artifacts.clear()
     await store.transaction(async (tx) => {
       const row = await tx.environment('staging')
       if (row !== undefined) await tx.putEnvironment({ ...row, sources: [mirror] })
@@ -86,6 +95,40 @@ t.test('the deployment shows where each host got the image', async (t) => {
       { source: null }
     ]
   })
+  await scene.close()
+})
+
+t.test('status says which source served what a host runs', async (t) => {
+  let source: ImageSource | null = mirror
+  const { scene, hosts } = await openScene(['a', 'b'], (host, command) => {
+    const outcome = deploying(host, command) as RunOutcome
+    if (outcome.status !== 'succeeded' || outcome.result.kind !== 'stage' || host === 'b') return outcome
+    return { ...outcome, result: { ...outcome.result, source } }
+  })
+  const { id } = await run(scene)
+  const tell = (deployment: string | null) => {
+    const containers = [containerOf(1, { deployment: deployment as typeof id })]
+    for (const host of hosts.names)
+      scene.deployments.observed(agentOf(host), { ...helloOf(host).inventory, containers })
+  }
+  const sources = async () => {
+    const [view] = await scene.deployments.status({})
+    return view?.hosts.map((host) => ('source' in host ? host.source : 'not known'))
+  }
+  tell(null)
+  t.same(await sources(), ['mirror:mirror.test', 'not known'], 'of the deployment that brought the release')
+  const restart = { what: { by: 'current' }, recreate: true } as const
+  source = null
+  const again = await run(scene, restart)
+  t.match(again, { outcome: 'succeeded', release: 1, targets: [{ source: null }, {}] })
+  tell(again.id)
+  t.same(await sources(), ['mirror:mirror.test', 'not known'], 'it was on the host since then')
+  source = { kind: 'artifact' }
+  const anew = await run(scene, restart)
+  tell(anew.id)
+  t.same(await sources(), ['artifact', 'not known'])
+  tell(id)
+  t.same(await sources(), ['mirror:mirror.test', 'not known'])
   await scene.close()
 })
 

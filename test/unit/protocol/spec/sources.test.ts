@@ -21,6 +21,17 @@ t.test('reads sources in their order', async (t) => {
   t.same(read('[{mirror: "127.0.0.1:5000/hub/x"}]'), [{ kind: 'mirror', at: '127.0.0.1:5000/hub/x' }])
 })
 
+t.test('reads whether the controller fetches the image', async (t) => {
+  for (const [text, expected] of [
+    ['true', true],
+    ['false', null]
+  ] as const) {
+    const file = `services: {api: {image: app, x-longshore: {cache: ${text}}}}`
+    const { services } = readServiceFiles([{ name: 'f.yaml', text: file }], { environment: {} })
+    t.equal(Object.values(services)[0]?.cache, expected)
+  }
+})
+
 const refused: [text: string, message: RegExp][] = [
   ['[]', /at least one/],
   ['[docker]', /registry, artifact/],

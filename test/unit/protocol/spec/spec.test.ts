@@ -198,7 +198,8 @@ t.test('reads the short and the long form of each key', async (t) => {
 const mistakes: [line: string, code: string, path: string, message: RegExp][] = [
   ['imge: x', 'unknown-key', 'imge', /imge/],
   ['secrets: [a]', 'not-supported', 'secrets', /not supported yet/],
-  ['x-longshore: {cache: true}', 'not-supported', 'x-longshore.cache', /not supported yet/],
+  ['x-longshore: {cache: maybe}', 'wrong-type', 'x-longshore.cache', /true or false/],
+  ['x-longshore: {secrets: [a]}', 'not-supported', 'x-longshore.secrets', /not supported yet/],
   ['x-longshore: {canary: some}', 'invalid-value', 'x-longshore.canary', /number of hosts/],
   ['x-longshore: {release_command: []}', 'invalid-value', 'x-longshore.release_command', /name of a program/],
   ['x-longshore: {release_command: {}}', 'missing-key', 'x-longshore.release_command', /needs a command/],

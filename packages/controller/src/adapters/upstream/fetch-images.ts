@@ -14,8 +14,16 @@ const manifestTypes = [
   'application/vnd.docker.distribution.manifest.v2+json'
 ].join(', ')
 
-/** @param options.ca PEM; null: Node's list and the system's. @param options.silenceMs for tests */
-export const createUpstream = (options: { ca: string | null; silenceMs?: number }): Upstream => {
+/**
+ * @param options.ca PEM; null: Node's list and the system's
+ * @param options.silenceMs for tests
+ * @param options.signal ends what is on its way, and what comes after
+ */
+export const createUpstream = (options: {
+  ca: string | null
+  silenceMs?: number
+  signal?: AbortSignal
+}): Upstream => {
   const get = createGet(options)
   const ask = async (repository: string, rest: string, accept: string, login: Login) => {
     const { origin, path } = addressOf(repository)

@@ -13,7 +13,7 @@ const redirects: readonly (number | undefined)[] = [301, 302, 303, 307, 308]
 type Headers = { accept?: string; authorization?: string }
 export type Get = (url: URL, headers: Headers) => Promise<IncomingMessage>
 
-export const createGet = (options: { ca: string | null; silenceMs?: number }): Get => {
+export const createGet = (options: { ca: string | null; silenceMs?: number; signal?: AbortSignal }): Get => {
   let context: SecureContext | undefined
   /** Costs some megabytes with the system's list: made once, and only for https. */
   const trusted = (): SecureContext => {
@@ -27,6 +27,7 @@ export const createGet = (options: { ca: string | null; silenceMs?: number }): G
     const asked: RequestOptions & Pick<ConnectionOptions, 'secureContext'> = {
       agent: false,
       timeout,
+      ...(options.signal && { signal: options.signal }),
       headers: { ...headers, 'user-agent': 'longshore' }
     }
     if (url.protocol === 'https:') asked.secureContext = trusted()

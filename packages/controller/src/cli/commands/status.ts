@@ -17,6 +17,8 @@ export function addStatus(program: Command, context: CliContext): void {
       const services = await (await context.connect(url)).status({ environment, service })
       const { renderStatus } = await import('../render-status.ts')
       const colors = createColors(context.stdout.hasColor)
-      writeList(context, output, 'status', services, () => renderStatus(services, colors, context.nowMs()))
+      writeList(context, output, 'status', services, () =>
+        renderStatus(services, colors, context.nowMs(), context.stdout.columns())
+      )
     })
 }

@@ -8,7 +8,7 @@ import {
   type WrittenBody
 } from '@longshore/protocol'
 import type { Order } from '../deployment/events.ts'
-import { sourcesOnHosts } from '../requests/choose-sources.ts'
+import { artifactFirst, sourcesOnHosts } from '../requests/choose-sources.ts'
 import { maxSpecBytes, specBytes } from './spec-size.ts'
 
 type WrittenSpec = Extract<WrittenBody, { kind: 'stage' }>['spec']
@@ -23,6 +23,10 @@ export type ReleaseContent = {
   replace: string | null
   sources?: ImageSource[]
   artifact?: { digest: Digest; contents: ImageContent[] } | null
+  /** The controller is to fetch the image: a plan says where hosts will get it then. */
+  cache?: object | null
+  /** What the agent says that it can do; null, or absent: it is away, and is taken for one of today. */
+  capabilities?: readonly string[] | null
 }
 
 /**
@@ -30,7 +34,8 @@ export type ReleaseContent = {
  * that it does not know.
  * @throws TypeError for an order that needs digest or spec before it is known: the machine never gives one
  */
-export const commandBody = (order: Order, content: ReleaseContent): WrittenBody => {
+export const commandBody = (order: Order, given: ReleaseContent): WrittenBody => {
+  const content = asUnderstood(given)
   const { release, replace, repository, tag } = content
   switch (order.kind) {
     case 'resolve': {
@@ -50,7 +55,11 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
     }
     case 'plan': {
       const { kind, recreate } = order
-      return { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+      const body = { kind, release, image: pinned(content), spec: specOf(content), replace, recreate }
+      return {
+        ...body,
+        ...sourcesOf(content.cache == null ? (content.sources ?? []) : artifactFirst(content.sources))
+      }
     }
     case 'run-once': {
       const { kind, command } = order
@@ -68,9 +77,17 @@ export const commandBody = (order: Order, content: ReleaseContent): WrittenBody 
   }
 }
 
+/** An agent that knows of no sources goes to the registry, where that is one of them; else it is told that it is too old. */
+const asUnderstood = (content: ReleaseContent): ReleaseContent => {
+  const { sources, capabilities } = content
+  const isOld = capabilities != null && !capabilities.includes('sources')
+  const { sources: _, ...plain } = content
+  return isOld && sources?.some(({ kind }) => kind === 'registry') ? plain : content
+}
+
 const specOf = ({ spec }: ReleaseContent): WrittenSpec => {
   if (spec === undefined) throw new TypeError('a release without its spec is never sent')
-  const { releaseCommand: _releaseCommand, sources: _sources, update, routing, ...rest } = spec
+  const { releaseCommand: _releaseCommand, sources: _sources, cache: _cache, update, routing, ...rest } = spec
   const { canary: _canary, canaryMaxErrorRatio: _canaryMaxErrorRatio, ...pace } = update
   return { ...rest, ...((routing ?? null) !== null && { routing }), update: pace }
 }

@@ -10,11 +10,21 @@ import type {
   ServiceName
 } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
-import type { DeploymentState, Part, Refusal, ReleaseCommand, TargetKey, Timing } from './state.ts'
+import type {
+  Cache,
+  DeploymentState,
+  Part,
+  Refusal,
+  ReleaseCommand,
+  Stored,
+  TargetKey,
+  Timing
+} from './state.ts'
 import type { Mode } from './vocabulary.ts'
 
 /** `release` is a new number, or the one to roll back to (then `digest` is known). */
-export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged' | 'releaseCommand'> & {
+export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged' | 'releaseCommand' | 'cache'> & {
+  cache?: Pick<Cache, 'platforms'> | null
   releaseCommand: Pick<ReleaseCommand, 'command' | 'timeoutMs'> | null
 }
 
@@ -54,6 +64,9 @@ export type DeploymentEvent =
       outcome: RunOutcome
       changes?: SpecChange[]
     } & CommandName)
+  /** The controller has the image of the service in its own store. */
+  | { kind: 'imageFetched'; atMs: number; service: ServiceName; artifact: Stored }
+  | { kind: 'imageNotFetched'; atMs: number; service: ServiceName; detail: string }
   /** The controller was away and nobody is connected yet: every wait begins anew. */
   | { kind: 'controllerRestarted'; atMs: number }
   /** The time of day was set, forward or (negative) back: every wait goes along. */

@@ -1,6 +1,7 @@
 // Until the digest of every part is known: per part, one connected host after the other is asked for it. What the
 // controller's own store says counts where it is the first source, or where the hosts' sources do not say.
 import { isArtifactFirst, sourcesOnHosts } from '../requests/choose-sources.ts'
+import { beginFetches, isFetching } from './cache.ts'
 import { giveCommand, withPart, withState } from './change-step.ts'
 import { endCancelledEarly, endRefused } from './end.ts'
 import type { Step } from './events.ts'
@@ -19,11 +20,18 @@ export const advanceRequested = (step: Step, atMs: number): Step => {
   const known = state.parts.reduce(takeFromStore, step)
   if (known !== step) return advanceRequested(known, atMs)
   const open = state.parts.filter((part) => part.digest === null)
-  if (open.length === 0) return goOn(step, atMs)
+  if (open.length === 0) return fetchThenGoOn(step, atMs)
   const idle = open.filter((part) => participants(state, part).every(({ inFlight }) => inFlight === null))
   const stuck = idle.find((part) => nextToAsk(state, part) === undefined)
   if (stuck !== undefined) return endRefused(step, atMs, unresolvedReason(stuck))
   return idle.reduce((done, part) => ask(done, part, atMs), step)
+}
+
+/** A plan only looks. */
+const fetchThenGoOn = (step: Step, atMs: number): Step => {
+  if (step.state.mode === 'plan') return goOn(step, atMs)
+  const fetching = beginFetches(step, atMs)
+  return isFetching(fetching.state) ? fetching : goOn(fetching, atMs)
 }
 
 const goOn = (step: Step, atMs: number): Step => {
@@ -48,11 +56,13 @@ const goOn = (step: Step, atMs: number): Step => {
 const maxAskedBeforeStore = 2
 
 const takeFromStore = (step: Step, part: Part): Step => {
-  const { digest, artifact, sources = [], resolve } = part
-  if (digest !== null || artifact == null || !sources.some(({ kind }) => kind === 'artifact')) return step
+  const { digest, artifact, sources = [], resolve, cache } = part
+  const isSource = cache != null || sources.some(({ kind }) => kind === 'artifact')
+  if (digest !== null || artifact == null || !isSource) return step
   const isAsking = participants(step.state, part).some(({ inFlight }) => inFlight !== null)
   const isLeft = nextToAsk(step.state, part) !== undefined && resolve.asked.length < maxAskedBeforeStore
-  if (!isArtifactFirst(sources) && (isAsking || isLeft)) return step
+  const isFirst = isArtifactFirst(sources) && artifact.isFormer !== true
+  if (!isFirst && (isAsking || isLeft)) return step
   const taken = withPart(step, part, { digest: artifact.digest })
   if (resolve.failures.length === 0) return taken
   const warning = `the controller said which image ${part.repository}:${part.tag} is: ${resolve.failures.join('; ')}`

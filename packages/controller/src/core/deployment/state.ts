@@ -16,7 +16,7 @@ import type {
 } from '@longshore/protocol'
 import type { SpecChange } from '../../api/schemas.ts'
 import type { Order } from './events.ts'
-import type { Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
+import type { CacheState, Mode, Outcome, Phase, TargetState } from './vocabulary.ts'
 
 /** Waiting times, milliseconds; fixed when the deployment is requested. docs/deployments.md says why each. */
 export type Timing = {
@@ -67,6 +67,23 @@ export type TargetPlan = Omit<PlanResult, 'kind'> & { changes: SpecChange[] }
 /** Why the controller would refuse the real request, in mode plan. */
 export type Refusal = { code: string; detail: string }
 
+/** An image of the controller's own store. */
+export type Stored = {
+  digest: Digest
+  contents: ImageContent[]
+  /** What the tag meant when it was deployed last: that counts only when nobody can say what it means now. */
+  isFormer?: boolean
+}
+
+/** How far the controller is with fetching the image, once its digest is known. */
+export type Cache = {
+  /** Of the hosts, `linux/amd64`; null: not known, so all. */
+  platforms: string[] | null
+  state: CacheState
+  /** Hosts wait no longer than until then; null: not begun. */
+  untilMs: number | null
+}
+
 /** What the deployment does with one service. */
 export type Part = {
   service: ServiceName
@@ -92,7 +109,9 @@ export type Part = {
   /** Where hosts may get the image, in order; absent in deployments of an older version: the registry. */
   sources?: ImageSource[]
   /** What the controller's own store had of it when it was asked for; absent, or null: nothing. */
-  artifact?: { digest: Digest; contents: ImageContent[] } | null
+  artifact?: Stored | null
+  /** The controller fetches the image before hosts are told to; absent, or null: it does not. */
+  cache?: Cache | null
   /** Every host runs the release already. */
   isUnchanged: boolean
 }

@@ -1,6 +1,7 @@
 // The deployment machine: `begin` with what was asked for, then one `step` per event. First the event is written
 // down, then everything that follows from it. The same events give the same state, whenever they are replayed.
 import { advance } from './advance.ts'
+import { fetchLimitMs, moveFetches, recordFetched, recordNotFetched, recordSlowFetches } from './cache.ts'
 import { giveCommand, withState } from './change-step.ts'
 import { dueOf } from './deadlines.ts'
 import type { CommandName, DeploymentEvent, Requested, RequestedPart, Step, StoredEvent } from './events.ts'
@@ -52,12 +53,13 @@ export const replay = (events: readonly StoredEvent[]): DeploymentState => {
   }, begin(first).state)
 }
 
-const newPart = (part: RequestedPart): Part => {
+const newPart = ({ cache, ...part }: RequestedPart): Part => {
   const { releaseCommand } = part
   const open = { state: 'pending', host: null, exitCode: null, reason: null, log: [] } as const
   return {
     ...part,
     releaseCommand: releaseCommand === null ? null : { ...releaseCommand, ...open, log: [] },
+    ...(cache && { cache: { ...cache, state: 'wanted', untilMs: null } }),
     resolve: { asked: [], failures: [] },
     isUnchanged: false
   }
@@ -116,6 +118,10 @@ const record = (at: Step, event: DeploymentEvent): Step => {
       const { outcome, changes = [] } = event
       return answered(at, event, { kind: 'reported', outcome, changes })
     }
+    case 'imageFetched':
+      return recordFetched(at, event.service, event.artifact)
+    case 'imageNotFetched':
+      return recordNotFetched(at, event.service, event.detail)
     case 'controllerRestarted':
       return recordRestart(at, event.atMs)
     case 'clockJumped':
@@ -176,6 +182,7 @@ const recordRestart = (at: Step, atMs: number): Step => {
   const { pausedUntilMs } = at.state
   return withState(at, {
     pausedUntilMs: pausedUntilMs === null ? null : Math.max(pausedUntilMs, deadlineAtMs),
+    parts: moveFetches(at.state.parts, () => atMs + fetchLimitMs),
     targets: at.state.targets.map((target) => ({
       ...target,
       absentSinceMs: atMs,
@@ -194,6 +201,7 @@ const recordJump = (at: Step, byMs: number): Step => {
   return withState(at, {
     nextBatchAtMs: moved(at.state.nextBatchAtMs),
     pausedUntilMs: moved(at.state.pausedUntilMs),
+    parts: moveFetches(at.state.parts, (untilMs) => untilMs + byMs),
     targets: at.state.targets.map((target) => ({
       ...target,
       absentSinceMs: moved(target.absentSinceMs),
@@ -211,10 +219,13 @@ const recordJump = (at: Step, byMs: number): Step => {
 const recordTime = (at: Step, atMs: number): Step =>
   at.state.phase === 'ended'
     ? at
-    : at.state.targets.reduce((done, target) => {
-        const due = dueOf(at.state, target)
-        return due === null || due.atMs > atMs ? done : recordSilence(done, target, due.isLost)
-      }, at)
+    : at.state.targets.reduce(
+        (done, target) => {
+          const due = dueOf(at.state, target)
+          return due === null || due.atMs > atMs ? done : recordSilence(done, target, due.isLost)
+        },
+        recordSlowFetches(at, atMs)
+      )
 
 const frozen = (result: Step): Step => ({ state: deepFreeze(result.state), effects: result.effects })
 

@@ -63,3 +63,7 @@ export const targetStates = [
   'skipped'
 ] as const
 export type TargetState = (typeof targetStates)[number]
+
+/** With `cache: true`: how far the controller is with fetching the image for its hosts. */
+export const cacheStates = ['wanted', 'fetching', 'fetched', 'failed'] as const
+export type CacheState = (typeof cacheStates)[number]

@@ -16,3 +16,9 @@ export const sourcesOnHosts = (sources: readonly ImageSource[]): ImageSource[] =
 
 /** Whether the controller's store is asked before any that only hosts can ask. */
 export const isArtifactFirst = ([first]: readonly ImageSource[]): boolean => first?.kind === 'artifact'
+
+/** With the controller's store before all others, once it has the image. */
+export const artifactFirst = (sources: readonly ImageSource[] = [registrySource]): ImageSource[] => [
+  artifactSource,
+  ...sourcesOnHosts(sources)
+]
