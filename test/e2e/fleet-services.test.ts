@@ -13,7 +13,8 @@ import {
   pagesOf,
   refuseOn,
   statesOf,
-  thrice
+  thrice,
+  waitForCleanUp
 } from '../support/e2e-fleet-story-looks.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
@@ -110,16 +111,9 @@ const goBackWithoutRegistry = async (t: Test, story: Story): Promise<void> => {
   await expectPages(t, fleet.hosts, 'v7')
 }
 
-/** Containers that were replaced go a little after the end of a deployment. */
-const waitForCleanUp = ({ fleet }: Story): Promise<unknown> =>
-  waitUntil('what was replaced to be cleaned up', async () => {
-    const all = await Promise.all(fleet.hosts.map((host) => detailsOf(host)))
-    return all.flat().every(({ State }) => State.Running)
-  })
-
 const removeService = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
-  await waitForCleanUp(story)
+  await waitForCleanUp(fleet.hosts)
   const webBefore = await Promise.all(fleet.hosts.map((host) => detailsOf(host, 'web')))
   const removed = await story.expect(t, 'succeeded', 'remove', 'api', '--env', 'test', '--yes')
   t.match(removed, { mode: 'remove' })
@@ -172,7 +166,7 @@ const replicate = async (t: Test, story: Story): Promise<void> => {
 
 const freeze = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
-  await waitForCleanUp(story)
+  await waitForCleanUp(fleet.hosts)
   const before = await everythingOnAll(fleet.hosts)
   await story.done('lock', 'test', 'web', '--reason', 'the auditors are here')
   for (const command of [deployWeb('v8'), ['rollback', ...web], ['restart', ...web]]) {

@@ -13,6 +13,7 @@ import {
   refuseOn,
   statesOf,
   thrice,
+  waitForCleanUp,
   watchPages
 } from '../support/e2e-fleet-story-looks.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
@@ -50,6 +51,7 @@ const kindOf = (line: string): string | undefined =>
 const planOnly = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
   const digest = await fleet.push('v4')
+  await waitForCleanUp(fleet.hosts)
   const [before, listed] = [await everythingOnAll(fleet.hosts), await story.deployments()]
   const planned = await story.expect(t, 'succeeded', ...deployWeb('v4', '--plan'))
   const nowhere = await story.expect(t, 'refused', ...deployWeb('nowhere', '--plan'))
@@ -83,6 +85,7 @@ const planOnly = async (t: Test, story: Story): Promise<void> => {
 
 const rehearse = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
+  await waitForCleanUp(fleet.hosts)
   const before = await Promise.all(fleet.hosts.map((host) => detailsOf(host)))
   const ids = (containers: typeof before) =>
     containers.map((own) => own.map(({ Id, Name, State }) => [Id, Name, State.Running, State.StartedAt]))

@@ -8,6 +8,7 @@ import { EngineRefused } from '../../scripts/hosts/engine-client.ts'
 import { collectCommand } from '../../scripts/hosts/run-command.ts'
 import type { FaultHost } from './e2e-fault-fleet.ts'
 import type { Host } from './engine.ts'
+import { waitUntil } from './wait.ts'
 
 /** What a host answers; null: nothing. */
 export const pageOf = async ({ address }: Host, port = 80): Promise<string | null> => {
@@ -70,6 +71,13 @@ const everythingOn = async (host: Host): Promise<unknown> => {
 
 export const everythingOnAll = (hosts: readonly Host[]): Promise<unknown[]> =>
   Promise.all(hosts.map(everythingOn))
+
+/** Containers that were replaced go a little after the end of a deployment. */
+export const waitForCleanUp = (hosts: readonly Host[]): Promise<unknown> =>
+  waitUntil('what was replaced to be cleaned up', async () => {
+    const all = await Promise.all(hosts.map((host) => detailsOf(host)))
+    return all.flat().every(({ State }) => State.Running)
+  })
 
 const refusalFile = async (host: Host, service: string, version: string): Promise<string> => {
   const [container] = await detailsOf(host, service)
