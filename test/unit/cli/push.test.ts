@@ -1,9 +1,14 @@
 // Which image of an archive is pushed, and how the progress of a push looks.
+import { once } from 'node:events'
+import { createServer, get, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { chooseImage, namesIn } from '../../../packages/controller/src/cli/push/choose-image.ts'
 import { renderPush } from '../../../packages/controller/src/cli/push/show-push.ts'
 import { surveyArchive } from '../../../packages/controller/src/cli/push/survey-archive.ts'
+import { walkArchive } from '../../../packages/controller/src/cli/push/walk-archive.ts'
 import { packTar, type TarEntry } from '../../../scripts/hosts/tar.ts'
 import {
   digestOf,
@@ -110,4 +115,30 @@ t.test('the progress fits into the terminal', async (t) => {
   t.equal(renderPush(progress, 80), '[###############---------------] 50.0 MB of 100 MB, 1 of 3 blobs')
   t.equal(renderPush(progress, 40), '50.0 MB of 100 MB, 1 of 3 blobs')
   t.equal(renderPush({ ...progress, note: 'reading the image' }, 10), 'reading t')
+})
+
+t.test('an archive that an engine sends is left in the middle, and why a visit failed is told', async (t) => {
+  const files = ['a', 'b', 'c'].map((path) => ({ type: 'file' as const, path, content: Buffer.from(path) }))
+  const engine = createServer((_request, response) => void response.end(packTar(files)))
+  await once(engine.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => engine.close())
+  const { port } = engine.address() as AddressInfo
+  const download = async () => {
+    const [answer] = (await once(get({ port, host: '127.0.0.1', agent: false }), 'response')) as [
+      IncomingMessage
+    ]
+    return answer
+  }
+  const seen: string[] = []
+  const look = (last: string) => async (header: { name: string }, content: Readable) => {
+    // by then the rest has arrived, too
+    seen.push(`${header.name} ${await text(content)}`)
+    return header.name === last ? ('enough' as const) : ('next' as const)
+  }
+  await walkArchive(await download(), look('b'))
+  t.same(seen, ['a a', 'b b'])
+  await walkArchive(await download(), look('none'))
+  t.same(seen.slice(2), ['a a', 'b b', 'c c'])
+  const refuse = () => Promise.reject(new Error('the disk is full'))
+  await t.rejects(walkArchive(await download(), refuse), { message: 'the disk is full' })
 })

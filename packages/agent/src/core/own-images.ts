@@ -39,4 +39,11 @@ export const ownImages = (
         return [{ environment, service, releases, digest: digest.data ?? null, sizeBytes }]
       })
     )
+    .toSorted(newestFirst)
     .slice(0, limits.maxInventoryImages)
+
+/** Within a service of an environment. */
+const newestFirst = (a: InventoryImage, b: InventoryImage): number =>
+  a.environment.localeCompare(b.environment) ||
+  a.service.localeCompare(b.service) ||
+  (b.releases[0] ?? 0) - (a.releases[0] ?? 0)

@@ -11,4 +11,6 @@ process.on('uncaughtException', (error) => {
   process.exit(exitCodes.unknown)
 })
 
+// if nothing is left to wait for and still nothing is known, Node would end with 13
+process.exitCode = exitCodes.unknown
 process.exitCode = await runCli(process.argv.slice(2), createProcessContext())

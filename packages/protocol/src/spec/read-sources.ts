@@ -2,15 +2,7 @@
 // `artifact`, or a map that names a mirror.
 import { type ImageSource, isMirrorPlace, registrySource, sourceText } from '../image-source.ts'
 import { maxImageSources } from '../limits.ts'
-import {
-  type Cursor,
-  complain,
-  fieldsOf,
-  itemsOrOne,
-  parseWith,
-  readOneOf,
-  ValueError
-} from './read-value.ts'
+import { type Cursor, complain, fieldsOf, itemsOrOne, parseWith, ValueError } from './read-value.ts'
 
 export const sourceKeys = ['mirror'] as const
 
@@ -27,11 +19,17 @@ export const readSources = (cursor: Cursor): ImageSource[] => {
 }
 
 const readSource = (cursor: Cursor): ImageSource => {
-  if (cursor.node.kind === 'scalar') return { kind: readOneOf(cursor, ['registry', 'artifact']) }
+  if (cursor.node.kind === 'scalar') return parseWith(cursor, readWord, registrySource)
   const { mirror } = fieldsOf(cursor, sourceKeys)
   if (mirror !== undefined) return { kind: 'mirror', at: parseWith(mirror, readMirrorPlace, '-') }
   complain(cursor, 'a source is registry, artifact, or mirror with its host', 'missing-key')
   return registrySource
+}
+
+/** @throws ValueError */
+const readWord = (text: string): ImageSource => {
+  if (text === 'registry' || text === 'artifact') return { kind: text }
+  throw new ValueError('expected registry, artifact, or mirror: HOST')
 }
 
 /** @throws ValueError */

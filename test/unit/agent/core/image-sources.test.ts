@@ -160,6 +160,7 @@ t.test('tells which images are kept for releases, under the digest that was aske
   ] as unknown as Parameters<typeof ownImages>[1]
   const other = `sha256:${'e'.repeat(64)}`
   const listed = [
+    { id: 'older', repoTags: ['longshore/web:production-r9'], repoDigests: [], sizeBytes: 8 },
     {
       id: 'one',
       repoTags: ['longshore/web:production-r2', 'longshore/web:production-r10'],
@@ -182,8 +183,9 @@ t.test('tells which images are kept for releases, under the digest that was aske
   t.match(
     ownImages(listed, services, (id) => (id === 'one' ? wanted.digest : undefined)),
     [
+      { service: 'api', releases: [1], digest: other, sizeBytes: 6 },
       { service: 'web', releases: [10, 2], digest: wanted.digest, sizeBytes: 5 },
-      { service: 'api', releases: [1], digest: other, sizeBytes: 6 }
+      { service: 'web', releases: [9], digest: null, sizeBytes: 8 }
     ]
   )
 })

@@ -34,7 +34,7 @@ t.test('reads whether the controller fetches the image', async (t) => {
 
 const refused: [text: string, message: RegExp][] = [
   ['[]', /at least one/],
-  ['[docker]', /registry, artifact/],
+  ['[docker]', /^expected registry, artifact, or mirror: HOST$/],
   ['[{mirror: hub}]', /expected a mirror like/],
   ['[{mirror: mirror.example.com/Upper}]', /lower case/],
   ['[{mirror: "https://mirror.example.com"}]', /without https/],

@@ -92,18 +92,14 @@ const readOnce = async (
   uploads: Map<string, string>
 ): Promise<void> => {
   const source = await work.openImage()
-  const reading = walkArchive(source, async (header, content) => {
+  await walkArchive(source, async (header, content) => {
     const path = pathOf(header.name)
     const blob = missing.get(path)
-    if (blob === undefined) return
+    if (blob === undefined) return 'next'
     await sendBlob(work, blob, content, uploads)
     missing.delete(path)
     work.watcher.stored(blob)
-    // the rest of the archive need not be read
-    if (missing.size === 0) source.destroy()
-  })
-  await reading.catch((error: unknown) => {
-    if (missing.size > 0) throw error
+    return missing.size === 0 ? 'enough' : 'next'
   })
   if (missing.size > 0) throw new CliError('image-unreadable', 'the image changed while it was read')
 }

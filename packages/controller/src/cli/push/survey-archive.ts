@@ -33,10 +33,11 @@ export async function surveyArchive(source: Readable): Promise<Survey> {
     if (linkname && (type === 'symlink' || type === 'link')) {
       links.set(path, pathOf(type === 'link' ? linkname : posix.join(posix.dirname(path), linkname)))
     }
-    if (type !== 'file' && type !== 'contiguous-file') return
+    if (type !== 'file' && type !== 'contiguous-file') return 'next'
     const read = await readFile(content, mayBeText(path) && (header.size ?? 0) <= maxTextBytes)
     files.set(path, read)
     if (read.text !== undefined && texts.size < maxTexts) texts.set(path, read.text)
+    return 'next'
   }).catch((cause: unknown) => {
     if (cause instanceof CliError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
