@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream'
 import type { Digest } from '@longshore/protocol'
 import type { ByteRange } from './core/images/ranges.ts'
+import type { Login } from './ports.ts'
 
 /** A manifest in a repository, byte for byte as it was pushed. */
 export type ImageManifestRow = {
@@ -76,16 +77,17 @@ export type Uploads = {
   expire(beforeMs: number): Promise<number>
 }
 
-/** For a registry; null: nobody's name is given. */
-export type Login = { user: string; password: string } | null
 /** Other registries, to fetch images from. Every function rejects with UpstreamError. */
 export type Upstream = {
-  /** @param repository as users write it: `nginx`, `registry.example.com:5000/team/api` */
+  /**
+   * @param repository as users write it: `nginx`, `registry.example.com:5000/team/api`
+   * @param login null: nobody's name is given
+   */
   manifest(
     repository: string,
     digest: Digest,
-    login: Login
+    login: Login | null
   ): Promise<{ mediaType: string; content: Uint8Array }>
   /** Fails as well when the stream breaks off or nothing arrives for a while. */
-  blob(repository: string, digest: Digest, login: Login): Promise<AsyncIterable<Uint8Array>>
+  blob(repository: string, digest: Digest, login: Login | null): Promise<AsyncIterable<Uint8Array>>
 }

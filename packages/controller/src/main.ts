@@ -231,12 +231,18 @@ const createEngine = (ground: Ground) => {
   const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
   const fetching = new AbortController()
   const upstream = createUpstream({ ca: ground.ca, signal: fetching.signal })
+  const credentials = createRegistryCredentials({ ...ground, sealer, helpers })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
-    credentials: createRegistryCredentials({ ...ground, sealer, helpers }),
+    credentials,
     signer: { sign: (command) => signJws('command', command, installation.key) },
-    artifacts: offerArtifacts({ images, cache: createImageCache({ images, upstream }), log: ground.log }),
+    artifacts: offerArtifacts({
+      images,
+      cache: createImageCache({ images, upstream }),
+      logins: credentials,
+      log: ground.log
+    }),
     publisher: events,
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })

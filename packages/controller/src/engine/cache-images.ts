@@ -5,8 +5,8 @@ import { artifactRepository, type Digest } from '@longshore/protocol'
 import { ImageError } from '../core/images/image-error.ts'
 import { blobsOf, type Manifest, readManifest } from '../core/images/read-manifest.ts'
 import { UpstreamError } from '../core/images/upstream-error.ts'
-import type { Login, Upstream } from '../image-ports.ts'
-import type { Actor } from '../ports.ts'
+import type { Upstream } from '../image-ports.ts'
+import type { Actor, Login } from '../ports.ts'
 import type { Artifact } from './find-artifact.ts'
 import type { Images } from './images.ts'
 
@@ -19,7 +19,7 @@ export type WantedImage = {
   digest: Digest
   /** `linux/amd64`: of an index only these are fetched; null: all. */
   platforms: readonly string[] | null
-  login: Login
+  login: Login | null
 }
 export type ImageCache = {
   /**

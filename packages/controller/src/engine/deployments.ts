@@ -73,7 +73,7 @@ export type DeploymentsPorts = {
   steadyClock: Clock
   random: Random
   link: AgentLink
-  credentials: RegistryCredentials
+  credentials: Pick<RegistryCredentials, 'forCommand'>
   signer: CommandSigner
   artifacts: Artifacts
   publisher: Publisher

@@ -6,10 +6,16 @@ import type { Artifacts, ArtifactWanted, FoundArtifact, Log } from '../ports.ts'
 import type { ImageCache } from './cache-images.ts'
 import type { Artifact } from './find-artifact.ts'
 import type { Images } from './images.ts'
+import type { RegistryCredentials } from './registry-credentials.ts'
 
-type Ports = { images: Pick<Images, 'find'>; cache: ImageCache; log: Log }
+type Ports = {
+  images: Pick<Images, 'find'>
+  cache: ImageCache
+  logins: Pick<RegistryCredentials, 'forRepository'>
+  log: Log
+}
 
-export const offerArtifacts = ({ images, cache, log }: Ports): Artifacts => ({
+export const offerArtifacts = ({ images, cache, logins, log }: Ports): Artifacts => ({
   findArtifact: async (repository, reference) => {
     try {
       const found = await images.find(repository, reference)
@@ -19,7 +25,7 @@ export const offerArtifacts = ({ images, cache, log }: Ports): Artifacts => ({
       return undefined
     }
   },
-  fetchArtifact: async (wanted) => offered(await fetchFrom(cache, wanted))
+  fetchArtifact: async (wanted) => offered(await fetchFrom({ cache, logins }, wanted))
 })
 
 const offered = ({ digest, platforms }: Artifact): FoundArtifact => {
@@ -30,11 +36,14 @@ const offered = ({ digest, platforms }: Artifact): FoundArtifact => {
 }
 
 /** Only what a registry did leads to the next place: a full disk is the same for all. */
-const fetchFrom = async (cache: ImageCache, { places, ...wanted }: ArtifactWanted): Promise<Artifact> => {
+const fetchFrom = async (
+  { cache, logins }: Pick<Ports, 'cache' | 'logins'>,
+  { places, ...wanted }: ArtifactWanted
+): Promise<Artifact> => {
   const failures: UpstreamError[] = []
   for (const from of places) {
     try {
-      return await cache.ensure({ ...wanted, from, login: null })
+      return await cache.ensure({ ...wanted, from, login: await logins.forRepository(from) })
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       failures.push(error)

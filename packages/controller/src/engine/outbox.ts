@@ -27,7 +27,7 @@ export type OutboxPorts = {
   writer: Writer
   clock: Clock
   link: AgentLink
-  credentials: RegistryCredentials
+  credentials: Pick<RegistryCredentials, 'forCommand'>
   /** For what an agent cannot do: answered here, as it would have answered itself. */
   refused(agent: AgentId, message: RefusedMessage): Promise<void>
   log: Log

@@ -8,6 +8,7 @@ import {
   encryptionJwk,
   limits,
   readUnverified,
+  registryOf,
   sealRegistryLogin
 } from '@longshore/protocol'
 import * as z from 'zod'
@@ -29,6 +30,11 @@ export type RegistryCredentials = {
    * @returns one per registry that somebody logged in to; none for commands that ask no registry
    */
   forCommand(agent: AgentId, jws: string): Promise<CommandCredential[]>
+  /**
+   * For the controller's own fetches. Never rejects: without a login the registry has the last word.
+   * @param repository as users write it
+   */
+  forRepository(repository: string): Promise<Login | null>
 }
 
 export type RegistryCredentialsPorts = {
@@ -61,6 +67,16 @@ export const createRegistryCredentials = (ports: RegistryCredentialsPorts): Regi
     } catch (error) {
       ports.log.error({ agent, err: error }, 'credentials of registries could not be prepared')
       return []
+    }
+  },
+  forRepository: async (repository) => {
+    const registry = registryOf(repository)
+    try {
+      return (await findLogin(ports, registry)) ?? null
+    } catch (error) {
+      const problem = error instanceof NoCredentials ? error.message : 'they could not be read'
+      ports.log.warn({ registry, problem }, 'no credentials of a registry')
+      return null
     }
   }
 })

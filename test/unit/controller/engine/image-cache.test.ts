@@ -62,6 +62,7 @@ const deploy = async (scene: EngineScene, change: Parameters<typeof requestFor>[
   }
   return scene.deployments.view(id)
 }
+const noLogins = { forRepository: async () => null }
 const stages = (scene: EngineScene) =>
   scene.commands.flatMap(({ body }) => (body.kind === 'stage' ? [body] : []))
 
@@ -78,6 +79,7 @@ t.test('a hundred hosts cost the registry one pull, and the next deployment none
   const { findArtifact, fetchArtifact } = offerArtifacts({
     images,
     cache: createImageCache({ images, upstream }),
+    logins: noLogins,
     log
   })
   scene.fetchArtifact = fetchArtifact
@@ -157,17 +159,22 @@ t.test('a controller that cannot fetch says so, and hosts use their own sources'
   const { scene, store } = await openScene(['a'], deploying)
   await cacheImages(store, { sources: [mirror, registry] })
   const { images } = await openImages(t)
+  const login = { username: 'me', password: 'secret' }
+  const logins = {
+    forRepository: async (repository: string) => (repository.startsWith('mirror.test/') ? login : null)
+  }
   const asked: string[] = []
   const upstream: Upstream = {
-    manifest: async (repository) => {
+    manifest: async (repository, _digest, given) => {
       asked.push(repository)
+      t.equal(given, repository.startsWith('mirror.test/') ? login : null, 'each with its own login')
       throw new UpstreamError('registry-busy', `${repository} answered 503`)
     },
     blob: () => Promise.reject(new Error('not prepared'))
   }
   const cache = createImageCache({ images, upstream })
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-  scene.fetchArtifact = offerArtifacts({ images, cache, log }).fetchArtifact
+  scene.fetchArtifact = offerArtifacts({ images, cache, logins, log }).fetchArtifact
   const view = await deploy(scene)
   t.match(view, {
     outcome: 'succeeded',

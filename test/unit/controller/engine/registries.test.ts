@@ -235,3 +235,23 @@ t.test('only agents that can open credentials get some, and the outbox keeps non
   t.match(scene.sentCredentials[0], ['resolve', undefined])
   await scene.close()
 })
+
+t.test('for its own fetches the controller finds the login of the registry, or none', async (t) => {
+  const { store, login, useHelper } = await open(t)
+  await login('registry.example.com:5000')
+  await useHelper('broken.example.com', 'docker-credential-gcr')
+  const helpers = { ask: () => Promise.reject(new HelperError('docker-credential-gcr failed')) }
+  const warnings: unknown[] = []
+  const log = {
+    debug: () => {},
+    info: () => {},
+    warn: (fields: unknown) => warnings.push(fields),
+    error: () => {}
+  }
+  const { forRepository } = createRegistryCredentials({ store, sealer, helpers, log })
+  t.same(await forRepository('registry.example.com:5000/team/api'), { username: 'puller', password })
+  t.equal(await forRepository('nginx'), null)
+  t.same(warnings, [])
+  t.equal(await forRepository('broken.example.com/api'), null)
+  t.match(warnings, [{ registry: 'broken.example.com', problem: /docker-credential-gcr failed/ }])
+})

@@ -109,7 +109,7 @@ t.test('logs in as the registry says, and tells the token to nobody else', async
   for (const one of [registry, blobs]) one.putImage(image)
   const wanted = want(registry.repository, image.digest)
   await t.rejects(cache.ensure(wanted), { code: 'registry-denied' })
-  await cache.ensure({ ...wanted, login: { user: 'me', password: 'secret' } })
+  await cache.ensure({ ...wanted, login: { username: 'me', password: 'secret' } })
   t.ok(registry.asked.includes('/token?service=it&scope=repository%3Ateam%2Fapp%3Apull'))
   t.same(new Set(strange), new Set([undefined]))
 })

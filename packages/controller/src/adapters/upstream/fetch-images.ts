@@ -4,7 +4,8 @@ import type { IncomingMessage } from 'node:http'
 import { maxManifestBytes } from '../../core/images/read-manifest.ts'
 import { addressOf, type Challenge, readChallenge } from '../../core/images/registry-address.ts'
 import { codeOfStatus, UpstreamError } from '../../core/images/upstream-error.ts'
-import type { Login, Upstream } from '../../image-ports.ts'
+import type { Upstream } from '../../image-ports.ts'
+import type { Login } from '../../ports.ts'
 import { createGet, type Get } from './get.ts'
 
 const manifestTypes = [
@@ -25,7 +26,7 @@ export const createUpstream = (options: {
   signal?: AbortSignal
 }): Upstream => {
   const get = createGet(options)
-  const ask = async (repository: string, rest: string, accept: string, login: Login) => {
+  const ask = async (repository: string, rest: string, accept: string, login: Login | null) => {
     const { origin, path } = addressOf(repository)
     const url = new URL(`${origin}/v2/${path}/${rest}`)
     const first = await get(url, { accept })
@@ -50,8 +51,14 @@ export const createUpstream = (options: {
   }
 }
 
-const authorize = async (get: Get, challenge: Challenge, login: Login, host: string): Promise<string> => {
-  const basic = login && `Basic ${Buffer.from(`${login.user}:${login.password}`, 'utf8').toString('base64')}`
+const authorize = async (
+  get: Get,
+  challenge: Challenge,
+  login: Login | null,
+  host: string
+): Promise<string> => {
+  const basic =
+    login && `Basic ${Buffer.from(`${login.username}:${login.password}`, 'utf8').toString('base64')}`
   if (challenge.kind === 'basic') {
     if (basic === null) throw new UpstreamError('registry-denied', `${host} asks for a login`)
     return basic
