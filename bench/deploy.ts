@@ -1,58 +1,17 @@
 // What a whole `longshore deploy` costs over the Engine API calls that it cannot avoid: the same engine, image
 // contents and options, both in turns, medians. The health rule is in both; `monitor` is 0.
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { bundlePrograms } from '../scripts/bundle.ts'
-import { type Host, startHosts } from '../scripts/hosts/hosts.ts'
-import {
-  bundledPrograms,
-  type Controller,
-  initController,
-  startAgent,
-  startController
-} from '../scripts/hosts/programs.ts'
-import { startRegistry } from '../scripts/hosts/registry.ts'
-import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
-import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { makeWebImage, webPort } from '../scripts/hosts/web-image.ts'
+import { type Installation, withInstallation } from './installation.ts'
 import { measureMs, median } from './measure.ts'
 import { stageDirectly, switchOver } from './switch-directly.ts'
 
 const rounds = Number(process.argv[2] ?? 9)
-const endings: (() => Promise<unknown>)[] = []
 
-const startInstallation = async (folder: string, address: string, host: Host): Promise<Controller> => {
-  const programs = bundledPrograms(join(folder, 'out'))
-  await bundlePrograms(join(folder, 'out'))
-  const dataFolder = join(folder, 'controller')
-  const token = await initController(dataFolder)
-  const controller = await startController({ dataFolder, address, program: programs.cli }, token)
-  endings.push(() => controller.stop())
-  await controller.cli('environments', 'create', 'bench')
-  const { stdout } = await controller.cli('join-token', 'create', '--env', 'bench')
-  const agent = await startAgent({
-    name: host.name,
-    dataFolder: join(folder, 'agent'),
-    controllerUrl: controller.url,
-    joinToken: stdout.trim(),
-    dockerHost: host.engine.dockerHost,
-    enter: host.enter,
-    program: programs.agent
-  })
-  endings.push(() => agent.stop())
-  await waitUntil('the agent', async () => (await controller.cli('agents')).stdout.includes('connected'))
-  return controller
-}
-
-const run = async (folder: string): Promise<void> => {
-  const { hosts, network, remove } = await startHosts(folder, 1)
-  endings.push(remove)
-  const [host] = hosts
+const run = async ({ folder, hosts: [host], registry, controller }: Installation): Promise<void> => {
   if (host === undefined) throw new Error('no host')
-  const registry = await startRegistry(join(folder, 'registry'), network.address)
-  endings.push(() => registry.stop())
-  const controller = await startInstallation(folder, network.address, host)
   const file = join(folder, 'web.json')
   const web = {
     image: `${registry.name}/web`,
@@ -90,10 +49,4 @@ const run = async (folder: string): Promise<void> => {
   console.log(`of which the start of the CLI (longshore version) ${median(start).toFixed(0)} ms`)
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'lsh-'))
-try {
-  await run(folder)
-} finally {
-  for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end().catch(console.error)
-  await removeFolder(folder)
-}
+await withInstallation(['bench'], run)

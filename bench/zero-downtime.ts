@@ -1,25 +1,15 @@
 // What it costs that HAProxy brings the traffic, and how fast it is moved: the switch by itself, whole deployments
 // under load, and the published port compared with the one that Docker publishes itself, in the same run.
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
-import { bundlePrograms } from '../scripts/bundle.ts'
 import type { EngineClient } from '../scripts/hosts/engine-client.ts'
-import { type Host, startHosts } from '../scripts/hosts/hosts.ts'
+import type { Host } from '../scripts/hosts/hosts.ts'
 import { loadImage } from '../scripts/hosts/image.ts'
-import {
-  bundledPrograms,
-  type Controller,
-  initController,
-  startAgent,
-  startController
-} from '../scripts/hosts/programs.ts'
-import { type Registry, startRegistry } from '../scripts/hosts/registry.ts'
-import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { runCommand } from '../scripts/hosts/run-command.ts'
-import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { httpPort, machineVolumes, makeAppImage } from '../test/support/load/app-image.ts'
 import { startLoad } from '../test/support/load/start-load.ts'
+import { type Installation, withInstallation } from './installation.ts'
 import { median } from './measure.ts'
 import type { SwitchOrder, SwitchTimes } from './switch-traffic.ts'
 import type { PortUse } from './use-port.ts'
@@ -29,35 +19,11 @@ const switches = 50
 /** One measurement of a port. */
 const useMs = 2000
 const ports = { plain: 80, pooled: 81, direct: 82, switched: 83 } as const
-const endings: (() => Promise<unknown>)[] = []
 
 const runHere = async <T>(host: Host | null, program: string, ...args: string[]): Promise<T> => {
   const file = resolve(import.meta.dirname, program)
   const [command = '', ...rest] = [...(host?.enter ?? []), process.execPath, file, ...args]
   return JSON.parse(await runCommand(command, rest, { timeoutMs: 300_000 })) as T
-}
-
-const startInstallation = async (folder: string, address: string, host: Host): Promise<Controller> => {
-  const programs = bundledPrograms(join(folder, 'out'))
-  await bundlePrograms(join(folder, 'out'))
-  const dataFolder = join(folder, 'controller')
-  const token = await initController(dataFolder)
-  const controller = await startController({ dataFolder, address, program: programs.cli }, token)
-  endings.push(() => controller.stop())
-  await controller.cli('environments', 'create', 'bench')
-  const { stdout } = await controller.cli('join-token', 'create', '--env', 'bench')
-  const agent = await startAgent({
-    name: host.name,
-    dataFolder: join(folder, 'agent'),
-    controllerUrl: controller.url,
-    joinToken: stdout.trim(),
-    dockerHost: host.engine.dockerHost,
-    enter: host.enter,
-    program: programs.agent
-  })
-  endings.push(() => agent.stop())
-  await waitUntil('the agent', async () => (await controller.cli('agents')).stdout.includes('connected'))
-  return controller
 }
 
 /** Runs a version directly, published by Docker or not at all; its id and address. */
@@ -110,8 +76,7 @@ type Deployed = {
 }
 
 const measureDeployments = async (
-  controller: Controller,
-  registry: Registry,
+  { controller, registry, endings }: Installation,
   address: string
 ): Promise<void> => {
   const deploy = async (tag: string): Promise<Deployed> => {
@@ -183,14 +148,10 @@ const labels = {
   pooled: 'HAProxy, pooling on'
 } as const
 
-const run = async (folder: string): Promise<void> => {
-  const { hosts, network, remove } = await startHosts(folder, 1)
-  endings.push(remove)
+const run = async (installation: Installation): Promise<void> => {
+  const { folder, hosts, registry, controller } = installation
   const [host] = hosts
   if (host === undefined) throw new Error('no host')
-  const registry = await startRegistry(join(folder, 'registry'), network.address)
-  endings.push(() => registry.stop())
-  const controller = await startInstallation(folder, network.address, host)
   const serviceOn = (published: number, longshore: object): object => ({
     image: `${registry.name}/app`,
     volumes: machineVolumes,
@@ -208,14 +169,8 @@ const run = async (folder: string): Promise<void> => {
   if (applied.exitCode !== 0) throw new Error(applied.stderr)
   console.log(`medians, load average ${loadavg()[0]?.toFixed(1)}`)
   await measureSwitches(join(folder, 'switched'), host)
-  await measureDeployments(controller, registry, host.address)
+  await measureDeployments(installation, host.address)
   await measurePorts(host)
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'lsh-'))
-try {
-  await run(folder)
-} finally {
-  for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end().catch(console.error)
-  await removeFolder(folder)
-}
+await withInstallation(['bench'], run)

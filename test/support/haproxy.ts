@@ -20,16 +20,8 @@ import { findByConfig } from '../../packages/agent/src/adapters/haproxy/processe
 import { createProxy, type ProxyParts } from '../../packages/agent/src/adapters/haproxy/proxy.ts'
 import type { RoutedContainer, ServiceRoute } from '../../packages/agent/src/core/proxy/routes.ts'
 import { makeTestFolder } from './real-parts.ts'
+import { sampleRouting } from './run-samples.ts'
 import { waitUntil } from './wait.ts'
-
-export const plainRouting: RoutingSpec = {
-  mode: 'http',
-  hosts: [],
-  tls: [],
-  hasProxyProtocol: false,
-  isPooled: false,
-  keep: 'running'
-}
 
 export type LogLine = { level: string; message: string }
 
@@ -82,7 +74,7 @@ export const routeOf = (
   environment: 'staging' as EnvironmentName,
   service: service as ServiceName,
   ports: [{ hostIp: '127.0.0.1', published, target }],
-  routing: { ...plainRouting, ...routing },
+  routing: { ...sampleRouting, ...routing },
   containers
 })
 

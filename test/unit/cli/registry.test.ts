@@ -1,42 +1,12 @@
 // What `longshore registry` asks the controller for, and where it takes passwords from.
 import t from 'tap'
-import type { CliContext, Output } from '../../../packages/controller/src/cli/cli-context.ts'
-import type { Client } from '../../../packages/controller/src/cli/client.ts'
-import { createProgram } from '../../../packages/controller/src/cli/program.ts'
+import { nowMs, refuse, runCommandOf } from '../../support/cli-unit.ts'
 
-const refuse = (): never => {
-  throw new Error('not prepared')
-}
-const nowMs = Date.parse('2026-01-02T03:04:05Z')
-
-/** One command, with a client that has only what is given. */
-const run = async (client: object, args: string[], stdin?: string): Promise<{ out: string; err: string }> => {
-  const written = { out: '', err: '' }
-  const output = (to: 'out' | 'err'): Output => ({
-    write: (text) => {
-      written[to] += text
-    },
-    isTerminal: false,
-    hasColor: false,
-    columns: refuse,
-    rows: refuse,
-    onResize: refuse
-  })
-  const context: CliContext = {
-    env: {},
-    stdout: output('out'),
-    stderr: output('err'),
+const run = (client: object, args: string[], stdin?: string) =>
+  runCommandOf(client, ['registry', ...args], {
     readStdin: async () => stdin ?? refuse(),
-    askLine: refuse,
-    readFile: async (path) => (path === '/run/password' ? 'from a file\r\n' : refuse()),
-    nowMs: () => nowMs,
-    onSignal: refuse,
-    connect: async () => client as Client,
-    exitCode: 0
-  }
-  await createProgram(context).parseAsync(['registry', ...args], { from: 'user' })
-  return written
-}
+    readFile: async (path) => (path === '/run/password' ? 'from a file\r\n' : refuse())
+  })
 
 t.test('a password comes from standard input or a file, without the line break at its end', async (t) => {
   const asked: unknown[] = []

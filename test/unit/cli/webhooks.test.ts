@@ -1,45 +1,12 @@
 // What `longshore webhooks` asks the controller for, and how webhooks are listed.
 import t from 'tap'
 import { type WebhookView, webhookView } from '../../../packages/controller/src/api/schemas.ts'
-import type { CliContext, Output } from '../../../packages/controller/src/cli/cli-context.ts'
-import type { Client } from '../../../packages/controller/src/cli/client.ts'
-import { createProgram } from '../../../packages/controller/src/cli/program.ts'
 import { renderWebhooks } from '../../../packages/controller/src/cli/render-webhooks.ts'
 import { createColors } from '../../../packages/controller/src/cli/state-colors.ts'
+import { nowMs, runCommandOf } from '../../support/cli-unit.ts'
 
-const refuse = (): never => {
-  throw new Error('not prepared')
-}
-const nowMs = Date.parse('2026-01-02T03:04:05Z')
-
-/** One command, with a client that has only what is given. */
-const run = async (client: object, args: string[], stdin = ''): Promise<{ out: string; err: string }> => {
-  const written = { out: '', err: '' }
-  const output = (to: 'out' | 'err'): Output => ({
-    write: (text) => {
-      written[to] += text
-    },
-    isTerminal: false,
-    hasColor: false,
-    columns: refuse,
-    rows: refuse,
-    onResize: refuse
-  })
-  const context: CliContext = {
-    env: {},
-    stdout: output('out'),
-    stderr: output('err'),
-    readStdin: async () => stdin,
-    askLine: refuse,
-    readFile: refuse,
-    nowMs: () => nowMs,
-    onSignal: refuse,
-    connect: async () => client as Client,
-    exitCode: 0
-  }
-  await createProgram(context).parseAsync(['webhooks', ...args], { from: 'user' })
-  return written
-}
+const run = (client: object, args: string[], stdin = '') =>
+  runCommandOf(client, ['webhooks', ...args], { readStdin: async () => stdin })
 
 const view = (change: Partial<WebhookView>): WebhookView =>
   webhookView.parse({

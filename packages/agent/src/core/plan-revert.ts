@@ -12,7 +12,7 @@ import {
 } from './observation.ts'
 import { Addresses, ownAddressIn, withOwnAddress } from './own-network.ts'
 import type { Plan, Served, Task } from './plan.ts'
-import { findHolders, moveStep, ownNetworkSteps } from './plan-start-first.ts'
+import { drainFormer, findHolders, moveStep, ownNetworkSteps } from './plan-start-first.ts'
 import { FreeNames, graceOf } from './prepare-release.ts'
 import { reownRequest } from './release-record.ts'
 import { byId, type ContainerRef, type Routed, type Step } from './steps.ts'
@@ -132,18 +132,7 @@ const revertStartFirst = (
   const holders = findHolders({ routed }, up)
   const beside = up.filter((one) => !holders.includes(one))
   const to: Routed = { route: wantedRoute(service, routed), containers: comebacks.map(({ ref }) => ref) }
-  const drain: Step[] =
-    former === null
-      ? []
-      : [
-          {
-            kind: 'drain-containers',
-            service,
-            containers: former.to.containers,
-            timeoutMs: former.drainTimeoutMs,
-            watch: null
-          }
-        ]
+  const drain = drainFormer(service, former, null)
   return {
     steps: [
       ...startAndJudge(comebacks, record),

@@ -6,6 +6,7 @@ import type { Observation, SeenContainer } from './observation.ts'
 import { ownNetworkName } from './own-network.ts'
 import { checkPortsStep, networkSteps, type Task } from './plan.ts'
 import type { Prepared, ReleaseBody, WayBack } from './prepare-release.ts'
+import type { ServiceKey } from './proxy/routes.ts'
 import { byId, type Routed, type Step } from './steps.ts'
 import { briefDrainMs, portSpecsOf, publishesPort, routedNow, serviceKeyOf, wantedRoute } from './traffic.ts'
 
@@ -84,21 +85,29 @@ const moveSteps = (task: Task, body: ReleaseBody, prepared: Prepared, { former, 
         }
       ]
     : []
-  const drain: Step[] =
-    former === null
-      ? []
-      : [
-          {
-            kind: 'drain-containers',
-            service,
-            containers: former.to.containers,
-            timeoutMs: former.drainTimeoutMs,
-            watch:
-              holders.length > 0 || refs.length === 0 ? null : { containers: refs, rule, fallback: former.to }
-          }
-        ]
+  const isWatched = former !== null && holders.length === 0 && refs.length > 0
+  const watch = isWatched ? { containers: refs, rule, fallback: former.to } : null
+  const drain = drainFormer(service, former, watch)
   return [...share, moveStep(to, holders, graces), ...drain]
 }
+
+/** What had the traffic ends what it has begun. */
+export const drainFormer = (
+  service: ServiceKey,
+  former: Former,
+  watch: Extract<Step, { kind: 'drain-containers' }>['watch']
+): Step[] =>
+  former === null
+    ? []
+    : [
+        {
+          kind: 'drain-containers',
+          service,
+          containers: former.to.containers,
+          timeoutMs: former.drainTimeoutMs,
+          watch
+        }
+      ]
 
 /** Nobody holds the ports for a service without containers. */
 export const moveStep = (

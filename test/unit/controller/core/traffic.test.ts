@@ -10,7 +10,7 @@ import {
   noCounts,
   sumFigures
 } from '../../../../packages/controller/src/core/traffic/sum-traffic.ts'
-import { sampleSpec } from '../../../support/run-samples.ts'
+import { sampleRouting, sampleSpec } from '../../../support/run-samples.ts'
 import {
   current,
   digestOf,
@@ -135,15 +135,6 @@ t.test('keeps how traffic moved on a host that was released', async (t) => {
 })
 
 const content = { release: 7, repository: 'api', tag: null, digest: digestOf('7'), replace: null }
-const routing = {
-  mode: 'http',
-  hosts: [],
-  tls: [],
-  hasProxyProtocol: false,
-  isPooled: false,
-  keep: 'running'
-} as const
-
 t.test('sends no key that an agent of before does not know, unless it is start-first', async (t) => {
   const release = (spec: object, canaryMaxErrorRatio?: number) =>
     commandBody(
@@ -160,11 +151,11 @@ t.test('sends no key that an agent of before does not know, unless it is start-f
   t.notOk(old.kind === 'release' && 'routing' in old.spec, 'nor one of a spec from before')
   const { update } = sampleSpec()
   const routed = sampleSpec({
-    routing: { ...routing, hosts: [], tls: [] },
+    routing: { ...sampleRouting, hosts: [], tls: [] },
     update: { ...update, order: 'start-first' }
   })
   t.match(release(routed, 0.1), {
     canaryMaxErrorRatio: 0.1,
-    spec: { routing, update: { order: 'start-first' } }
+    spec: { routing: sampleRouting, update: { order: 'start-first' } }
   })
 })

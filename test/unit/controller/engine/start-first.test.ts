@@ -4,25 +4,17 @@ import type { Inventory } from '@longshore/protocol'
 import t from 'tap'
 import { createTrafficCounts } from '../../../../packages/controller/src/engine/traffic-counts.ts'
 import type { Store } from '../../../../packages/controller/src/ports.ts'
+import { sampleRouting } from '../../../support/run-samples.ts'
 import { agentOf, planned, released } from '../core/deployment-scenes.ts'
 import { type EngineScene, helloOf, jenkins, openScene, requestFor } from './engine-scene.ts'
 import { type Behaviour, obedient } from './scene-hosts.ts'
-
-const routing = {
-  mode: 'http',
-  hosts: [],
-  tls: [],
-  hasProxyProtocol: false,
-  isPooled: false,
-  keep: 'running'
-} as const
 
 const makeStartFirst = async (store: Store) => {
   const row = await store.spec('staging', 'api')
   if (row === undefined) throw new Error('there is no spec')
   const spec = {
     ...row.spec,
-    routing: { ...routing, hosts: [], tls: [] },
+    routing: { ...sampleRouting, hosts: [], tls: [] },
     releaseCommand: { command: ['migrate'], timeoutMs: 1000 },
     update: { ...row.spec.update, order: 'start-first' as const }
   }

@@ -1,0 +1,44 @@
+// One command of the CLI in the test's own process: everything that it may ask of the world is refused unless the test
+// prepared it.
+import type { CliContext, Output } from '../../packages/controller/src/cli/cli-context.ts'
+import type { Client } from '../../packages/controller/src/cli/client.ts'
+import { createProgram } from '../../packages/controller/src/cli/program.ts'
+
+export const refuse = (): never => {
+  throw new Error('not prepared')
+}
+export const nowMs = Date.parse('2026-01-02T03:04:05Z')
+
+/** Runs it on outputs that are no terminal. @param client has only what is given */
+export const runCommandOf = async (
+  client: object,
+  args: readonly string[],
+  prepared: Partial<Pick<CliContext, 'readStdin' | 'readFile'>> = {}
+): Promise<{ out: string; err: string }> => {
+  const written = { out: '', err: '' }
+  const output = (to: 'out' | 'err'): Output => ({
+    write: (text) => {
+      written[to] += text
+    },
+    isTerminal: false,
+    hasColor: false,
+    columns: refuse,
+    rows: refuse,
+    onResize: refuse
+  })
+  const context: CliContext = {
+    env: {},
+    stdout: output('out'),
+    stderr: output('err'),
+    readStdin: refuse,
+    askLine: refuse,
+    readFile: refuse,
+    nowMs: () => nowMs,
+    onSignal: refuse,
+    connect: async () => client as Client,
+    exitCode: 0,
+    ...prepared
+  }
+  await createProgram(context).parseAsync(args, { from: 'user' })
+  return written
+}
