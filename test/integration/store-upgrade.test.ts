@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { beginAuditCheck, checkAuditEntry } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../packages/controller/src/adapters/sql/open-store.ts'
 import type { StoredEvent } from '../../packages/controller/src/core/deployment/events.ts'
@@ -38,6 +39,18 @@ t.test('keeps deployments, locks and the current release of a database of the fi
     const events = (await store.deploymentEvents(row?.id ?? '')) as StoredEvent[]
     t.same(withoutOrders(replay(events)), row?.state, 'the upgraded events give the upgraded state')
   }
+  await store.close()
+})
+
+t.test('chains the audit of a database that had none', async (t) => {
+  const entry = (number: number) =>
+    `insert into audit values (${number}, 9, 'token', 'tok_1', 'ci', '', 'x.do', 's', '{"a":[1,null]}', 'ok');`
+  const store = await openOld(t.testdir(), [1, 2, 3].map(entry).join(''))
+  let check = beginAuditCheck
+  for (const entry of await store.audit({ limit: 1000, after: 0 }))
+    check = await checkAuditEntry(check, entry)
+  t.same(check.findings, [])
+  t.equal(check.entries, 3)
   await store.close()
 })
 

@@ -154,7 +154,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       case 'progress':
         return deployments.progress(agent, message)
       case 'report':
-        await deployments.reported(agent, message.report)
+        await deployments.reported(agent, message.report, 'unsigned')
         session.down.send({ type: 'ack', reportsUpTo: message.report.number })
         return
       default:

@@ -299,6 +299,7 @@ const createServer = async (
       specs: createSpecs(ground),
       freezes: createFreezes(ground),
       writer: ground.writer,
+      audit: ground.store.audit,
       installation,
       enrol: (request, address) => enrol(enrolment, request, address),
       isStopping,

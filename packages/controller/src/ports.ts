@@ -2,6 +2,7 @@
 // signer. Adapters implement them; main.ts puts them together. One transaction per engine step.
 import type {
   AgentId,
+  AuditEntry,
   Capability,
   CommandId,
   CommandKind,
@@ -292,6 +293,20 @@ export type AuditRow = {
   /** Without secrets. */
   request: unknown
   outcome: string
+  /** What an agent signed, as it came; null where nobody else vouches. */
+  evidence: string | null
+}
+/** `before` and `after` are numbers of entries; words are compared whole, `action` up to its end or a `*`. */
+export type AuditFilter = {
+  limit: number
+  after?: number | undefined
+  before?: number | undefined
+  who?: string | undefined
+  action?: string | undefined
+  subject?: string | undefined
+  outcome?: string | undefined
+  sinceMs?: number | undefined
+  untilMs?: number | undefined
 }
 export type WebhookRow = {
   id: WebhookId
@@ -397,7 +412,8 @@ export type Reads = ImageReads & {
   command(id: string): Promise<OutboxRow | undefined>
   keyChain(): Promise<string[]>
   installation(): Promise<InstallationId | undefined>
-  audit(filter: { limit: number }): Promise<AuditRow[]>
+  /** Newest first; with `after`, from there on in the order of their numbers. */
+  audit(filter: AuditFilter): Promise<AuditEntry[]>
   webhooks(): Promise<WebhookRow[]>
   webhook(id: string): Promise<WebhookRow | undefined>
   /** What is due first comes first. */

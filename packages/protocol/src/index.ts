@@ -1,5 +1,6 @@
 // What both ends share. Pure: no sockets, files, clocks; randomness only in making keys.
 export * from './artifact-repository.ts'
+export * from './audit-chain.ts'
 export * from './errors.ts'
 export * from './ids.ts'
 export * from './image-source.ts'
@@ -13,3 +14,4 @@ export * from './session/index.ts'
 export * from './spec/service-spec.ts'
 export { splitRepository } from './spec/split-repository.ts'
 export * from './tokens/index.ts'
+export * from './verify-audit.ts'

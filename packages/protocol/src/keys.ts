@@ -12,6 +12,7 @@ import {
 import * as z from 'zod'
 import { ProtocolError } from './errors.ts'
 import { type SessionId, sessionId, type Thumbprint, thumbprint } from './ids.ts'
+import { sha256 } from './sha256.ts'
 
 /**
  * 32 bytes in base64url, in their only canonical form: the last character has two unused bits, and a thumbprint
@@ -119,7 +120,5 @@ export const newNonce = (bytes16: Uint8Array): string => {
  * can choose it alone.
  */
 export const sessionIdOf = async (clientNonce: string, serverNonce: string): Promise<SessionId> => {
-  const input = new TextEncoder().encode(`${clientNonce}.${serverNonce}`)
-  const hash = await crypto.subtle.digest('SHA-256', input)
-  return sessionId.parse(base64url.encode(new Uint8Array(hash)))
+  return sessionId.parse(base64url.encode(await sha256(`${clientNonce}.${serverNonce}`)))
 }

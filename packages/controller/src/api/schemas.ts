@@ -4,6 +4,7 @@ import { deploymentId, environmentName, labels, serviceName, tokenId } from '@lo
 import * as z from 'zod'
 import { freezeView, lockView } from './lock-schemas.ts'
 
+export * from './audit-schemas.ts'
 export * from './deployment-schemas.ts'
 export * from './event-schemas.ts'
 export * from './fleet-schemas.ts'
@@ -49,6 +50,7 @@ export const verbs = [
   'webhooks',
   'registries',
   'tokens',
+  'audit',
   'push-image',
   'pull-image'
 ] as const

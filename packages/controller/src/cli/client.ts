@@ -148,6 +148,7 @@ export function createClient(settings: Settings) {
 
     releases: (query: Query) =>
       get(`/v1/releases${queryOf(query)}`, ({ releaseView }) => releaseView.array()),
+    audit: (query: Query) => get(`/v1/audit${queryOf(query)}`, ({ auditView }) => auditView.array()),
     images: (query: Query) => get(`/v1/images${queryOf(query)}`, ({ hostImages }) => hostImages.array()),
     status: (query: Query) => get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array())
   }

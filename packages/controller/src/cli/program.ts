@@ -6,6 +6,7 @@ import { addAgents } from './commands/agents.ts'
 import { addApiToken } from './commands/api-token.ts'
 import { addApply } from './commands/apply.ts'
 import { addAttach } from './commands/attach.ts'
+import { addAudit } from './commands/audit.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addController } from './commands/controller.ts'
 import { addDeploy } from './commands/deploy.ts'
@@ -62,6 +63,7 @@ export function createProgram(context: CliContext): Command {
   addEnvironments(program, context)
   addJoinToken(program, context)
   addApiToken(program, context)
+  addAudit(program, context)
   addWebhooks(program, context)
   addRegistry(program, context)
   addController(program, context)

@@ -120,7 +120,8 @@ export type Deployments = {
   /** Kept in memory only. */
   progress(agent: AgentId, message: ProgressMessage): void
   /** Resolves when the report and what follows from it are durable: then it may be acknowledged. */
-  reported(agent: AgentId, report: RunReport): Promise<void>
+  /** @param receipt the report as the agent signed it */
+  reported(agent: AgentId, report: RunReport, receipt: string): Promise<void>
   /** Its settings are others than before. */
   environmentChanged(environment: string): void
   /** Takes up every deployment that has not ended. Call it before the first agent is let in. */
@@ -214,9 +215,9 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
         log.warn({ agent, err: error }, 'progress could not be shown')
       )
     },
-    reported: async (agent, report) => {
+    reported: async (agent, report, receipt) => {
       hosts.reported(agent)
-      await hearing.reported(agent, report)
+      await hearing.reported(agent, report, receipt)
       converger.hostChanged(agent)
     },
     environmentChanged: converger.environmentChanged,

@@ -1,12 +1,12 @@
 // What agents say about commands becomes events of deployments: connected, gone, accepted, refused, reported. All
 // of one message is one transaction, so that what was acknowledged is durable with all that follows from it.
-import type {
-  AgentId,
-  CommandId,
-  HelloMessage,
-  RefusedMessage,
-  RunOutcome,
-  RunReport
+import {
+  type AgentId,
+  type CommandId,
+  type HelloMessage,
+  outcomeText,
+  type RefusedMessage,
+  type RunReport
 } from '@longshore/protocol'
 import { isLost, lostJournal, lostOutcome, refusedLater } from '../core/delivery/find-lost.ts'
 import { numbersSeen, raised } from '../core/delivery/raise-counters.ts'
@@ -29,7 +29,8 @@ export type AgentHearing = {
   goneMeanwhile(): Promise<void>
   accepted(agent: AgentId, command: CommandId): Promise<void>
   refused(agent: AgentId, message: RefusedMessage): Promise<void>
-  reported(agent: AgentId, report: RunReport): Promise<void>
+  /** @param receipt the report as the agent signed it */
+  reported(agent: AgentId, report: RunReport, receipt: string): Promise<void>
   /** No timer is left. */
   stop(): void
 }
@@ -93,9 +94,9 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       }
       await writer.step(work, (committed) => driver.follow([committed]))
     },
-    reported: async (agent, report) => {
+    reported: async (agent, report, receipt) => {
       const work = async (tx: Tx) => {
-        const committed = await hearReport(tx, agent, report)
+        const committed = await hearReport(tx, agent, report, receipt)
         const row = await tx.agent(agent)
         if (row !== undefined && row.reportsUpTo < report.number) {
           await tx.putAgent({ ...row, reportsUpTo: report.number })
@@ -166,14 +167,19 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
     return driver.step(tx, row.deployment, { kind: 'commandReported', atMs, ...nameOf(row), outcome })
   }
 
-  async function hearReport(tx: Tx, agent: AgentId, report: RunReport): Promise<Committed | undefined> {
+  async function hearReport(
+    tx: Tx,
+    agent: AgentId,
+    report: RunReport,
+    receipt: string
+  ): Promise<Committed | undefined> {
     const row = await ownCommand(tx, agent, report.command)
     if (row === undefined) {
       log.warn({ agent, command: report.command }, 'a report on a command that the store does not know')
       return undefined
     }
     const atMs = clock.nowMs()
-    if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs)
+    if (row.state !== 'ended') await endCommand(tx, row, outcomeText(report.outcome), atMs, receipt)
     driver.did(row, report.steps)
     const { outcome } = report
     const changes = await comparePlan(tx, row, report)
@@ -195,17 +201,24 @@ const ownCommand = async (tx: Tx, agent: AgentId, command: CommandId): Promise<O
   return row?.agent === agent ? row : undefined
 }
 
-const endCommand = async (tx: Tx, row: OutboxRow, outcome: string, atMs: number): Promise<void> => {
+/** @param receipt the agent's signature under the outcome; null: the agent said it without, or somebody else says it */
+const endCommand = async (
+  tx: Tx,
+  row: OutboxRow,
+  outcome: string,
+  atMs: number,
+  receipt: string | null = null
+): Promise<void> => {
   await tx.putCommand({ ...row, state: 'ended', endedAtMs: atMs })
   const agent = await tx.agent(row.agent)
   const actor: Actor = { kind: 'agent', id: row.agent, name: agent?.hostName ?? row.agent, address: '' }
   const { command, deployment, fence } = row
-  const note = { actor, action: `report.${row.kind}`, subject: command, request: { deployment, fence } }
-  await tx.appendAudit(auditRow(note, outcome, atMs))
+  // its key as well: a receipt can then be checked without this controller, and after the agent was removed
+  const agentKey = receipt === null ? undefined : agent?.publicJwk
+  const request = { deployment, fence, ...(agentKey !== undefined && { agentKey }) }
+  const note = { actor, action: `report.${row.kind}`, subject: command, request }
+  await tx.appendAudit(auditRow(note, outcome, atMs, agentKey === undefined ? null : receipt))
 }
-
-const outcomeText = (outcome: RunOutcome): string =>
-  outcome.status === 'succeeded' ? 'succeeded' : `${outcome.status}:${outcome.error.code}`
 
 const raiseCounters = async (tx: Tx, agent: AgentId, hello: HelloMessage): Promise<void> => {
   const row = await tx.agent(agent)

@@ -88,7 +88,12 @@ export const createWriter = (ports: Ports): Writer => {
 }
 
 /** A row of the audit: who asked for what, and how it went. */
-export const auditRow = (note: AuditNote, outcome: string, atMs: number): AuditRow => ({
+export const auditRow = (
+  note: AuditNote,
+  outcome: string,
+  atMs: number,
+  evidence: string | null = null
+): AuditRow => ({
   atMs,
   actorKind: note.actor.kind,
   actorId: note.actor.id,
@@ -97,7 +102,8 @@ export const auditRow = (note: AuditNote, outcome: string, atMs: number): AuditR
   action: note.action,
   subject: note.subject,
   request: note.request,
-  outcome
+  outcome,
+  evidence
 })
 
 /** An error may carry a stable code (ApiError, ProtocolError); anything else is a fault of the controller. */

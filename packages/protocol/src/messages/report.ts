@@ -180,6 +180,10 @@ export const runOutcome = z.discriminatedUnion('status', [
 ])
 export type RunOutcome = z.infer<typeof runOutcome>
 
+/** `succeeded`, else status and code: `failed:image-not-found`. */
+export const outcomeText = (outcome: RunOutcome): string =>
+  outcome.status === 'succeeded' ? 'succeeded' : `${outcome.status}:${outcome.error.code}`
+
 export const runReport = z.object({
   command: commandId,
   /** Grows by one per report of this agent; what `ack` names. */

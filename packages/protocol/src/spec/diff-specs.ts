@@ -1,4 +1,5 @@
 // What differs between two specs, and one text per spec: for `apply` to show and for the hash of a release.
+import { sha256 } from '../sha256.ts'
 import type { ServiceSpec } from './service-spec.ts'
 
 /** `undefined`: absent on that side. */
@@ -42,7 +43,6 @@ export const canonicalJson = (value: unknown): string => {
 
 /** SHA-256 over the canonical text, in lower-case hexadecimal. */
 export const specHash = async (spec: ServiceSpec): Promise<string> => {
-  const bytes = new TextEncoder().encode(canonicalJson(spec))
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  const hash = await sha256(canonicalJson(spec))
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -25,6 +25,7 @@ t.test('each verb allows itself and what it cannot do without, and nothing else'
     agents: ['agents', 'read'],
     environments: ['environments', 'read'],
     tokens: ['tokens'],
+    audit: ['audit'],
     'push-image': ['push-image', 'pull-image'],
     'pull-image': ['pull-image'],
     '*': [...verbs]

@@ -243,8 +243,8 @@ t.test('stores a repeated report once and listens only to the host that was aske
   const events = (await store.deploymentEvents(id)).length
   const [report] = hosts.reports('a')
   if (report === undefined) throw new Error('host a reported nothing')
-  await scene.deployments.reported(agentOf('a'), report)
-  await scene.deployments.reported(agentOf('b'), report)
+  await scene.deployments.reported(agentOf('a'), report, 'signed')
+  await scene.deployments.reported(agentOf('b'), report, 'signed')
   t.equal((await store.deploymentEvents(id)).length, events)
   t.equal((await store.agent(agentOf('a')))?.reportsUpTo, hosts.reports('a').length)
   await scene.close()

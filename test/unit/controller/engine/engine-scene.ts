@@ -248,7 +248,7 @@ export class EngineScene {
     const report = this.#hosts.execute(host, command)
     if (this.isDead || !this.connected.has(agentOf(host))) return
     await this.deployments.accepted(agentOf(host), command.id)
-    if (report !== undefined) await this.deployments.reported(agentOf(host), report)
+    if (report !== undefined) await this.deployments.reported(agentOf(host), report, 'signed')
   }
 
   async connect(host: string, change: Partial<HelloMessage> = {}): Promise<void> {
@@ -257,7 +257,8 @@ export class EngineScene {
       agentOf(host),
       helloOf(host, { marks: this.#hosts.marks(host), ...change })
     )
-    for (const report of this.#hosts.reports(host)) await this.deployments.reported(agentOf(host), report)
+    for (const report of this.#hosts.reports(host))
+      await this.deployments.reported(agentOf(host), report, 'signed')
   }
 
   async disconnect(host: string): Promise<void> {

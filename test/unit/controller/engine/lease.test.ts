@@ -42,7 +42,7 @@ t.test('lets the controller that was taken over write and send nothing', async (
   await t.rejects(former.deployments.cancel(jenkins, id), { code: 'stopping' })
   await t.rejects(former.deployments.request(jenkins, requestFor()), { code: 'stopping' })
   const report = { command: owed?.command ?? '', number: 1, outcome: staged(), steps: [] }
-  await t.rejects(former.deployments.reported(agentOf('a'), report as never), { code: 'stopping' })
+  await t.rejects(former.deployments.reported(agentOf('a'), report as never, 'signed'), { code: 'stopping' })
   clock.move(10_000)
   await former.settle()
   t.same(former.sent, [], 'nothing is sent again')
@@ -59,7 +59,7 @@ t.test('lets the controller that was taken over write and send nothing', async (
   await next.connect('a')
   await next.settle()
   t.equal(next.commands[0]?.id, owed?.command, 'the next one goes on with it')
-  await next.deployments.reported(agentOf('a'), report as never)
+  await next.deployments.reported(agentOf('a'), report as never, 'signed')
   await next.settle()
   const release = next.commands.find(({ body }) => body.kind === 'release')
   t.ok(

@@ -115,7 +115,7 @@ t.test('gives way to a deployment of the service, not of another one', async (t)
   const [run] = scene.commands.filter(({ deployment, body }) => deployment === id && body.kind === 'release')
   if (run === undefined) throw new Error('nothing was released')
   const report = { command: run.id, number: 99, outcome: failed('old', 'cancelled', 'cancelled'), steps: [] }
-  await scene.deployments.reported(agentOf('a'), report)
+  await scene.deployments.reported(agentOf('a'), report, 'signed')
   const view = await scene.deployments.view(id)
   t.equal(view.outcome, 'cancelled')
   t.match(view.reason, new RegExp(`^preempted by ${other.id}`))

@@ -1,5 +1,5 @@
 // The writer: one change at a time, each audited, refused ones too.
-import { ProtocolError } from '@longshore/protocol'
+import { chainStart, hashAuditEntry, ProtocolError } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { ApiError } from '../../../../packages/controller/src/api/errors.ts'
@@ -48,7 +48,8 @@ t.test('writes the audit row with the change', async (t) => {
     actorId: actor.id,
     actorName: 'jenkins'
   }
-  t.same(await store.audit({ limit: 10 }), [{ ...whole, address: '10.0.0.9', outcome: 'ok' }])
+  const entry = { ...whole, number: 1, address: '10.0.0.9', outcome: 'ok', evidence: null }
+  t.same(await store.audit({ limit: 10 }), [{ ...entry, hash: await hashAuditEntry(chainStart, entry) }])
   await store.close()
 })
 

@@ -23,13 +23,14 @@ import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
 import type { Webhooks } from '../../engine/webhooks.ts'
 import type { Writer } from '../../engine/writer.ts'
-import type { Clock, Log } from '../../ports.ts'
+import type { Clock, Log, Reads } from '../../ports.ts'
 import { guardRoutes } from './access.ts'
 import { answerErrors } from './answer-errors.ts'
 import { auditRefusals } from './audit-refusals.ts'
 import { createEventResponses, type EventResponses } from './event-response.ts'
 import { addImageRoutes } from './images/add-image-routes.ts'
 import { addAgentRoutes } from './routes/agents.ts'
+import { addAuditRoutes } from './routes/audit.ts'
 import { addDeploymentRoutes } from './routes/deployments.ts'
 import { addEnvironmentRoutes } from './routes/environments.ts'
 import { addEventRoutes } from './routes/events.ts'
@@ -53,6 +54,7 @@ export type Services = {
   imageCallers: ImageCallers
   failures: Failures
   writer: Pick<Writer, 'refused'>
+  audit: Reads['audit']
   events: EventStream
   installation: Installation
   enrol(request: string, address: string): Promise<string>
@@ -95,7 +97,8 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addEventRoutes,
     addMetricsRoutes,
     addWebhookRoutes,
-    addRegistryRoutes
+    addRegistryRoutes,
+    addAuditRoutes
   ]) {
     add(scope)
   }

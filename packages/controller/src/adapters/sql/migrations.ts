@@ -1,6 +1,7 @@
 // How the schema came to be, one numbered step each; a step, once released, never changes. Standard SQL through
 // Kysely: what differs between databases comes from the dialect.
 import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
+import { chainFormerEntries } from './audit-rows.ts'
 import { addColumns, convertDeployments, fillTables } from './services-migration.ts'
 import { StoreError } from './store-errors.ts'
 import type { Tables } from './tables.ts'
@@ -438,6 +439,16 @@ const migrations: readonly Migration[] = [
     number: 13,
     name: 'credentials of registries',
     up: (db, dialect) => createTable(db, dialect, 'registry_logins', ['host'], registryLoginColumns)
+  },
+  {
+    number: 14,
+    name: 'the audit as a chain',
+    up: async (db, { columnTypes }) => {
+      const table = db.schema.alterTable('audit')
+      await table.addColumn('evidence', columnTypes.text).execute()
+      await table.addColumn('hash', columnTypes.text, (column) => column.notNull().defaultTo('')).execute()
+      await chainFormerEntries(db)
+    }
   }
 ]
 

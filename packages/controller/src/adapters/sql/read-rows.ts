@@ -3,13 +3,13 @@ import type { InstallationId } from '@longshore/protocol'
 import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'kysely'
 import type { RowScope } from '../../core/access/readable-rows.ts'
 import type { Reads } from '../../ports.ts'
+import { auditReads } from './audit-rows.ts'
 import { imageReads } from './image-rows.ts'
 import { registryReads } from './registry-rows.ts'
 import { defaultLimit, many, one } from './run-query.ts'
 import {
   agentCodec,
   apiTokenCodec,
-  auditCodec,
   convergenceCodec,
   currentReleaseCodec,
   deploymentCodec,
@@ -33,6 +33,7 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...deploymentReads(db),
   ...outboxReads(db),
   ...installationReads(db),
+  ...auditReads(db),
   ...webhookReads(db),
   ...registryReads(db),
   ...imageReads(db)
@@ -253,9 +254,5 @@ const installationReads = (db: Kysely<Tables>) =>
     installation: async () => {
       const row = await db.selectFrom('installation').select('id').executeTakeFirst()
       return row?.id as InstallationId | undefined
-    },
-    audit: async ({ limit }) => {
-      const rows = await db.selectFrom('audit').selectAll().orderBy('number', 'desc').limit(limit).execute()
-      return rows.map(({ number: _, ...row }) => auditCodec.decode(row))
     }
   }) satisfies Partial<Reads>

@@ -1,10 +1,10 @@
 // The tables as Kysely sees them, and how a row of the ports becomes a row of the database: objects as JSON text,
 // booleans as 0 and 1, everything else as it is. The rows are our own: what is read was written here.
+import type { AuditEntry } from '@longshore/protocol'
 import type { ImageLinkRow, ImageManifestRow, ImageTagRow } from '../../image-ports.ts'
 import type {
   AgentRow,
   ApiTokenRow,
-  AuditRow,
   ConvergenceRow,
   CurrentReleaseRow,
   DeploymentRow,
@@ -52,7 +52,7 @@ export type Tables = {
   idempotency_keys: Kept<IdempotencyKeyRow>
   counters: { service: string; environment: string; generation: number; release: number; heard: number }
   outbox: Kept<OutboxRow, 'fence' | 'needs'>
-  audit: Kept<AuditRow, 'request'> & { number: number }
+  audit: Kept<AuditEntry, 'request'>
   webhooks: Kept<WebhookRow, 'environments' | 'events' | 'lastTry'>
   notifications: Kept<NotificationRow, 'notice'>
   lost_hosts: Kept<LostHostRow>
@@ -110,7 +110,7 @@ export const apiTokenCodec = codecOf<ApiTokenRow, 'allow'>(['allow'])
 export const specCodec = codecOf<SpecRow, 'spec'>(['spec'])
 export const deploymentCodec = codecOf<DeploymentRow, 'what' | 'state'>(['what', 'state'])
 export const outboxCodec = codecOf<OutboxRow, 'fence' | 'needs'>(['fence', 'needs'])
-export const auditCodec = codecOf<AuditRow, 'request'>(['request'])
+export const auditCodec = codecOf<AuditEntry, 'request'>(['request'])
 export const webhookCodec = codecOf<WebhookRow, 'environments' | 'events' | 'lastTry'>([
   'environments',
   'events',

@@ -1,12 +1,12 @@
 // Every change of the store, inside one transaction. A row that another one's key forbids is a StoreConflict.
 import type { Kysely } from 'kysely'
 import { StoreConflict, type Writes } from '../../ports.ts'
+import { auditWrites } from './audit-rows.ts'
 import { imageWrites } from './image-rows.ts'
 import { registryWrites } from './registry-rows.ts'
 import {
   agentCodec,
   apiTokenCodec,
-  auditCodec,
   convergenceCodec,
   currentReleaseCodec,
   deploymentCodec,
@@ -28,6 +28,7 @@ export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes =
   ...serviceWrites(db, isConflict),
   ...deploymentWrites(db, isConflict),
   ...lockWrites(db, isConflict),
+  ...auditWrites(db),
   ...webhookWrites(db),
   ...registryWrites(db),
   ...imageWrites(db)
@@ -52,16 +53,6 @@ const installationWrites = (db: Kysely<Tables>, isConflict: ConflictTest) =>
       await db
         .insertInto('keys')
         .values({ number: following(last?.number), jws })
-        .execute()
-    },
-    appendAudit: async (row) => {
-      const last = await db
-        .selectFrom('audit')
-        .select(({ fn }) => fn.max('number').as('number'))
-        .executeTakeFirst()
-      await db
-        .insertInto('audit')
-        .values({ ...auditCodec.encode(row), number: following(last?.number) })
         .execute()
     }
   }) satisfies Partial<Writes>

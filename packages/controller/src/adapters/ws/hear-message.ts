@@ -31,7 +31,8 @@ export const hearMessage = async (
       return deployments.progress(agent, message)
     case 'report': {
       const keyOf = (kid: string) => (kid === key.kid ? key : undefined)
-      await deployments.reported(agent, await verifyJws('receipt', message.jws, keyOf, runReport))
+      const report = await verifyJws('receipt', message.jws, keyOf, runReport)
+      await deployments.reported(agent, report, message.jws)
       return answer([{ type: 'ack', reportsUpTo: await fleet.reportsUpTo(agent) }])
     }
     case 'inventory':

@@ -22,6 +22,7 @@ const alsoAllows: Record<Verb, readonly Verb[]> = {
   webhooks: ['read'],
   registries: [],
   tokens: [],
+  audit: [],
   'push-image': ['pull-image'],
   'pull-image': []
 }
