@@ -10,10 +10,7 @@ export const createSentLogins = (open: OpenLogin, clock: Pick<Clock, 'after'>): 
   const kept = new Map<CommandId, readonly CommandCredential[]>()
   /** Runs whose credentials went with an earlier process. */
   const missed = new Map<CommandId, PromiseWithResolvers<void>>()
-  const arrived = (command: CommandId): void => {
-    missed.get(command)?.resolve()
-    missed.delete(command)
-  }
+  const arrived = (command: CommandId): void => missed.get(command)?.resolve()
   return {
     keep: (command, credentials) => {
       kept.set(command, credentials)
@@ -23,6 +20,7 @@ export const createSentLogins = (open: OpenLogin, clock: Pick<Clock, 'after'>): 
     forget: (command) => {
       kept.delete(command)
       arrived(command)
+      missed.delete(command)
     },
     find: async (command, repository) => {
       const registry = registryOf(repository)

@@ -142,3 +142,20 @@ t.test(
     await t.rejects(vain, denied)
   }
 )
+
+t.test(
+  'credentials that arrive while a registry refuses are used for the second time of asking',
+  async (t) => {
+    const logins = createSentLogins(open, handClock())
+    logins.miss(command)
+    const asked: (string | undefined)[] = []
+    const ask = async (given: RegistryLogin | undefined) => {
+      asked.push(given?.password)
+      if (given !== undefined) return 'in'
+      logins.keep(command, [sent])
+      throw denied
+    }
+    t.equal(await logIn(of(logins), repository, ask), 'in')
+    t.same(asked, [undefined, 'sent'])
+  }
+)
