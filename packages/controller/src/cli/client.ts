@@ -111,8 +111,8 @@ export function createClient(settings: Settings) {
       post('/v1/registries', body, ({ registryView }) => registryView),
     logoutRegistry: (host: string) => remove(at`/v1/registries/${host}`),
 
-    agents: (query: { environment?: string | undefined }): Promise<AgentView[]> =>
-      get(`/v1/agents${queryOf(query)}`, ({ agentView }) => agentView.array()),
+    agents: (query: { environment?: string | undefined }, signal?: AbortSignal): Promise<AgentView[]> =>
+      get(`/v1/agents${queryOf(query)}`, ({ agentView }) => agentView.array(), signal),
     changeAgent: async (verb: 'approve' | 'revoke', agent: string, query: Query): Promise<void> => {
       await post(at`/v1/agents/${agent}/${verb}` + queryOf(query), {}, anything)
     },
@@ -133,8 +133,8 @@ export function createClient(settings: Settings) {
 
     deploy: (body: DeployAsked, signal: AbortSignal): Promise<DeploymentView> =>
       post('/v1/deployments', body, ({ deploymentView }) => deploymentView, signal),
-    deployments: (query: Query) =>
-      get(`/v1/deployments${queryOf(query)}`, ({ deploymentView }) => deploymentView.array()),
+    deployments: (query: Query, signal?: AbortSignal) =>
+      get(`/v1/deployments${queryOf(query)}`, ({ deploymentView }) => deploymentView.array(), signal),
     deployment: (id: string, signal?: AbortSignal) =>
       get(at`/v1/deployments/${id}`, ({ deploymentView }) => deploymentView, signal),
     resume: async (id: string, signal?: AbortSignal): Promise<void> => {
@@ -150,7 +150,11 @@ export function createClient(settings: Settings) {
       get(`/v1/releases${queryOf(query)}`, ({ releaseView }) => releaseView.array()),
     audit: (query: Query) => get(`/v1/audit${queryOf(query)}`, ({ auditView }) => auditView.array()),
     images: (query: Query) => get(`/v1/images${queryOf(query)}`, ({ hostImages }) => hostImages.array()),
-    status: (query: Query) => get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array())
+    status: (query: Query, signal?: AbortSignal) =>
+      get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array(), signal),
+    /** Of everything that the token may read; each connection begins with how things are. */
+    events: (signal: AbortSignal): AsyncGenerator<DeploymentEvent | Unread> =>
+      readEvents(settings, '/v1/events', signal)
   }
 }
 

@@ -12,6 +12,7 @@ import { addController } from './commands/controller.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
+import { addEvents } from './commands/events.ts'
 import { addImages } from './commands/images.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
@@ -55,6 +56,7 @@ export function createProgram(context: CliContext): Command {
   addUnlock(program, context)
   addStatus(program, context)
   addImages(program, context)
+  addEvents(program, context)
   addDeployments(program, context)
   addReleases(program, context)
   addApply(program, context)

@@ -60,6 +60,19 @@ const describeProxy = ({ state, inventory }: AgentView): string =>
     ? `HAProxy is down: ${inventory.proxy.detail}`
     : ''
 
+/** Agent -> how it is, without ages. */
+export const agentLines = (agents: readonly AgentView[]): Map<string, string> =>
+  new Map(
+    agents.map((agent) => {
+      const why = agent.reason ?? describeProxy(agent)
+      const version = agent.agentVersion === null ? '' : `, agent ${agent.agentVersion}`
+      return [
+        `${agent.name} in ${agent.environment}`,
+        `${agent.state}${version}${why === '' ? '' : `, ${why}`}`
+      ]
+    })
+  )
+
 export function renderJoinTokens(tokens: readonly JoinTokenView[], colors: Colors, nowMs: number): string {
   if (tokens.length === 0) return 'no join tokens\n'
   const rows = tokens.map((token) => [
@@ -128,6 +141,17 @@ export function renderDeployments(deployments: readonly DeploymentView[], colors
   ]
   return renderTable(head, rows, paintColumn(colors, 6))
 }
+
+/** Deployment -> where it is. */
+export const deploymentLines = (deployments: readonly DeploymentView[]): Map<string, string> =>
+  new Map(
+    deployments.map((deployment) => {
+      const { id, mode, environment, outcome, phase, reason } = deployment
+      const what = ofEach(deployment, ({ service, release }) => `${service} release ${String(release)}`)
+      const why = reason === null ? '' : `: ${reason}`
+      return [id, `${mode} ${what} in ${environment}: ${outcome ?? phase}${why}`]
+    })
+  )
 
 const ofEach = ({ services }: DeploymentView, tell: (part: ServicePart) => string): string =>
   services.map(tell).join(', ')

@@ -31,6 +31,21 @@ function renderService(view: StatusView, colors: Colors, nowMs: number, isWide: 
   return `${title}${notes}${renderHosts(view, colors, nowMs, isWide)}`
 }
 
+/** Service and host -> how it is there, without ages and figures. */
+export const statusLines = (services: readonly StatusView[]): Map<string, string> =>
+  new Map(
+    services.flatMap((view) => {
+      const name = `${view.service} in ${view.environment}`
+      const held = [describeLock(view), describeFreeze(view)].filter((line) => line !== null)
+      const hosts = view.hosts.map((host): [string, string] => {
+        const release = host.release === null ? '' : `, release ${String(host.release)}`
+        const drift = [host.driftKind, host.drift].filter((part) => part !== undefined).join(': ')
+        return [`${name} on ${host.host}`, `${stateOf(host)}${release}${drift === '' ? '' : `, ${drift}`}`]
+      })
+      return [[name, [describeRelease(view), ...held].join('; ')] as [string, string], ...hosts]
+    })
+  )
+
 const describeRelease = ({ release, tag, digest }: StatusView): string => {
   if (release === null) return 'no release'
   const image = [tag, digest === null ? null : formatDigest(digest)].filter((part) => part !== null)

@@ -1,13 +1,21 @@
 // `longshore agents` and `agents approve|revoke|remove`: the hosts of the fleet.
 import type { Command } from 'commander'
+import type { AgentView } from '../../api/schemas.ts'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
 import { formatText } from '../format-values.ts'
-import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
+import {
+  type OutputFormat,
+  outputOption,
+  refuseFormat,
+  titleOf,
+  watchOption,
+  writeList
+} from '../output-format.ts'
 import { createColors } from '../state-colors.ts'
 
-type Flags = { url?: string; env?: string; output: OutputFormat }
+type Flags = { url?: string; env?: string; watch?: true; output: OutputFormat }
 type Query = { environment: string | undefined }
 
 export function addAgents(program: Command, context: CliContext): void {
@@ -15,15 +23,28 @@ export function addAgents(program: Command, context: CliContext): void {
     .command('agents')
     .description('Lists the agents: which are connected, silent, held or revoked.')
     .option('--env <name>', 'only this environment')
+    .addOption(watchOption())
     .addOption(outputOption())
     .allowExcessArguments()
     .action(async (_own: unknown, self: Command) => {
       refuseArguments(self)
-      const { url, env: environment, output } = self.optsWithGlobals<Flags>()
-      const agents = await (await context.connect(url)).agents({ environment })
-      const { renderAgents } = await import('../render-lists.ts')
+      const { url, env: environment, watch, output } = self.optsWithGlobals<Flags>()
+      refuseFormat(watch, output)
+      const client = await context.connect(url)
+      const { agentLines, renderAgents } = await import('../render-lists.ts')
       const colors = createColors(context.stdout.hasColor)
-      writeList(context, output, 'agent', agents, () => renderAgents(agents, colors, context.nowMs()))
+      const render = (agents: readonly AgentView[]): string => renderAgents(agents, colors, context.nowMs())
+      if (watch === true) {
+        const { watchList } = await import('../watch-list.ts')
+        return watchList(context, client, {
+          title: titleOf('agents', undefined, environment),
+          load: (from, signal) => from.agents({ environment }, signal),
+          render,
+          lines: agentLines
+        })
+      }
+      const agents = await client.agents({ environment })
+      writeList(context, output, 'agent', agents, () => render(agents))
     })
   addChange(group, context, 'approve', 'Lets a held agent in.', 'is approved', (client, name, query) =>
     client.changeAgent('approve', name, query)
