@@ -28,7 +28,7 @@ testOnRealParts(
     const isRevived = await stopSigns(inside)
     await t.test('the agent is stopped, killed and started again', (t) => scene.restartAgent(t))
     await t.test('HAProxy is replaced by another version', (t) => scene.replaceHaproxy(t))
-    await t.test('a controller that hangs was killed and started again', async () => isRevived())
+    await t.test('a controller that hangs was killed and started again', async () => void (await isRevived()))
     await t.test('a renewed certificate of the controller is served', (t) =>
       renewCertificate(t, inside, scene.fleet)
     )

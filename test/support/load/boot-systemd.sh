@@ -2,8 +2,9 @@
 # Boots the machine's systemd as the first process of namespaces of its own: with the units of deploy/systemd and
 # nothing else, on folders that vanish with it. What the test's host must not see changed - /run, /tmp, /etc, /var/lib,
 # programs - lies below mounts of its own.
-# Environment: FOLDER (of the test, visible at its own path), DATA (the agent's), SOCKET (the engine's), NODE, AGENT
-# and CONTROLLER (files), UNITS (folder of unit files), ENVIRONMENT (file of settings), TOKEN (file), CERT and KEY (PEM).
+# Environment: FOLDER (of the test, visible at its own path), DATA (the agent's), SOCKET (the engine's), NODE
+# (file), PROGRAMS (folder of the bundles), UNITS (folder of unit files), ENVIRONMENT (file of settings), TOKEN (file),
+# CERT and KEY (PEM).
 set -eu
 mount --make-rprivate /
 umount -R /sys/fs/cgroup
@@ -31,7 +32,7 @@ echo 'longshore:x:7300:7300::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
 echo 'longshore:x:7300:' >>/etc/group
 mount -t tmpfs -o mode=755 tmpfs /opt
 mkdir /opt/longshore
-cp "$AGENT" "$CONTROLLER" /opt/longshore/
+cp -r "$PROGRAMS"/. /opt/longshore
 
 mount -t tmpfs -o mode=755 tmpfs /usr/lib/systemd/system-generators
 mount -t tmpfs -o mode=755 tmpfs /etc/systemd/system

@@ -81,7 +81,7 @@ export const startLoadFleet = async (t: Test, options: LoadFleetOptions = {}): P
     }
     if (options.runAs === 'container')
       return startBoxedAgent(host, { ...parts, program: programs.agent, env: options.env ?? {} })
-    const agent = await startUnitAgent(host, { ...parts, programs })
+    const agent = await startUnitAgent(host, { ...parts, programs: dirname(programs.agent) })
     t.teardown(() => agent.end())
     return agent
   }

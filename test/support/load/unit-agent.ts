@@ -11,8 +11,8 @@ import { haproxyPath } from './boxed-agent.ts'
 import type { Inside, LoadAgent } from './load-fleet.ts'
 
 export type UnitOptions = {
-  /** The bundles. */
-  programs: { agent: string; cli: string }
+  /** Folder of the bundles. */
+  programs: string
   dataFolder: string
   /** Of the test, with the certificates. */
   folder: string
@@ -70,8 +70,7 @@ export const startUnitAgent = async (
       DATA: options.dataFolder,
       SOCKET: host.engine.socketPath,
       NODE: process.execPath,
-      AGENT: options.programs.agent,
-      CONTROLLER: options.programs.cli,
+      PROGRAMS: options.programs,
       UNITS: unitFiles,
       ENVIRONMENT: environment,
       TOKEN: token,

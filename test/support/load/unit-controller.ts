@@ -23,8 +23,9 @@ export const startUnitController = async (t: Test, inside: Inside, { host }: Loa
 }
 
 /** A stopped process tells nobody anything: it is ended, and another one begins. */
-export const stopSigns = async (inside: Inside, name = unit): Promise<() => Promise<void>> => {
+export const stopSigns = async (inside: Inside, name = unit): Promise<() => Promise<unknown>> => {
   const before = await mainPidOf(inside, name)
+  if (before === '0') throw new Error(`${name} does not run`)
   await inside('kill', '-STOP', before)
   return () =>
     waitUntil(
