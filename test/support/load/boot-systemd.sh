@@ -46,9 +46,11 @@ mkdir /etc/systemd/system/longshore-agent.service.d
 # Certificates of the test lie there; the agent has a /tmp of its own.
 printf '[Service]\nBindReadOnlyPaths=%s\n' "$FOLDER" >/etc/systemd/system/longshore-agent.service.d/test.conf
 mkdir /etc/systemd/system/longshore-controller.service.d
-# Installed by itself, and given up sooner than a host would be.
+# Installed by itself, given up sooner than a host would be, and nobody waits for the other half of a certificate.
 printf '[Service]\nExecStartPre=-/usr/bin/node /opt/longshore/controller.mjs controller init --data /var/lib/longshore
 WatchdogSec=10\nRestartSec=1\n' >/etc/systemd/system/longshore-controller.service.d/test.conf
+mkdir /etc/systemd/system/longshore-controller-tls.service.d
+printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/longshore-controller-tls.service.d/test.conf
 
 for folder in /tmp /var/tmp /var/lib; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
 chmod 1777 /tmp /var/tmp

@@ -26,8 +26,8 @@ export type TellerPorts = {
 /** Many hosts may come within a second, and each message is a process. */
 const statusDelayMs = 1_000
 const noSign = 'the work of this process does not go on: the supervisor gets no sign of life'
-/** A message that failed is sent again after this. */
-const retryMs = 5_000
+/** A message that failed is sent again after this: several times before a start is given up. */
+const retryMs = 10_000
 
 /** Without a supervisor nothing is told. */
 export const silentTeller: Teller = { starting() {}, ready() {}, status() {}, stopping() {} }
@@ -37,6 +37,7 @@ export const createTeller = (ports: TellerPorts): Teller => {
   let told: Standing | null = null
   let isProven = false
   let isSending = false
+  let hasFailed = false
   let isProving = false
   let isWatching = false
   let cancelDelayed: (() => void) | null = null
@@ -60,11 +61,14 @@ export const createTeller = (ports: TellerPorts): Teller => {
       () => {
         told = now
         isSending = false
+        hasFailed = false
         tell()
       },
       (error: unknown) => {
         isSending = false
-        ports.log.warn({ err: error, lines }, 'the supervisor could not be told')
+        // once: a program that is missing stays away
+        if (!hasFailed) ports.log.warn({ err: error, lines }, 'the supervisor could not be told')
+        hasFailed = true
         tellIn(retryMs)
       }
     )
