@@ -204,7 +204,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       ? reloadCertificate(app.server, settings.tls, log)
       : () => {}
   log.info({ version: controllerVersion }, `listening on ${url}`)
-  supervisor.ready(url, { writer, store })
+  supervisor.ready(url, writer)
   return {
     url,
     lost: lease.lost,

@@ -1,13 +1,13 @@
 // What the supervisor that started the controller is told of it: that it is ready, how many hosts are connected, and
-// signs of life for as long as the writer and the database answer. The protocol package words it.
+// signs of life for as long as the writer comes to an end with what it began. The protocol package words it.
 import { createTeller, silentTeller, type Teller, type TellerPorts } from '@longshore/protocol'
-import type { Clock, Log, Store } from '../ports.ts'
+import type { Clock, Log } from '../ports.ts'
 import type { Writer } from './writer.ts'
 
 export type SupervisorLink = {
   migrating(): void
-  /** From here on signs of life need what is given. */
-  ready(url: string, proof: { writer: Pick<Writer, 'idle'>; store: Pick<Store, 'lease'> }): void
+  /** From here on signs of life need the writer. */
+  ready(url: string, writer: Pick<Writer, 'idle'>): void
   connectedChanged(count: number): void
   stopping(why: string): void
 }
@@ -20,13 +20,12 @@ export const createSupervisorLink = (
   supervisor: Pick<TellerPorts, 'send' | 'signEveryMs'> | null,
   { steadyClock, log }: { steadyClock: Clock; log: Log }
 ): SupervisorLink => {
-  let proof: Parameters<SupervisorLink['ready']>[1] | undefined
+  let writer: Pick<Writer, 'idle'> | undefined
   let listening = 'starting'
   let connected = 0
-  // a refusal of the database is an answer too: no restart makes room on a disk
+  // what the database refuses comes to an end too: no restart makes room on a disk
   const prove = async (): Promise<null> => {
-    await proof?.writer.idle()
-    await proof?.store.lease().catch(() => undefined)
+    await writer?.idle()
     return null
   }
   const after: TellerPorts['after'] = (delayMs, wake) => steadyClock.at(steadyClock.nowMs() + delayMs, wake)
@@ -36,7 +35,7 @@ export const createSupervisorLink = (
   return {
     migrating: () => teller.starting('bringing the database to this version', migrationLimitMs),
     ready: (url, given) => {
-      proof = given
+      writer = given
       listening = `listening on ${url}`
       teller.ready(status())
     },

@@ -114,7 +114,7 @@ t.test(
     }
     const heard = (line: string): Promise<void> => new Promise((resolve) => awaited.push({ line, resolve }))
     const link = createSupervisorLink({ send, signEveryMs: 30_000 }, { steadyClock: clock, log })
-    link.ready('https://h:7300', { writer, store })
+    link.ready('https://h:7300', writer)
     t.same(told, ['READY=1', 'STATUS=listening on https://h:7300; 0 hosts connected'])
     const sign = heard('WATCHDOG=1')
     clock.move(30_000)
