@@ -121,7 +121,10 @@ t.test(
     await sign
     const hanging = Promise.withResolvers<void>()
     const change = writer.step(() => hanging.promise)
-    for (const _ of [1, 2, 3]) clock.move(30_000)
+    for (const _ of [1, 2, 3]) {
+      clock.move(30_000)
+      await new Promise(setImmediate)
+    }
     t.equal(warnings.length, 2, 'it is noticed when the next sign is due')
     t.equal(told.filter((line) => line === 'WATCHDOG=1').length, 1)
     hanging.resolve()
