@@ -54,6 +54,19 @@ t.test('chains the audit of a database that had none', async (t) => {
   await store.close()
 })
 
+t.test('says before it brings a database to this version, and says nothing for one that is', async (t) => {
+  const path = join(t.testdir(), 'longshore.db')
+  const raw = new DatabaseSync(path)
+  raw.exec(dump)
+  raw.close()
+  let said = 0
+  const migrating = () => void said++
+  for (const expected of [1, 1]) {
+    await (await openStore({ path, migrating })).close()
+    t.equal(said, expected)
+  }
+})
+
 t.test('says of stored commands what they are apart from what they need', async (t) => {
   const named = "update outbox set kind = 'remove-containers' where command = 'cmd_000003g0000000000000';"
   const store = await openOld(t.testdir(), named)

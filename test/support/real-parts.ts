@@ -46,14 +46,23 @@ export const testOnRealParts = (
 }
 
 /** A test on the real HAProxy; it needs nothing else. */
-export const testOnHaproxy = (t: Test, title: string, body: (t: Test) => Promise<void>): void => {
-  if (isInPath('haproxy')) {
+export const testOnHaproxy = (t: Test, title: string, body: (t: Test) => Promise<void>): void =>
+  testOnProgram(t, 'haproxy', title, body)
+
+/** A test on one program of the machine. */
+export const testOnProgram = (
+  t: Test,
+  program: string,
+  title: string,
+  body: (t: Test) => Promise<void>
+): void => {
+  if (isInPath(program)) {
     t.setTimeout(limitMs * 10)
     void t.test(title, { timeout: limitMs }, body)
   } else if (process.env['CI'] === 'true') {
-    t.fail(`${title}: missing on this machine: haproxy`)
+    t.fail(`${title}: missing on this machine: ${program}`)
   } else {
-    t.pass(title, { skip: 'needs haproxy; scripts/setup-tests.sh installs it as root' })
+    t.pass(title, { skip: `needs ${program}; scripts/setup-tests.sh installs it as root` })
   }
 }
 

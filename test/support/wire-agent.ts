@@ -14,9 +14,11 @@ import { createControllerClient, urlBelow } from '../../packages/agent/src/adapt
 import { createDial } from '../../packages/agent/src/adapters/ws.ts'
 import { createControllerClock } from '../../packages/agent/src/controller-clock.ts'
 import { type Identity, identity } from '../../packages/agent/src/identity.ts'
+import type { LifeSigns } from '../../packages/agent/src/link.ts'
 import type { Runs } from '../../packages/agent/src/ports.ts'
 import { openRegistration } from '../../packages/agent/src/registration.ts'
 import { type AgentWorld, runAgent } from '../../packages/agent/src/run-agent.ts'
+import { watchLoop } from '../../packages/agent/src/watch-loop.ts'
 import { type Misbehaviour, startWireController } from './wire-controller.ts'
 
 export const facts = {
@@ -30,6 +32,7 @@ export const facts = {
   memoryBytes: 1
 }
 export const silent = { debug() {}, info() {}, warn() {}, error() {} }
+export const silentSigns: LifeSigns = { turnsWithin() {}, ready() {}, status() {} }
 export const newCommandId = (): CommandId => formatId<CommandId>('cmd', randomBytes(13))
 export const sampleReport = (number: number): RunReport => ({
   command: newCommandId(),
@@ -89,7 +92,17 @@ export const startWireAgent = async (
     broken: new Promise(() => {})
   }
   const ask = createControllerClient(controller.url, null)
-  const network = { ask, clock, log, randomBytes: (count: number) => randomBytes(count), random: () => 0 }
+  const told: string[] = []
+  const loop = watchLoop(clock)
+  const tell = (status: string): void => void told.push(status)
+  const network = {
+    ask,
+    clock,
+    log,
+    randomBytes: (count: number) => randomBytes(count),
+    random: () => 0,
+    signs: { turnsWithin: loop.turnsWithin, ready: tell, status: tell }
+  }
   const saved: Identity[] = []
   const registration = await openRegistration(
     { ask, log, enrol, save: async (stored) => void saved.push(stored) },
@@ -121,6 +134,7 @@ export const startWireAgent = async (
       detach() {},
       stop() {}
     },
+    served: () => undefined,
     recovered: () => undefined,
     openRuns: async () => runs
   }
@@ -135,6 +149,9 @@ export const startWireAgent = async (
     controller,
     received,
     warnings,
+    /** What a supervisor would show. */
+    told,
+    complaint: loop.complaint,
     /** Identities as they were stored. */
     saved,
     stop: () => stopping.abort(),

@@ -17,7 +17,7 @@ import * as z from 'zod'
 import { adviseSession, judgeEnrolRefusal } from './core/judge-refusal.ts'
 import { AgentExit } from './exit-codes.ts'
 import type { Identity } from './identity.ts'
-import type { Ask, HttpAnswer, Log } from './link.ts'
+import type { Ask, HttpAnswer, LifeSigns, Log } from './link.ts'
 import { parseJson } from './parse-json.ts'
 import type { Clock } from './ports.ts'
 import { readProblem } from './read-problem.ts'
@@ -28,6 +28,7 @@ export type EnrolPorts = {
   log: Log
   randomBytes: (count: number) => Uint8Array
   random: () => number
+  signs: LifeSigns
 }
 export type EnrolRequest = {
   token: string
@@ -55,11 +56,15 @@ export const enrol = async (
   let attempt = 0
   for (;;) {
     signal.throwIfAborted()
+    ports.signs.turnsWithin(0)
     const result = await tryToEnrol(ports, request, claims)
     if (result.kind === 'enrolled') return result.identity
     const next = decideReconnect({ attempt, lastSessionMs: null, reason: 'lost', random: ports.random() })
     attempt = next.attempt
     ports.log.warn({ why: result.why, delayMs: next.delayMs }, 'not registered yet; trying again')
+    // a boot that waits for its units must not wait for a person or the controller
+    ports.signs.ready(`not registered yet: ${result.why}`)
+    ports.signs.turnsWithin(next.delayMs)
     await pause(ports.clock, next.delayMs, signal)
   }
 }

@@ -29,6 +29,16 @@ export type HttpAnswer = { status: number; body: string }
 /** Rejects when there is no answer: not reachable, not in time, too large. `path` is relative to the controller's URL. */
 export type Ask = (method: 'GET' | 'POST', path: string, body?: unknown) => Promise<HttpAnswer>
 
+/** What the loops that wait tell of themselves. */
+export type LifeSigns = {
+  /** The loop goes on, and says so again within this, or a minute later at the most. */
+  turnsWithin(delayMs: number): void
+  /** Commands can be carried out, or somebody else has to act first. Again: only the sentence changes. */
+  ready(status: string): void
+  /** How the agent stands to the controller. */
+  status(text: string): void
+}
+
 export type Log = {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

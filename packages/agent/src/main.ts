@@ -3,7 +3,13 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { join } from 'node:path'
-import { openRegistryLogin, signPullToken } from '@longshore/protocol'
+import {
+  createTeller,
+  openRegistryLogin,
+  signPullToken,
+  silentTeller,
+  type Teller
+} from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
 import { createArtifactDoor } from './adapters/artifact-door.ts'
 import { createClock } from './adapters/clock.ts'
@@ -25,6 +31,7 @@ import { openJournal } from './adapters/journal.ts'
 import { openKeys, prepareDataDir, readIdentity, writeIdentity } from './adapters/key-files.ts'
 import { createLog } from './adapters/log.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
+import { openSupervisor } from './adapters/supervisor.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
 import { createDial } from './adapters/ws.ts'
 import { createControllerClock } from './controller-clock.ts'
@@ -36,11 +43,13 @@ import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
 import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
-import type { Journal, OpenLogin, Runs } from './ports.ts'
+import type { LifeSigns } from './link.ts'
+import type { Clock, Journal, OpenLogin, Runs } from './ports.ts'
 import { openRegistration } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
 import { describeUsage, readInvocation, type Settings, SettingsError } from './settings.ts'
+import { watchLoop } from './watch-loop.ts'
 
 type AgentLog = ReturnType<typeof createLog>
 
@@ -93,11 +102,12 @@ const live = async (settings: Settings, log: AgentLog, signal: AbortSignal): Pro
 const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
   const { dataDir, controllerUrl, hostName } = settings
   const clock = createClock()
+  const { signs, served } = createLifeSigns(clock, log, signal)
   const tls = controllerUrl.protocol === 'https:' ? trustCas(settings.caFile) : null
   const ask = createControllerClient(controllerUrl, tls)
   const keys = await openKeys(dataDir)
   const facts = await watchFacts(settings)
-  const network = { ask, clock, log, randomBytes, random: Math.random }
+  const network = { ask, clock, log, randomBytes, random: Math.random, signs }
   const registration = await openRegistration(
     {
       ask,
@@ -188,12 +198,35 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     policy,
     inventory,
     openRuns,
+    served,
     recovered
   }
   await runAgent(world, signal)
   known.keeper?.stop()
   await proxy.stop()
   watch.stop()
+}
+
+/** What a supervisor is told, if there is one: a sign of life needs a loop that turns and takes what is delivered. */
+const createLifeSigns = (
+  clock: Clock,
+  log: AgentLog,
+  signal: AbortSignal
+): { signs: LifeSigns; served: (idle: () => Promise<void>) => void } => {
+  const supervisor = openSupervisor(process.env)
+  const loop = watchLoop(clock)
+  let idle = (): Promise<void> => Promise.resolve()
+  const { after } = clock
+  const prove = (): Promise<string | null> => idle().then(loop.complaint)
+  const teller: Teller =
+    supervisor === null ? silentTeller : createTeller({ ...supervisor, after, log, prove })
+  signal.addEventListener('abort', () => teller.stopping('stopping'), { once: true })
+  return {
+    signs: { turnsWithin: loop.turnsWithin, ready: teller.ready, status: teller.status },
+    served: (given) => {
+      idle = given
+    }
+  }
 }
 
 /** Below the data directory, also as the host sees it. */

@@ -4,7 +4,7 @@ import type { EncryptionJwk, Facts } from '@longshore/protocol'
 import type { ControllerClock } from './controller-clock.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
-import type { Ask, Dial, Log } from './link.ts'
+import type { Ask, Dial, LifeSigns, Log } from './link.ts'
 import type { Clock, PolicySource, Runs } from './ports.ts'
 import type { Registration } from './registration.ts'
 import { createReporter, type Reporter } from './reporter.ts'
@@ -20,6 +20,7 @@ export type AgentWorld = {
   dial: Dial
   randomBytes: (count: number) => Uint8Array
   random: () => number
+  signs: LifeSigns
   signing: SessionParty['signing']
   encryption: EncryptionJwk
   version: string
@@ -31,6 +32,8 @@ export type AgentWorld = {
   inventory: InventoryWatch
   /** Made late: the runs report to the reporter, and know who they are. */
   openRuns: (reporter: Reporter, identity: Identity) => Promise<Runs>
+  /** Resolves when what was delivered is taken; told once sessions are served. */
+  served: (idle: () => Promise<void>) => void
   /** Every run that was in flight is under way again. */
   recovered: () => void
 }
@@ -66,8 +69,10 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
       encryptionKey: world.encryption
     }
   })
+  world.served(listener.idle)
   // not waited for: an engine that is away must not keep the agent from its controller
   const recovered = runs.recover().then(world.recovered)
+  world.signs.ready('connecting to the controller')
   const connected = stayConnected(
     world,
     {

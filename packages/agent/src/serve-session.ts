@@ -40,7 +40,9 @@ export type AgentParts = {
 }
 
 /** One for the life of the process; sessions follow each other on it. */
-export const serveSessions = (parts: AgentParts): SessionListener & { disconnected(): void } => {
+export const serveSessions = (
+  parts: AgentParts
+): SessionListener & { disconnected(): void; idle(): Promise<void> } => {
   const { clock, controllerClock, log, runs, reporter, inventory } = parts
   let session: Session | undefined
   // answers go to the session that is there when they are ready: the controller knows commands by id
@@ -101,7 +103,9 @@ export const serveSessions = (parts: AgentParts): SessionListener & { disconnect
       session = undefined
       reporter.detach()
       inventory.detach()
-    }
+    },
+    /** Resolves when everything delivered before was taken. */
+    idle: () => taking
   }
 }
 

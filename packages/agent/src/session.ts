@@ -31,7 +31,7 @@ import {
   verifyJws,
   type WelcomeMessage
 } from '@longshore/protocol'
-import type { Connection, Dial, HttpAnswer, Log } from './link.ts'
+import type { Connection, Dial, HttpAnswer, LifeSigns, Log } from './link.ts'
 import type { Clock } from './ports.ts'
 import { readProblem } from './read-problem.ts'
 
@@ -40,6 +40,7 @@ export type SessionPorts = {
   clock: Clock
   log: Log
   randomBytes: (count: number) => Uint8Array
+  signs: LifeSigns
 }
 export type SessionParty = {
   signing: SigningKey
@@ -207,6 +208,7 @@ class OpenSession implements Session {
     const dueAtMs = this.#state && agentEndDueAtMs(this.#state)
     if (dueAtMs === undefined) return
     const delayMs = Math.max(0, Math.ceil(dueAtMs - this.#nowMs()))
+    this.#ports.signs.turnsWithin(delayMs)
     this.#cancelTimer = this.#ports.clock.after(delayMs, () =>
       this.#step({ kind: 'time-passed', atMs: this.#nowMs() })
     )
@@ -226,6 +228,7 @@ class OpenSession implements Session {
         break
       case 'establish':
         this.#establishedAtMs = this.#nowMs()
+        this.#ports.signs.status('connected to the controller')
         if (this.#welcome !== undefined) this.#listener.established(this, this.#welcome)
         break
       case 'deliver':

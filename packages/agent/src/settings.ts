@@ -70,7 +70,7 @@ export const settingTable = {
     schema: absolutePath.optional(),
     value: 'FILE',
     about: 'file that holds the join token; read only while the host is not registered',
-    byDefault: 'none'
+    byDefault: 'the credential join-token of systemd, if there is one'
   },
   LONGSHORE_DATA_DIR: {
     schema: absolutePath.default(defaultDataDir),
@@ -173,6 +173,8 @@ export type Settings = {
   controllerUrl: URL
   joinToken: string | null
   joinTokenFile: string | null
+  /** The credential of systemd: where a token is looked for when neither of the other two is given. */
+  joinTokenCredential: string | null
   dataDir: string
   hostName: string
   labels: Record<string, string>
@@ -230,7 +232,8 @@ export const readInvocation = (
   }
   problems.push(...relatedProblems(parsed))
   if (problems.length > 0) throw new SettingsError(problems)
-  return { kind: 'run', settings: toSettings(parsed as Parsed, host) }
+  const settings = toSettings(parsed as Parsed, host, environment['CREDENTIALS_DIRECTORY'] || null)
+  return { kind: 'run', settings }
 }
 
 /** `LONGSHORE_DATA_DIR` -> `--data-dir`, `DOCKER_HOST` -> `--docker-host`. */
@@ -339,10 +342,15 @@ const relatedProblems = (parsed: Partial<Record<string, unknown>>): string[] => 
   return problems
 }
 
-const toSettings = (parsed: Parsed, host: { name: string; homeDir: string }): Settings => ({
+const toSettings = (
+  parsed: Parsed,
+  host: { name: string; homeDir: string },
+  credentials: string | null
+): Settings => ({
   controllerUrl: parsed.LONGSHORE_CONTROLLER_URL,
   joinToken: parsed.LONGSHORE_JOIN_TOKEN ?? null,
   joinTokenFile: parsed.LONGSHORE_JOIN_TOKEN_FILE ?? null,
+  joinTokenCredential: credentials === null ? null : `${credentials}/join-token`,
   dataDir: parsed.LONGSHORE_DATA_DIR,
   hostName: parsed.LONGSHORE_HOST_NAME ?? host.name,
   labels: parsed.LONGSHORE_LABELS,

@@ -34,6 +34,7 @@ export const stayConnected = async (ports: Ports, agent: Connected, signal: Abor
   let clockOffsetMs = 0
   let lastReason: ReconnectReason | null = null
   while (!signal.aborted) {
+    ports.signs.turnsWithin(0)
     const outcome = await holdSession(ports, { ...agent.party(), clockOffsetMs }, agent, signal)
     if (signal.aborted) return
     // only the first refusal in a row is answered at once: two would make a tight loop
@@ -44,8 +45,9 @@ export const stayConnected = async (ports: Ports, agent: Connected, signal: Abor
     const next = decideReconnect({ attempt, lastSessionMs, reason, random: ports.random() })
     attempt = next.attempt
     const delayMs = isCorrected ? 0 : next.delayMs
-    tell(ports.log, outcome, agent.hostName, delayMs)
+    tell(ports, outcome, agent.hostName, delayMs)
     await followUp(agent, reason)
+    ports.signs.turnsWithin(delayMs)
     await pause(ports.clock, delayMs, signal).catch(() => undefined)
   }
 }
@@ -70,7 +72,7 @@ const followUp = async (agent: Connected, reason: ReconnectReason): Promise<void
   if (reason === 'unknown-agent') await agent.registerAgain()
 }
 
-const tell = (log: Log, outcome: SessionOutcome, hostName: string, delayMs: number): void => {
+const tell = ({ log, signs }: Ports, outcome: SessionOutcome, hostName: string, delayMs: number): void => {
   const advice = adviseSession(outcome.reason, hostName)
   const { reason, detail, lastedMs, clockOffsetMs } = outcome
   const fields = {
@@ -82,4 +84,5 @@ const tell = (log: Log, outcome: SessionOutcome, hostName: string, delayMs: numb
   }
   const words = lastedMs === null ? 'no session with the controller' : 'the session has ended'
   log.warn(fields, advice === undefined ? words : `${words}: ${advice}`)
+  signs.status(`not connected to the controller (${reason})${advice === undefined ? '' : `: ${advice}`}`)
 }

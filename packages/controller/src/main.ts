@@ -21,6 +21,7 @@ import { createSealer } from './adapters/keys/sealing-key.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
+import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
 import { createUpstream } from './adapters/upstream/fetch-images.ts'
 import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
@@ -46,6 +47,7 @@ import { createPresences } from './engine/presence.ts'
 import { createRegistries } from './engine/registries.ts'
 import { createRegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
+import { createSupervisorLink, type SupervisorLink } from './engine/tell-supervisor.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
 import { createHostWatch } from './engine/watch-hosts.ts'
 import { createWebhooks } from './engine/webhooks.ts'
@@ -130,8 +132,13 @@ export const startController = async (
 ): Promise<RunningController> => {
   const settings = readSettings(startSettings, options)
   const log = createLog(settings.logLevel)
+  const supervisor = createSupervisorLink(openSupervisor(process.env), { ...parts, log })
   const key = await readSigningKey(settings.dataDir)
-  const opened = await openStore({ path: databasePath(settings.dataDir), nowMs: parts.clock.nowMs() })
+  const opened = await openStore({
+    path: databasePath(settings.dataDir),
+    nowMs: parts.clock.nowMs(),
+    migrating: supervisor.migrating
+  })
   const { store, onOwed } = watchOwed(opened)
   try {
     const installation = await readInstallation(store, key)
@@ -142,6 +149,7 @@ export const startController = async (
       settings,
       ca: settings.caFile === undefined ? null : await readCa(settings.caFile),
       log,
+      supervisor,
       store,
       onOwed,
       installation,
@@ -170,6 +178,7 @@ type Ground = Parts &
     /** PEM; null: the system's certificate authorities. */
     ca: string | null
     log: ReturnType<typeof createLog>
+    supervisor: SupervisorLink
     lease: Lease
     /** Asks the lease first. */
     writer: Writer
@@ -179,7 +188,7 @@ type Ground = Parts &
   }
 
 const run = async (ground: Ground): Promise<RunningController> => {
-  const { settings, log, store, writer, lease } = ground
+  const { settings, log, store, writer, lease, supervisor } = ground
   let isStopping = false
   const engine = createEngine(ground)
   const { gateway, deployments, notifications, hostWatch, collector, fetching } = engine
@@ -195,6 +204,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       ? reloadCertificate(app.server, settings.tls, log)
       : () => {}
   log.info({ version: controllerVersion }, `listening on ${url}`)
+  supervisor.ready(url, writer)
   return {
     url,
     lost: lease.lost,
@@ -202,6 +212,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       if (isStopping) return
       isStopping = true
       log.info({}, 'stopping')
+      supervisor.stopping(lease.isLost() ? 'another controller has taken over' : 'stopping')
       unwatch()
       // before the sessions end: no host is lost by this
       await hostWatch.stop()

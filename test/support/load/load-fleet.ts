@@ -17,6 +17,8 @@ import { startUnitAgent } from './unit-agent.ts'
 /** The ports that the host publishes. */
 export const ports = { web: 80, secure: 443, line: 7000 } as const
 
+/** Runs a command beside units of systemd; @returns what it wrote. */
+export type Inside = (...command: string[]) => Promise<string>
 /** A process, a container or a unit of systemd. */
 export type LoadAgent = {
   /** SIGTERM. */
@@ -26,6 +28,8 @@ export type LoadAgent = {
   start(): Promise<void>
   /** Starts it where another HAProxy, this file, is the installed one. */
   startWithHaproxy(program: string): Promise<void>
+  /** Only of a unit. */
+  inside?: Inside
 }
 export type LoadFleet = Pick<Fleet, 'controller' | 'registry'> & {
   host: Host
@@ -70,14 +74,14 @@ export const startLoadFleet = async (t: Test, options: LoadFleetOptions = {}): P
   const waitForAgent = (): Promise<void> => waitForConnected(fleet)
   const startAgent = async (): Promise<LoadAgent> => {
     const parts = {
-      program: programs.agent,
       dataFolder,
       folder,
       controllerUrl: controller.url,
       joinToken: await tell('join-token', 'create', '--env', 'test')
     }
-    if (options.runAs === 'container') return startBoxedAgent(host, { ...parts, env: options.env ?? {} })
-    const agent = await startUnitAgent(host, parts)
+    if (options.runAs === 'container')
+      return startBoxedAgent(host, { ...parts, program: programs.agent, env: options.env ?? {} })
+    const agent = await startUnitAgent(host, { ...parts, programs: dirname(programs.agent) })
     t.teardown(() => agent.end())
     return agent
   }

@@ -4,14 +4,15 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join, resolve } from 'node:path'
 import { collectCommand, runCommand } from '../../../scripts/hosts/run-command.ts'
 import { startProcess } from '../../../scripts/hosts/start-process.ts'
+import { makeAuthority } from '../authority.ts'
 import type { Host } from '../engine.ts'
 import { waitUntil } from '../wait.ts'
 import { haproxyPath } from './boxed-agent.ts'
-import type { LoadAgent } from './load-fleet.ts'
+import type { Inside, LoadAgent } from './load-fleet.ts'
 
 export type UnitOptions = {
-  /** The bundle of the agent. */
-  program: string
+  /** Folder of the bundles. */
+  programs: string
   dataFolder: string
   /** Of the test, with the certificates. */
   folder: string
@@ -25,12 +26,11 @@ const unitFiles = resolve(import.meta.dirname, '../../../deploy/systemd')
 export const startUnitAgent = async (
   host: Host,
   options: UnitOptions
-): Promise<LoadAgent & { end(): Promise<void> }> => {
+): Promise<LoadAgent & { inside: Inside; end(): Promise<void> }> => {
   const environment = join(options.folder, 'agent.env')
   const settings = {
     LONGSHORE_CONTROLLER_URL: options.controllerUrl,
     LONGSHORE_ALLOW_PLAINTEXT: '1',
-    LONGSHORE_JOIN_TOKEN: options.joinToken,
     LONGSHORE_HOST_NAME: host.name
   }
   writeFileSync(
@@ -39,6 +39,9 @@ export const startUnitAgent = async (
       .map(([name, value]) => `${name}=${value}\n`)
       .join('')
   )
+  const token = join(options.folder, 'join.token')
+  writeFileSync(token, options.joinToken)
+  const certificate = await (await makeAuthority(options.folder, host.address)).certify('controller')
   const cgroup = makeCgroup(host.namespace)
   const booted = await startProcess({
     name: `systemd of ${host.namespace}`,
@@ -67,21 +70,25 @@ export const startUnitAgent = async (
       DATA: options.dataFolder,
       SOCKET: host.engine.socketPath,
       NODE: process.execPath,
-      AGENT: options.program,
+      PROGRAMS: options.programs,
       UNITS: unitFiles,
-      ENVIRONMENT: environment
+      ENVIRONMENT: environment,
+      TOKEN: token,
+      CERT: certificate.cert,
+      KEY: certificate.key
     }
   })
   const first = await waitUntil(`${booted.name} to be there; it said ${booted.output}`, () =>
     childOf(booted.pid)
   )
-  const inside = (...command: string[]): Promise<string> =>
+  const inside: Inside = (...command) =>
     runCommand('nsenter', [`--target=${first}`, '--mount', '--pid', ...command])
   const systemctl = (...args: string[]): Promise<string> => inside('systemctl', ...args)
   const mainPid = async (): Promise<string> =>
     (await systemctl('show', '--property=MainPID', '--value', agentUnit)).trim()
   await waitUntil(`${agentUnit} to run; systemd said ${booted.output}`, async () => (await mainPid()) !== '0')
   return {
+    inside,
     stop: () => systemctl('stop', agentUnit),
     kill: async () => {
       const before = await mainPid()

@@ -109,3 +109,28 @@ t.test('a chain that does not go on from the known key is not followed', async (
   t.match(await second.closed, { code: 1008, reason: 'key-unknown' }, 'no hello for it')
   t.same(saved, [])
 })
+
+t.test('a supervisor is told how the agent stands, and a loop that hangs is found out', async (t) => {
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<never>()
+  let refusals = 0
+  const { controller, told, complaint, pass } = await startWireAgent(
+    t,
+    { refuseSession: () => (refusals++ === 0 ? { status: 401, code: 'unknown-agent' } : undefined) },
+    [],
+    () => {
+      asked.resolve()
+      return answer.promise
+    }
+  )
+  await asked.promise
+  t.equal(complaint(), null)
+  pass(60_001)
+  t.match(complaint(), /should have turned/)
+  answer.reject(new Error('no answer'))
+  const peer = await controller.peer(0)
+  await peer.next('hello')
+  await peer.send([{ type: 'ack', reportsUpTo: 0 }])
+  t.equal(complaint(), null)
+  t.match(told, ['connecting to the controller', /^not connected to the controller \(unknown-agent\)/])
+})

@@ -15,7 +15,14 @@ import t from 'tap'
 import { createClock } from '../../../../packages/agent/src/adapters/clock.ts'
 import { createControllerClient } from '../../../../packages/agent/src/adapters/http-client.ts'
 import { enrol } from '../../../../packages/agent/src/enrol.ts'
-import { facts, newCommandId, sampleReport, silent, startWireAgent } from '../../../support/wire-agent.ts'
+import {
+  facts,
+  newCommandId,
+  sampleReport,
+  silent,
+  silentSigns,
+  startWireAgent
+} from '../../../support/wire-agent.ts'
 import { type Misbehaviour, startWireController } from '../../../support/wire-controller.ts'
 
 const signedCommand = (controller: Awaited<ReturnType<typeof startWireController>>, more: object = {}) => ({
@@ -185,7 +192,8 @@ t.test('registration', async (t) => {
       clock: createClock(),
       log: silent,
       randomBytes: (count: number) => randomBytes(count),
-      random: () => 0
+      random: () => 0,
+      signs: silentSigns
     }
     const token = await controller.joinToken()
     const request = { token, hostName: 'host-1', labels: { zone: 'a' }, facts, signing, encryption }

@@ -1,9 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RunReport } from '@longshore/protocol'
 import t from 'tap'
 import { lockDataDir } from '../../../../packages/agent/src/adapters/data-lock.ts'
+import { readJoinToken } from '../../../../packages/agent/src/adapters/join-token.ts'
 import { openKeys, prepareDataDir, readIdentity } from '../../../../packages/agent/src/adapters/key-files.ts'
 import { controllerTimeAt } from '../../../../packages/agent/src/core/controller-time.ts'
 import { dueReports, maxReportsUnderWay } from '../../../../packages/agent/src/core/due-reports.ts'
@@ -54,6 +55,27 @@ t.test('every problem is named with its setting', async (t) => {
     /^--data-dir: needs/
   ])
   t.match(problemsOf([...url, '--join-token=a', '--join-token-file=/f']), [/not both/])
+})
+
+t.test('the join token is the credential of systemd where no setting says another', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-wire-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const tokenOf = (args: string[], environment: Record<string, string>): Promise<string> => {
+    const read = readInvocation([...url, ...args], environment, host)
+    if (read.kind !== 'run') throw new Error('not to be run')
+    return readJoinToken(read.settings)
+  }
+  const given = { CREDENTIALS_DIRECTORY: folder }
+  const none = { code: 'settings', message: /has no join token/ }
+  await t.rejects(tokenOf([], {}), none)
+  await t.rejects(tokenOf([], given), none, 'the unit may load none')
+  // what the unit sets where the file is gone
+  writeFileSync(join(folder, 'join-token'), '\n')
+  await t.rejects(tokenOf([], given), none)
+  writeFileSync(join(folder, 'join-token'), 'abc\n')
+  t.equal(await tokenOf([], given), 'abc')
+  t.equal(await tokenOf(['--join-token=def'], given), 'def')
+  await t.rejects(tokenOf(['--join-token-file', join(folder, 'other')], given), { message: /cannot be read/ })
 })
 
 t.test('who runs HAProxy has a default, and a wrong word is named', async (t) => {

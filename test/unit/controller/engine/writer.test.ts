@@ -3,6 +3,7 @@ import { chainStart, hashAuditEntry, ProtocolError } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { ApiError } from '../../../../packages/controller/src/api/errors.ts'
+import { createSupervisorLink } from '../../../../packages/controller/src/engine/tell-supervisor.ts'
 import { createWriter } from '../../../../packages/controller/src/engine/writer.ts'
 import type { EnvironmentRow } from '../../../../packages/controller/src/ports.ts'
 import { HandClock, jenkins } from './engine-scene.ts'
@@ -91,3 +92,48 @@ t.test('records a refusal that came before any change, by its code and once', as
   )
   await store.close()
 })
+
+t.test(
+  'a supervisor gets signs of life while changes come to an end, and none while one hangs',
+  async (t) => {
+    const store = await openStore({ path: ':memory:' })
+    const clock = new HandClock()
+    const writer = createWriter({ store, clock })
+    const warnings: string[] = []
+    const log = {
+      debug() {},
+      info() {},
+      warn: (_: object, text: string) => void warnings.push(text),
+      error() {}
+    }
+    const told: string[] = []
+    const awaited: { line: string; resolve: () => void }[] = []
+    const send = async (lines: readonly string[]): Promise<void> => {
+      told.push(...lines)
+      for (const { line, resolve } of awaited) if (lines.includes(line)) resolve()
+    }
+    const heard = (line: string): Promise<void> => new Promise((resolve) => awaited.push({ line, resolve }))
+    const link = createSupervisorLink({ send, signEveryMs: 30_000 }, { steadyClock: clock, log })
+    link.ready('https://h:7300', writer)
+    t.same(told, ['READY=1', 'STATUS=listening on https://h:7300; 0 hosts connected'])
+    const sign = heard('WATCHDOG=1')
+    clock.move(30_000)
+    await sign
+    const hanging = Promise.withResolvers<void>()
+    const change = writer.step(() => hanging.promise)
+    for (const _ of [1, 2, 3]) {
+      clock.move(30_000)
+      await new Promise(setImmediate)
+    }
+    t.equal(warnings.length, 2, 'it is noticed when the next sign is due')
+    t.equal(told.filter((line) => line === 'WATCHDOG=1').length, 1)
+    hanging.resolve()
+    await change
+    const connected = heard('STATUS=listening on https://h:7300; 1 host connected')
+    link.connectedChanged(1)
+    clock.move(30_000)
+    await connected
+    link.stopping('stopping')
+    await store.close()
+  }
+)

@@ -459,7 +459,12 @@ export const newestSchema = migrations.length
  * Brings the schema up to this version, each step in a transaction of its own.
  * @throws StoreError `database-newer`
  */
-export const migrate = async (db: Kysely<Tables>, dialect: TableDialect, nowMs: number): Promise<void> => {
+export const migrate = async (
+  db: Kysely<Tables>,
+  dialect: TableDialect,
+  nowMs: number,
+  migrating: () => void = () => {}
+): Promise<void> => {
   await db.schema
     .createTable('schema_version')
     .ifNotExists()
@@ -474,6 +479,7 @@ export const migrate = async (db: Kysely<Tables>, dialect: TableDialect, nowMs: 
     const detail = `the database has schema ${version}, this version of Longshore knows up to ${newestSchema}; start the newer version, or restore a backup made before the upgrade`
     throw new StoreError('database-newer', detail)
   }
+  if (version < newestSchema) migrating()
   for (const { number, name, up } of migrations.slice(version)) {
     await db.transaction().execute(async (tx) => {
       await up(tx, dialect)

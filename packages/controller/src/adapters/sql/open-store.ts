@@ -10,13 +10,18 @@ import { writesOf } from './write-rows.ts'
 
 /**
  * Reads outside a transaction wait for the transaction in progress; inside one only `tx` may be used.
- * @param options.path the database file, or `:memory:`; `nowMs` is noted beside each migration applied
+ * @param options.path the database file, or `:memory:`; `nowMs` is noted beside each migration applied; `migrating` is
+ * called before the first of them, which may take minutes
  * @throws StoreError `database-in-use`, `database-newer`, `database-unusable`
  */
-export const openStore = async (options: { path: string; nowMs?: number }): Promise<Store> => {
+export const openStore = async (options: {
+  path: string
+  nowMs?: number
+  migrating?: () => void
+}): Promise<Store> => {
   const db = new Kysely<Tables>({ dialect: sqliteDialect(openDatabase(options.path)) })
   try {
-    await migrate(db, { columnTypes, tableEnd }, options.nowMs ?? 0)
+    await migrate(db, { columnTypes, tableEnd }, options.nowMs ?? 0, options.migrating)
   } catch (error) {
     await db.destroy()
     throw error

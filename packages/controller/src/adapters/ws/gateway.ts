@@ -29,6 +29,8 @@ export type GatewayPorts = {
   steadyClock: Clock
   random: Random
   log: Log
+  /** Told how many hosts are connected whenever that changes. */
+  supervisor: { connectedChanged(count: number): void }
 }
 
 export type Gateway = AgentLink & {
@@ -218,6 +220,7 @@ const admit = (gate: Gate, session: Session): void => {
   const { agent, hello, address, connection, inbox } = session
   if (hello === undefined) throw new TypeError('a session is admitted after its hello')
   gate.current.set(agent, session)
+  gate.supervisor.connectedChanged(gate.current.size)
   session.isAdmitted = true
   connection.resume()
   inbox.enqueue(async () => {
@@ -255,7 +258,10 @@ const ended = (gate: Gate, session: Session, end: SessionEnd): void => {
   gate.log[level]({ agent, address, end }, 'a session has ended')
   gate.open.delete(name)
   const wasCurrent = gate.current.get(agent) === session
-  if (wasCurrent) gate.current.delete(agent)
+  if (wasCurrent) {
+    gate.current.delete(agent)
+    gate.supervisor.connectedChanged(gate.current.size)
+  }
   // may admit another one
   gate.duplicates.ended(agent, name)
   if (!wasCurrent || gate.current.has(agent)) return
