@@ -14,6 +14,7 @@ import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
 import { addEvents } from './commands/events.ts'
 import { addImages } from './commands/images.ts'
+import { addImport } from './commands/import.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
@@ -60,6 +61,7 @@ export function createProgram(context: CliContext): Command {
   addDeployments(program, context)
   addReleases(program, context)
   addApply(program, context)
+  addImport(program, context)
   addPush(program, context)
   addAgents(program, context)
   addEnvironments(program, context)
