@@ -129,7 +129,8 @@ export type Engine = {
   joinNetworks(id: string, joins: ContainerRequest['joins']): Promise<void>
   startContainer(id: string): Promise<void>
   stopContainer(id: string, graceMs: number): Promise<void>
-  removeContainer(id: string): Promise<void>
+  /** With its anonymous volumes, unless these are to stay. */
+  removeContainer(id: string, options?: { keepsVolumes: boolean }): Promise<void>
   renameContainer(id: string, name: string): Promise<void>
   setRestartPolicy(id: string, policy: RestartPolicy): Promise<void>
   /** Last lines, both streams, oldest first; none for log drivers that cannot be read. */

@@ -4,7 +4,7 @@ import type { Command, PlanResult } from '@longshore/protocol'
 import { isRegistryOnly, limits, sourceText } from '@longshore/protocol'
 import { registryAlone } from './image-sources.ts'
 import { isUp, type Observation, type SeenContainer } from './observation.ts'
-import { type Plan, planOf, planStage, type Served, type Task } from './plan.ts'
+import { isStranger, type Plan, planOf, planStage, type Served, type Task } from './plan.ts'
 import { noticesOf } from './plan-notices.ts'
 import { isRunningExactly, planRelease } from './plan-release.ts'
 import type { ContainerRef, Step, UsableSources } from './steps.ts'
@@ -52,7 +52,7 @@ const isNotStaged = ({ kind }: Step): boolean =>
 const servesNow = (task: Task, body: PlanBody, seen: Observation): Forecast['serves'] => {
   const [own] = answeringContainers(seen, task.command)
   if (own !== undefined) return { release: own.owner.release, image: imageOf(own) }
-  const stranger = seen.containers.find((one) => one.owner === null && one.name === body.replace && isUp(one))
+  const stranger = seen.containers.find((one) => isStranger(one, body.replace) && isUp(one))
   return stranger === undefined ? null : { release: null, image: imageOf(stranger) }
 }
 

@@ -36,7 +36,15 @@ export const planSettle = (task: Task, body: SettleBody, seen: Observation): Pla
     steps: [
       ...kept.map((one): Step => ({ kind: 'remove-container', container: byId(one), graceMs: grace(one) })),
       ...(replaced !== undefined && !isUp(replaced.seen)
-        ? [{ kind: 'remove-container' as const, container: byId(replaced.seen), graceMs: 10_000 }]
+        ? [
+            {
+              kind: 'remove-container' as const,
+              container: byId(replaced.seen),
+              graceMs: 10_000,
+              // what it has stored was not Longshore's to make, and may be nowhere else
+              keepsVolumes: true as const
+            }
+          ]
         : []),
       {
         kind: 'prune-images',

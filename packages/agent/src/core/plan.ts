@@ -4,6 +4,7 @@ import type { Command, ImageContent, RunErrorCode, Serving } from '@longshore/pr
 import { ownTag, pinnedReference } from './image-match.ts'
 import {
   type ContainerRequest,
+  isUp,
   type Observation,
   ownContainers,
   type ReleaseRecord,
@@ -111,7 +112,7 @@ export const planStage = (task: Task, body: StageBody, seen: Observation): Plan 
   const isRunning = isRunningExactly(task, body, seen)
   const before: Served = isRunning
     ? { serving: 'new', release: body.release }
-    : servedBefore(task, seen, null)
+    : servedWith(servedBefore(task, seen, null), body.replace, seen)
   const taken = refuseName(task, body, seen)
   if (taken !== null) return { kind: 'refusal', code: 'name-taken', detail: taken, before }
   const routed = routedReleaseOf(spec)
@@ -156,8 +157,18 @@ export const checkPortsStep = (
 /** Containers that may hold a port of the service, because the release stops them: our own, and the one to replace. */
 export const portGivers = (task: Task, replace: string | null, seen: Observation): SeenContainer[] => [
   ...ownContainers(seen.containers, task.command),
-  ...seen.containers.filter((one) => one.owner === null && one.name === replace)
+  ...seen.containers.filter((one) => isStranger(one, replace))
 ]
+
+/** What answers where a container that Longshore did not make may be taken over: ours, or else that one. */
+export const servedWith = (own: Served, replace: string | null, seen: Observation): Served =>
+  own.serving === 'none' && seen.containers.some((one) => isStranger(one, replace) && isUp(one))
+    ? { serving: 'old', release: null }
+    : own
+
+/** The container to replace: by its name, and not made by Longshore. */
+export const isStranger = (one: SeenContainer, replace: string | null): boolean =>
+  one.owner === null && one.name === replace
 
 /** Networks are made when missing and left alone when somebody made them before. */
 export const networkSteps = (task: Task, networks: readonly { name: string }[]): Step[] =>

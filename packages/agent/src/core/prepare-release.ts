@@ -13,7 +13,7 @@ import {
   type SeenContainer
 } from './observation.ts'
 import { Addresses, withOwnAddress } from './own-network.ts'
-import { type Plan, portGivers, type Served, type Task } from './plan.ts'
+import { isStranger, type Plan, portGivers, type Served, servedWith, type Task } from './plan.ts'
 import { ownershipOf, ownRequest, reownRequest } from './release-record.ts'
 import { byId, type ContainerRef, type MadeRef, type Step } from './steps.ts'
 import { routedReleaseOf } from './traffic.ts'
@@ -49,11 +49,9 @@ export const prepareRelease = (
 ): Prepared | Extract<Plan, { kind: 'refusal' }> => {
   const { command } = task
   const { spec } = body
-  const replaced = seen.containers.find((one) => one.owner === null && one.name === body.replace)
-  const before: Served =
-    replaced !== undefined && isUp(replaced) && found.serving === 'none'
-      ? { serving: 'old', release: null }
-      : { ...found, serving: found.serving === 'none' ? 'none' : 'old' }
+  const replaced = seen.containers.find((one) => isStranger(one, body.replace))
+  const served = servedWith(found, body.replace, seen)
+  const before: Served = { ...served, serving: served.serving === 'none' ? 'none' : 'old' }
   const taken = refuseName(task, body, seen)
   if (taken !== null) return { kind: 'refusal', code: 'name-taken', detail: taken, before }
   const routed = routedReleaseOf(spec)

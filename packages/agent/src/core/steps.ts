@@ -120,7 +120,8 @@ export type Step =
   /** Until the container of a command has ended, with its output told meanwhile. */
   | { kind: 'await-command'; container: MadeRef }
   /** With its anonymous volumes; a container that is gone is done. */
-  | { kind: 'remove-container'; container: ContainerRef; graceMs: number }
+  /** `keepsVolumes`: its anonymous volumes stay; absent: they go with it. */
+  | { kind: 'remove-container'; container: ContainerRef; graceMs: number; keepsVolumes?: true }
   | {
       kind: 'prune-images'
       repository: string

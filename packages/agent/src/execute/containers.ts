@@ -104,6 +104,6 @@ export const removeContainer = async (
     await engine.setRestartPolicy(found.id, neverRestart)
     await engine.stopContainer(found.id, step.graceMs)
   }
-  await engine.removeContainer(found.id)
+  await engine.removeContainer(found.id, { keepsVolumes: step.keepsVolumes === true })
   return nothing
 }

@@ -2,7 +2,7 @@
 // the old container is never stopped before its successor exists.
 import fc from 'fast-check'
 import t from 'tap'
-import type { Task } from '../../../../packages/agent/src/core/plan.ts'
+import { planSteps, type Task } from '../../../../packages/agent/src/core/plan.ts'
 import { stepRun } from '../../../../packages/agent/src/core/run.ts'
 import {
   beginRun,
@@ -19,7 +19,7 @@ import {
   taskOf,
   withFirstRelease
 } from '../../../support/run-machine.ts'
-import { sampleCommand, sampleSpec } from '../../../support/run-samples.ts'
+import { sampleCommand, sampleSpec, stageBody } from '../../../support/run-samples.ts'
 
 const trouble = { code: 'engine-error' as const, detail: 'no', log: [] }
 
@@ -81,7 +81,8 @@ t.test('the fixed name moves to the new container and back at the undo', async (
   t.same(engine.containers.map((one) => one.name).toSorted(), ['web', 'web-r1-0'])
 })
 
-t.test('an unmanaged container is taken over by name and serves again after a failure', async (t) => {
+/** A container that Longshore did not make runs. */
+const withStranger = (): SimulatedEngine => {
   const engine = new SimulatedEngine()
   engine.containers.push({
     id: 'stranger',
@@ -96,11 +97,50 @@ t.test('an unmanaged container is taken over by name and serves again after a fa
     ownAddress: null,
     isBroken: false
   })
+  return engine
+}
+
+t.test('an unmanaged container is taken over by name and serves again after a failure', async (t) => {
+  const engine = withStranger()
   engine.isNextBroken = true
   const state = finish(engine, taskOf(1, 1, { replace: 'api' }), noTrouble)
   t.match(state.outcome, { status: 'failed', serving: 'old', release: null })
   t.match(engine.containers, [{ id: 'stranger', state: 'running', restart: { name: 'always' } }])
+
+  const planOf = (body: unknown) =>
+    planSteps({ ...taskOf(2, 2), command: sampleCommand(2, body) }, engine.observe(), false)
+  const vote = planOf({ ...stageBody(2, sampleSpec()), replace: 'api' })
+  t.match(vote, { before: { serving: 'old', release: null } }, 'the vote says that it serves')
+  engine.isNextBroken = false
+  finish(engine, taskOf(2, 2, { replace: 'api' }), noTrouble)
+  const settle = planOf({ kind: 'settle', release: 2, keepImages: 1 })
+  t.match(settle, {
+    steps: [{ kind: 'remove-container', container: { id: 'stranger' }, keepsVolumes: true }, {}]
+  })
 })
+
+t.test(
+  'whatever step the agent dies in, either the container that is taken over serves or the new one',
+  async () => {
+    fc.assert(
+      fc.property(anyTrouble({ crashAt: 60, failAt: 8, cancelAt: 10 }), fc.boolean(), (trouble, isBroken) => {
+        const engine = withStranger()
+        engine.isNextBroken = isBroken
+        const { outcome } = finish(engine, taskOf(1, 1, { replace: 'api' }), trouble)
+        const stranger = engine.containers.find(({ id }) => id === 'stranger')
+        const isNew = outcome?.status === 'succeeded'
+        return (
+          outcome?.serving === (isNew ? 'new' : 'old') &&
+          engine.running().length === 1 &&
+          stranger?.state === (isNew ? 'exited' : 'running') &&
+          stranger.restart.name === (isNew ? 'no' : 'always') &&
+          engine.violations.length === 0
+        )
+      }),
+      { numRuns: 300 }
+    )
+  }
+)
 
 t.test('whatever step the agent dies in, the run ends as it would have', async (t) => {
   fc.assert(

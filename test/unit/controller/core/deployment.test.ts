@@ -198,6 +198,25 @@ t.test('removes a first release that failed', async (t) => {
   t.match(scene.state.reason, /release 7 was removed from the 1 switched host, there was none before it/)
 })
 
+t.test('counts a first release as back where the container that it took over serves again', async (t) => {
+  const endAfter = (serving: 'old' | 'none') => {
+    const scene = new Scene(requestOf(['a', 'b'], { current: null, replace: 'legacy' }))
+    scene.report('a', { ...staged(false, 'a', null), serving: 'old' })
+    scene.report('b', staged(false, 'a', null))
+    scene.report('a', released)
+    scene.report('b', failed('none'))
+    t.same(scene.sent, ['a remove'])
+    scene.report('a', wentBack('remove', serving))
+    return scene.state.outcome
+  }
+  t.equal(endAfter('old'), 'reverted')
+  t.equal(endAfter('none'), 'mixed', 'it served before, and does not now')
+  const alone = new Scene(requestOf(['a'], { current: null, replace: 'legacy' }))
+  alone.report('a', { ...staged(false, 'a', null), serving: 'old' })
+  alone.report('a', failed('old'))
+  t.equal(alone.state.outcome, 'reverted')
+})
+
 t.test('waits between batches for the delay', async (t) => {
   const rollout = rolloutOf({ parallelism: { unit: 'count', value: 2 }, delayMs: 5000, maxFailureRatio: 0 })
   const scene = new Scene(requestOf(['a', 'b', 'c'], { rollout }))

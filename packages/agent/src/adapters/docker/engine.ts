@@ -99,8 +99,8 @@ const containerCalls = (client: DockerClient): ContainerCalls => ({
     const path = `/containers/${id}/stop`
     await findOrUndefined(client.call({ method: 'POST', path, query, subject: 'container', limitMs }))
   },
-  removeContainer: async (id) => {
-    const query = { v: 'true', force: 'true' }
+  removeContainer: async (id, options) => {
+    const query = { v: String(options?.keepsVolumes !== true), force: 'true' }
     const request = { method: 'DELETE', path: `/containers/${id}`, query, subject: 'container' } as const
     await findOrUndefined(client.call({ ...request, limitMs: slowLimitMs }))
   },

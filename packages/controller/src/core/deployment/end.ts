@@ -17,9 +17,10 @@ import type { Outcome, TargetState } from './vocabulary.ts'
 
 /** The host serves what it served before the deployment; after a repair, whichever release it is that runs. */
 export const isBack = (state: DeploymentState, target: Target): boolean => {
-  const { mayRunNew, serving, former, isRunning } = target
+  const { mayRunNew, serving, former, hadOther, isRunning } = target
   if (!mayRunNew) return true
-  if (!isRepair(partOf(state, target))) return serving === (former === null ? 'none' : 'old')
+  if (!isRepair(partOf(state, target)))
+    return serving === (former === null && hadOther !== true ? 'none' : 'old')
   const hadNone = former === null && !isRunning
   return serving === 'none' ? hadNone : serving !== 'unknown'
 }

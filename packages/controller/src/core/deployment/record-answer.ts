@@ -107,6 +107,7 @@ const recordVote = (step: Step, target: Target, answer: Answer): Step => {
     mayRunNew: isRunning,
     former,
     serving,
+    ...(serving === 'old' && release === null ? { hadOther: true as const } : {}),
     ...sourcesOf(result)
   })
 }

@@ -137,6 +137,8 @@ export type Target = {
   serving: Serving
   /** The release it ran before, as its stage report said: going back means that one; null: none. */
   former: number | null
+  /** Before that a container served that Longshore did not make, and that may be taken over: it serves again then. */
+  hadOther?: true
   /** Numbered through all parts, from 1. */
   batch: number | null
   reason: string | null
