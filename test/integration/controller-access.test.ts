@@ -105,6 +105,24 @@ const cases: Case[] = [
     needs: ['tokens:staging/api'],
     gives: 204
   },
+  { route: 'GET /v1/issuers', path: '/v1/issuers', needs: [], gives: 200 },
+  {
+    route: 'PUT /v1/issuers/{name}',
+    path: '/v1/issuers/ci',
+    body: {
+      url: 'https://ci.example.com',
+      rules: [{ claims: { sub: 'build' }, allow: ['tokens:staging/api'] }]
+    },
+    needs: ['tokens:staging/api'],
+    gives: 200
+  },
+  {
+    route: 'DELETE /v1/issuers/{name}',
+    path: '/v1/issuers/ci',
+    needs: ['tokens:staging/api'],
+    gives: 204,
+    hidden: 'unknown-issuer'
+  },
   { route: 'GET /v1/webhooks', path: '/v1/webhooks', needs: [], gives: 200 },
   {
     route: 'POST /v1/webhooks',
@@ -324,7 +342,9 @@ t.test('a route does its work with the narrowest permission and nothing without 
 t.test('a verb over one service does not reach another one, and reading changes nothing', async (t) => {
   const reader = await tokenFor('read:*/*')
   const filled = { JOIN: unknownToken, API: unknownToken, DEPLOYMENT: id }
-  for (const one of cases.filter(({ route }) => !route.startsWith('GET') && !route.includes('{id}'))) {
+  for (const one of cases.filter(
+    ({ route }) => !route.startsWith('GET') && !/{id}|DELETE .*{name}/.test(route)
+  )) {
     if (one.route.includes('/agents/')) continue
     t.match(await send(one, reader, filled), { status: 403, body: { code: 'forbidden' } }, one.route)
   }

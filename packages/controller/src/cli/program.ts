@@ -14,6 +14,7 @@ import { addDeployments, addReleases } from './commands/deployments.ts'
 import { addEnvironments } from './commands/environments.ts'
 import { addEvents } from './commands/events.ts'
 import { addImages } from './commands/images.ts'
+import { addIssuers } from './commands/issuers.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
@@ -66,6 +67,7 @@ export function createProgram(context: CliContext): Command {
   addJoinToken(program, context)
   addApiToken(program, context)
   addAudit(program, context)
+  addIssuers(program, context)
   addWebhooks(program, context)
   addRegistry(program, context)
   addController(program, context)
