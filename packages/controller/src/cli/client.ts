@@ -55,7 +55,7 @@ export type WhatAsked =
   | { by: 'tag'; tag: string }
   | { by: 'digest'; digest: string }
   | { by: 'rollback'; release: number | null }
-  | { by: 'promote'; from: string }
+  | { by: 'promote'; from: string; digest?: string }
   | { by: 'current' }
   | { by: 'nothing' }
 /** An event of a kind that a newer controller added; `json` is all of it. */
