@@ -1,13 +1,16 @@
 // The pipeline of deploy/jenkins, without Jenkins: the very shell texts that are shipped, with Jenkins' variables and its way
 // of aborting, by the real CLI against a real controller whose hosts answer over the real protocol.
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { type Command, type RunOutcome, runOutcome } from '@longshore/protocol'
 import t from 'tap'
 import { startNode } from '../../scripts/hosts/programs.ts'
-import { enrol, newMachine } from '../support/agent-client.ts'
+import { enrol, helloOf, newMachine } from '../support/agent-client.ts'
 import { type Behaviour, connectAnswering, obedient } from '../support/answering-agent.ts'
 import { cliMain } from '../support/cli-process.ts'
+import { sampleImage, savedArchive } from '../support/image-samples.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { type Build, runShellText, shellTextsOf, unbalancedIn } from '../support/jenkins-steps.ts'
 import { openEventStream } from '../support/read-events.ts'
@@ -78,6 +81,9 @@ for (const [host, environment] of [
   const agent = await connectAnswering(controller.url, machine, await controller.trust(), behave, (command) =>
     cancelled(command)
   )
+  // there are no containers to look at, and nothing is to be brought back
+  const inventory = { ...helloOf(host).inventory, isEngineReachable: false }
+  agent.send([{ type: 'inventory', inventory }])
   t.teardown(() => agent.socket.terminate())
 }
 for (const environment of ['wip', 'staging', 'production'])
@@ -204,12 +210,24 @@ t.test('a step that runs again in the same build finds what it began', async (t)
 })
 
 t.test('a push that the registry does not take goes to the controller', async (t) => {
-  const env = { PUSH_IMAGE: 'api:7', DOCKER_HOST: `unix://${join(folder, 'none.sock')}` }
-  const { code, console } = await run(push, 1, 'wip', env)
-  t.match(readFileSync(join(folder, 'docker.log'), 'utf8'), /docker push api:7\n$/)
-  // there is no engine here: that the controller's store is next is seen by what it says
-  t.equal(code, 2)
-  t.match(console, /exec longshore push api:7\n/)
+  const image = sampleImage(['a layer'])
+  const socket = join(folder, 'docker.sock')
+  const engine = createServer(({ url }, response) => {
+    response.end(url?.endsWith('/images/api:7/get') ? savedArchive(image, 'api:7') : undefined)
+  }).listen(socket)
+  await once(engine, 'listening')
+  t.teardown(() => engine.close())
+  const pushed = await run(push, 1, 'wip', { PUSH_IMAGE: 'api:7', DOCKER_HOST: `unix://${socket}` })
+  t.match(pushed, { code: 0 }, pushed.console)
+  t.match(
+    readFileSync(join(folder, 'docker.log'), 'utf8'),
+    /docker push api:7\n$/,
+    'the registry was asked first'
+  )
+  const stored = await fetch(`${controller.url}/v2/api/manifests/7`, {
+    headers: { authorization: `Bearer ${controller.token}` }
+  })
+  t.equal(stored.headers.get('docker-content-digest'), image.digest)
 })
 
 /** A build whose second host has taken its command and works on it, until `go` is called. */

@@ -16,8 +16,8 @@ export type Issuer = {
   answer: ((path: string, response: ServerResponse) => void) | null
   /** A token of now, for five minutes. @param claims take the place of its own; undefined leaves one out */
   token(claims?: Record<string, unknown>, header?: { kid?: string; typ?: string }): Promise<string>
-  /** A new key signs from now on; the former one is published no longer. */
-  rotate(): Promise<void>
+  /** A new key signs from now on; the former one is published no longer. @param kid of the new one */
+  rotate(kid?: string): Promise<void>
   /** The key set as it is published. */
   keys(): { keys: JWK[] }
 }
@@ -28,9 +28,8 @@ export const startIssuer = async (
   options: { algorithm?: string; audience: string; subject?: string; tls?: { cert: string; key: string } }
 ): Promise<Issuer> => {
   const { algorithm = 'RS256', audience, subject = 'https://jenkins.example.com/job/api/', tls } = options
-  const makeKey = async () => {
+  const makeKey = async (kid: string = randomUUID()) => {
     const { privateKey, publicKey } = await generateKeyPair(algorithm)
-    const kid = randomUUID()
     const published: JWK = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' }
     return { privateKey, kid, published }
   }
@@ -78,8 +77,8 @@ export const startIssuer = async (
         .setProtectedHeader({ alg: algorithm, kid: key.kid, typ: 'JWT', ...header })
         .sign(key.privateKey)
     },
-    rotate: async () => {
-      key = await makeKey()
+    rotate: async (kid) => {
+      key = await makeKey(kid)
     },
     keys: () => ({ keys: [key.published] })
   }

@@ -93,6 +93,11 @@ export class HelperError extends Error {
 export type IssuerKeys = {
   /** @returns what finds the key of a token; it rejects with IssuerUnavailable, or as jose does when there is none */
   of(issuer: string): JWTVerifyGetKey
+  /**
+   * Asks again, unless that was done lately: an issuer may have put a new key in the place of one with the same name.
+   * @returns whether it was asked. Rejects with IssuerUnavailable.
+   */
+  renew(issuer: string): Promise<boolean>
 }
 /** An issuer does not say which keys are its own; for people, without what it answered. */
 export class IssuerUnavailable extends Error {

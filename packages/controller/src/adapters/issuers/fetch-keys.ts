@@ -22,22 +22,25 @@ const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) })
 
 /**
  * @param options.ca PEM; null: Node's list and the system's
- * @param options.answerWithinMs for tests
+ * @param options.waits for tests
  */
-export const createIssuerKeys = (options: { ca: string | null; answerWithinMs?: number }): IssuerKeys => {
+export const createIssuerKeys = (options: { ca: string | null; waits?: Partial<Waits> }): IssuerKeys => {
   const get = createGet(options.ca)
-  const limitMs = options.answerWithinMs ?? answerWithinMs
-  const byIssuer = new Map<string, JWTVerifyGetKey>()
-  return {
-    of: (issuer) => {
-      const known = byIssuer.get(issuer) ?? keysOf(get, issuer, limitMs)
-      byIssuer.set(issuer, known)
-      return known
-    }
+  const waits = { answerWithinMs, askAgainAfterMs, ...options.waits }
+  const byIssuer = new Map<string, Keys>()
+  const find = (issuer: string): Keys => {
+    const known = byIssuer.get(issuer) ?? keysOf(get, issuer, waits)
+    byIssuer.set(issuer, known)
+    return known
   }
+  return { of: (issuer) => find(issuer).key, renew: (issuer) => find(issuer).renew() }
 }
 
-const keysOf = (get: Get, issuer: string, limitMs: number): JWTVerifyGetKey => {
+type Waits = { answerWithinMs: number; askAgainAfterMs: number }
+type Keys = { key: JWTVerifyGetKey; renew(): Promise<boolean> }
+
+const keysOf = (get: Get, issuer: string, waits: Waits): Keys => {
+  const limitMs = waits.answerWithinMs
   let failure: { error: IssuerUnavailable; untilMs: number } | undefined
   const fetchKeys = async (): Promise<Response> => {
     if (failure !== undefined && performance.now() < failure.untilMs) throw failure.error
@@ -55,16 +58,22 @@ const keysOf = (get: Get, issuer: string, limitMs: number): JWTVerifyGetKey => {
   const remote = createRemoteJWKSet(discoveryUrlOf(issuer), {
     [customFetch]: fetchKeys,
     cacheMaxAge: keptForMs,
-    cooldownDuration: askAgainAfterMs
+    cooldownDuration: waits.askAgainAfterMs
   })
-  return async (header, token) => {
-    try {
-      return await remote(header, token)
-    } catch (error) {
-      if (error instanceof IssuerUnavailable || error instanceof errors.JOSEError) throw error
-      throw new IssuerUnavailable('it names a key that cannot be used', { cause: error })
+  return {
+    key: (header, token) => remote(header, token).catch(unusable),
+    renew: async () => {
+      if (remote.coolingDown) return false
+      await remote.reload().catch(unusable)
+      return true
     }
   }
+}
+
+/** What jose cannot make a key of. */
+const unusable = (error: unknown): never => {
+  if (error instanceof IssuerUnavailable || error instanceof errors.JOSEError) throw error
+  throw new IssuerUnavailable('it names a key that cannot be used', { cause: error })
 }
 
 const discover = async (get: Get, issuer: string, signal: AbortSignal): Promise<z.infer<typeof keySet>> => {
