@@ -1,29 +1,33 @@
 // The pipeline of deploy/jenkins, without Jenkins: the very shell texts that are shipped, with Jenkins' variables and its way
 // of aborting, by the real CLI against a real controller whose hosts answer over the real protocol.
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { type Command, type RunOutcome, runOutcome } from '@longshore/protocol'
 import t from 'tap'
-import { startNode } from '../../scripts/hosts/programs.ts'
 import { enrol, helloOf, newMachine } from '../support/agent-client.ts'
 import { type Behaviour, connectAnswering, obedient } from '../support/answering-agent.ts'
 import { cliMain } from '../support/cli-process.ts'
 import { sampleImage, savedArchive } from '../support/image-samples.ts'
 import { startIssuer } from '../support/issuer.ts'
-import { type Build, runShellText, shellTextsOf, unbalancedIn } from '../support/jenkins-steps.ts'
+import {
+  type Build,
+  makeProgramFolder,
+  runShellText,
+  shellTextsOf,
+  shippedForJenkins,
+  unbalancedIn
+} from '../support/jenkins-steps.ts'
 import { openEventStream } from '../support/read-events.ts'
 import { readXml } from '../support/read-xml.ts'
 import { specOf, startRealController } from '../support/real-controller.ts'
 
 t.setTimeout(120_000)
-const shipped = (name: string): string =>
-  readFileSync(new URL(`../../deploy/jenkins/${name}`, import.meta.url), 'utf8')
 const sources = {
-  pipeline: shipped('Jenkinsfile'),
-  deploy: shipped('vars/longshoreDeploy.groovy'),
-  push: shipped('vars/longshorePush.groovy')
+  pipeline: shippedForJenkins('Jenkinsfile'),
+  deploy: shippedForJenkins('vars/longshoreDeploy.groovy'),
+  push: shippedForJenkins('vars/longshorePush.groovy')
 }
 const [build = '', test = ''] = shellTextsOf(sources.pipeline)
 const [promote = '', byDigest = '', byTag = '', whichDigest = ''] = shellTextsOf(sources.deploy)
@@ -92,12 +96,15 @@ for (const environment of ['wip', 'staging', 'production'])
   })
 
 const folder = t.testdir()
-const bin = join(folder, 'bin')
-mkdirSync(bin)
-const program = (name: string, text: string) => writeFileSync(join(bin, name), text, { mode: 0o755 })
-program('longshore', `#!/bin/sh\nexec env ${startNode.join(' ')} ${cliMain} "$@"\n`)
+const bin = makeProgramFolder(join(folder, 'bin'), cliMain)
 /** The Docker CLI, which only notes what it was asked for; a registry that is down is `docker push` failing. */
-program('docker', '#!/bin/sh\necho "docker $*" >> "$WORKSPACE/docker.log"\ntest "$1" != push\n')
+writeFileSync(
+  join(bin, 'docker'),
+  '#!/bin/sh\necho "docker $*" >> "$WORKSPACE/docker.log"\ntest "$1" != push\n',
+  {
+    mode: 0o755
+  }
+)
 
 /** As Jenkins sets them, and the step's own ones. */
 const variables = (number: number, own: Record<string, string> = {}) => ({
@@ -129,7 +136,7 @@ const start = async (
     DEPLOY_REPORT: reportOf(environment, number),
     ...more
   }
-  return runShellText(text, folder, variables(number, own))
+  return runShellText(t, text, folder, variables(number, own))
 }
 const run = async (...args: Parameters<typeof start>) => (await start(...args)).ended
 const readReports = (environment: string, number: number) => {

@@ -1,9 +1,22 @@
 // What Jenkins does with a pipeline, without Jenkins: the shell texts that a Jenkinsfile and the steps of its library hold,
 // as Groovy reads them, run as the durable-task plugin runs them, and aborted as a build is.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startNode } from '../../scripts/hosts/programs.ts'
+
+/** A file of deploy/jenkins as it is shipped. */
+export const shippedForJenkins = (name: string): string =>
+  readFileSync(new URL(`../../deploy/jenkins/${name}`, import.meta.url), 'utf8')
+
+/** A folder for the PATH with `longshore` in it. @param main what node runs */
+export const makeProgramFolder = (folder: string, main: string): string => {
+  mkdirSync(folder, { recursive: true })
+  const text = `#!/bin/sh\nexec env ${startNode.join(' ')} ${main} "$@"\n`
+  writeFileSync(join(folder, 'longshore'), text, { mode: 0o755 })
+  return folder
+}
 
 /** The texts of all `sh` steps of a Groovy source, in their order. @throws on a text that Groovy would change */
 export const shellTextsOf = (source: string): string[] => {
@@ -30,8 +43,8 @@ export const unbalancedIn = (source: string): string => {
   return open
 }
 
+type Scope = { teardown(work: () => unknown): unknown }
 export type Build = {
-  child: ChildProcess
   /** Everything that the console shows so far. */
   readonly console: string
   ended: Promise<{ code: number | null; signal: string | null; out: string; console: string }>
@@ -41,7 +54,7 @@ export type Build = {
 }
 
 /** `sh -xe FILE` in a workspace, in a session of its own, without a terminal. */
-export const runShellText = (text: string, workspace: string, env: Record<string, string>): Build => {
+export const runShellText = (t: Scope, text: string, workspace: string, env: NodeJS.ProcessEnv): Build => {
   mkdirSync(workspace, { recursive: true })
   const script = join(workspace, '.script.sh')
   writeFileSync(script, text)
@@ -63,15 +76,17 @@ export const runShellText = (text: string, workspace: string, env: Record<string
   })
   child.stderr.on('data', hear)
   const closed = once(child, 'close') as Promise<[number | null, string | null]>
+  const signal = (name: NodeJS.Signals): void => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    process.kill(-child.pid, name)
+  }
+  t.teardown(() => signal('SIGKILL'))
   return {
-    child,
     get console() {
       return written.console
     },
     ended: closed.then(([code, signal]) => ({ code, signal, ...written })),
-    signal: (name) => {
-      if (child.pid !== undefined) process.kill(-child.pid, name)
-    },
+    signal,
     says: (words) =>
       new Promise((resolve, reject) => {
         const look = () => written.console.includes(words) && resolve()

@@ -17,7 +17,7 @@ def call(Map args) {
   for (name in ['service', 'environment']) {
     if (!args[name]) { error "longshoreDeploy: ${name} is missing" }
   }
-  if (!args.tag && !args.digest) { error 'longshoreDeploy: give a tag or a digest' }
+  if (!args.digest && (args.from || !args.tag)) { error 'longshoreDeploy: give a tag or a digest, with `from` a digest' }
   def report = "longshore/${args.service}-${args.environment}"
   def values = [
     "DEPLOY_SERVICE=${args.service}",
