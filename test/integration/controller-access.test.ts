@@ -274,6 +274,7 @@ const cases: Case[] = [
   { route: 'GET /v1/releases', path: '/v1/releases', needs: [], gives: 200 },
   { route: 'GET /v1/status', path: '/v1/status', needs: [], gives: 200 },
   { route: 'GET /v1/images', path: '/v1/images', needs: [], gives: 200 },
+  { route: 'GET /v1/audit', path: '/v1/audit', needs: ['audit:*/*'], gives: 200 },
   { route: 'GET /v1/info', path: '/v1/info', needs: [], gives: 200 }
 ]
 /** Asked for without a token; `GET /v1/events` never ends by itself, it and `GET /metrics` have tests of their own. */
