@@ -1,6 +1,6 @@
 // ID tokens instead of API tokens, over real HTTP, from an issuer that is a server of its own: who is let in, who is
 // not, what an issuer that is down or lies brings about, and what of all this the audit keeps.
-import { createHmac } from 'node:crypto'
+import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
@@ -222,6 +222,17 @@ t.test('keys that are not public, or not of the algorithm that a token names, le
   const mac = createHmac('sha256', secret).update(`${head}.${payload}`).digest('base64url')
   t.match(await info(`${head}.${payload}.${mac}`), { status: 401 })
   t.match(await info(good), { status: 401, body: { detail: /a key that its issuer does not name/ } })
+
+  const short = await startIssuer(t, { audience: installation })
+  await set('failing', short.url, rulesFor('read:*/*'))
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  short.answer = (path, response) => {
+    const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: short.keys().keys[0]?.kid }]
+    response.end(
+      JSON.stringify(path.endsWith('jwks') ? { keys } : { issuer: short.url, jwks_uri: `${short.url}/jwks` })
+    )
+  }
+  t.match(await info(await short.token()), { status: 503, body: { detail: /its key has 1024 bits/ } })
 })
 
 t.test('over https an issuer is known by its certificate, of the authority that is trusted', async (t) => {

@@ -1,5 +1,6 @@
 // The public keys of issuers: found by discovery (OpenID Connect Discovery 1.0, section 4), kept for ten minutes, asked for
 // again at most every 30 s when a token names a key that is not among them. What a token then says is left to others.
+import type { webcrypto } from 'node:crypto'
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { type RequestOptions, request as requestTls } from 'node:https'
 import { type ConnectionOptions, createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
@@ -16,6 +17,7 @@ const keptForMs = 10 * 60_000
 /** A key that is not known is looked for again after this, and an issuer that failed is asked again. */
 const askAgainAfterMs = 30_000
 const failedForMs = 5_000
+const minRsaBits = 2048
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() })
 const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) })
@@ -61,13 +63,20 @@ const keysOf = (get: Get, issuer: string, waits: Waits): Keys => {
     cooldownDuration: waits.askAgainAfterMs
   })
   return {
-    key: (header, token) => remote(header, token).catch(unusable),
+    key: async (header, token) => demandLength(await remote(header, token).catch(unusable)),
     renew: async () => {
       if (remote.coolingDown) return false
       await remote.reload().catch(unusable)
       return true
     }
   }
+}
+
+/** RFC 7518, section 3.3: RSA keys have 2048 bits at least. */
+const demandLength = (key: webcrypto.CryptoKey): webcrypto.CryptoKey => {
+  const { modulusLength = minRsaBits } = key.algorithm as Partial<webcrypto.RsaKeyAlgorithm>
+  if (modulusLength >= minRsaBits) return key
+  throw new IssuerUnavailable(`its key has ${modulusLength} bits, ${minRsaBits} are needed`)
 }
 
 /** What jose cannot make a key of. */
