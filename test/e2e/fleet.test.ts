@@ -104,15 +104,16 @@ const rehearse = async (t: Test, story: Story): Promise<void> => {
 
 const abortPipeline = async (t: Test, story: Story): Promise<void> => {
   const { fleet } = story
-  await t.test('SIGTERM to the step that Jenkins runs: everything goes back', async (t) => {
+  await t.test('SIGTERM to the command: everything goes back', async (t) => {
     const reached = holdSwitch(hostOf(fleet, 2))
-    const step = story.startJenkinsStep(t, 'jenkins-job-1', 'v5')
-    const held = await Promise.race([reached, step.ended.then(({ console }) => Promise.reject(console))])
-    t.match(await story.status('test', 'web'), { lock: { holder: 'admin', reason: 'https://ci/job/1/' } })
-    step.signal('SIGTERM')
-    await step.says('SIGTERM: cancelling')
+    const job = await story.startPipeline('jenkins-job-1', ...deployWeb('v5'))
+    const held = await job.waiting.meanwhile(reached)
+    t.match(await story.status('test', 'web'), { lock: { holder: 'admin' } })
+    process.kill(job.cli, 'SIGTERM')
+    await job.shell.waitForLine(/SIGTERM: cancelling/)
     held.open()
-    t.match(await step.ended, { code: 6, out: /cancelled/ })
+    t.equal(await job.exit(), 'exit=6')
+    t.match((await job.waiting.end()).document, { outcome: 'cancelled' })
     await expectPages(t, story.fleet.hosts, 'v4')
     t.match(await story.status('test', 'web'), { lock: null, release: 4 })
   })

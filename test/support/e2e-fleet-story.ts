@@ -6,13 +6,6 @@ import type { Test } from 'tap'
 import type { DeploymentView, StatusView } from '../../packages/controller/src/api/schemas.ts'
 import { type FaultFleet, type Waiting, waitForSessions, waitingFor } from './e2e-fault-fleet.ts'
 import { webPort } from './images.ts'
-import {
-  type Build,
-  makeProgramFolder,
-  runShellText,
-  shellTextsOf,
-  shippedForJenkins
-} from './jenkins-steps.ts'
 import { type RunningProcess, startProcess } from './processes.ts'
 import { makeTestFolder } from './real-parts.ts'
 import { waitUntil } from './wait.ts'
@@ -172,26 +165,6 @@ export class Story {
     })
     const cli = Number((await shell.waitForLine(/^cli=\d+/)).slice('cli='.length))
     return { shell, cli, waiting: waitingFor(shell), exit: () => shell.waitForLine(/^exit=/, 60_000) }
-  }
-
-  /** What `longshoreDeploy` of the Jenkins library runs for a tag of `web`, as it is shipped. */
-  startJenkinsStep(t: Test, buildTag: string, tag: string): Build {
-    const { url, token } = this.fleet.controller
-    const folder = join(this.#folder, buildTag)
-    const texts = shellTextsOf(shippedForJenkins('vars/longshoreDeploy.groovy'))
-    const [text = ''] = texts.filter((one) => one.includes('--tag'))
-    return runShellText(t, text, folder, {
-      PATH: `${makeProgramFolder(join(folder, 'bin'), this.fleet.program)}:${process.env['PATH']}`,
-      LONGSHORE_URL: url,
-      LONGSHORE_TOKEN: token,
-      LONGSHORE_ALLOW_PLAINTEXT: '1',
-      BUILD_TAG: buildTag,
-      BUILD_URL: 'https://ci/job/1/',
-      DEPLOY_SERVICE: 'web',
-      DEPLOY_ENVIRONMENT: 'test',
-      DEPLOY_TAG: tag,
-      DEPLOY_REPORT: 'longshore/web-test'
-    })
   }
 }
 
