@@ -1,5 +1,7 @@
 // The real `longshore` process beside `deploy` itself: events that a newer or a broken controller sends, and the
 // commands that go back, come back and cancel.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { run, withStandIn } from '../support/cli-process.ts'
 import {
@@ -42,6 +44,28 @@ t.test('an event of a kind that is not known yet is left out', async (t) => {
   t.equal(code, 0, err)
   t.notMatch(err, /not understood/)
 })
+
+t.test(
+  'a token that ends during the wait is read anew; one that is refused ends it with the id',
+  async (t) => {
+    const standIn = await withStandIn(t)
+    const file = join(t.testdir({ token: 'first' }), 'token')
+    const sent = () => standIn.asked.map(({ authorization }) => authorization)
+    standIn.on(events, (response) => {
+      if (sent().length > 2) return problem(response, 401, 'unauthenticated', 'the ID token has expired')
+      openEvents(response)
+      sendEvent(response, { type: 'deployment', at, deployment: deployment({ phase: 'staging' }) })
+      writeFileSync(file, 'second')
+      response.end()
+    })
+    const env = { LONGSHORE_TOKEN: '', LONGSHORE_TOKEN_FILE: file }
+    const { code, err } = await run(standIn.url, deployArgs, env).ended
+    t.equal(code, 7, err)
+    t.match(err, /the ID token has expired/)
+    t.match(err, new RegExp(`longshore attach ${id}`))
+    t.same(sent(), ['Bearer first', 'Bearer first', 'Bearer second'])
+  }
+)
 
 t.test('rollback asks for the release given, or for the last good one', async (t) => {
   const standIn = await withStandIn(t)

@@ -4,13 +4,14 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { packTar, type TarEntry } from '../../scripts/hosts/tar.ts'
+import { packTar } from '../../scripts/hosts/tar.ts'
 import {
   digestOf,
+  fileEntry,
   registryClient,
-  type SampleImage,
   sampleImage,
-  sampleIndex
+  sampleIndex,
+  savedArchive
 } from '../support/image-samples.ts'
 import { runCli, startTestController } from '../support/processes.ts'
 import { makeTestFolder } from '../support/real-parts.ts'
@@ -23,33 +24,12 @@ type Pushed = {
   blobs: { total: number; sent: number; sentBytes: number }
 }
 
-const file = (path: string, content: Buffer | string): TarEntry => ({
-  type: 'file',
-  path,
-  content: Buffer.from(content)
-})
-/** As `docker save` before Engine 25 writes it: what says what is what comes last. */
-const savedArchive = (image: SampleImage, name: string): Buffer =>
-  packTar([
-    ...image.layers.map((layer, at) => file(`${at}/layer.tar`, layer)),
-    file(`${image.configDigest.slice(7)}.json`, image.config),
-    file(
-      'manifest.json',
-      JSON.stringify([
-        {
-          Config: `${image.configDigest.slice(7)}.json`,
-          RepoTags: [name],
-          Layers: image.layers.map((_, at) => `${at}/layer.tar`)
-        }
-      ])
-    )
-  ])
-const blobFile = (content: Buffer) => file(`blobs/sha256/${digestOf(content).slice(7)}`, content)
+const blobFile = (content: Buffer) => fileEntry(`blobs/sha256/${digestOf(content).slice(7)}`, content)
 const layoutOf = (top: object, contents: Buffer[]): Buffer =>
   packTar([
     ...contents.map(blobFile),
-    file('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
-    file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [top] }))
+    fileEntry('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
+    fileEntry('index.json', JSON.stringify({ schemaVersion: 2, manifests: [top] }))
   ])
 
 t.setTimeout(300_000)
@@ -155,7 +135,11 @@ t.test('says what is wrong with an image, a name or a token', { timeout: 300_000
     [['push', `api@${image.digest}`], 2, /by its digest/],
     [['push', '--archive', `${archive}.not`], 2, /cannot read/],
     [['push', '--archive', cut], 2, /cannot be read/],
-    [['push', '--archive', write('other.tar', packTar([file('a', 'b')])), 'api:1'], 2, /neither an archive/]
+    [
+      ['push', '--archive', write('other.tar', packTar([fileEntry('a', 'b')])), 'api:1'],
+      2,
+      /neither an archive/
+    ]
   ]
   for (const [args, exitCode, says] of cases) {
     const ended = await controller.cli(...args)

@@ -105,6 +105,24 @@ const cases: Case[] = [
     needs: ['tokens:staging/api'],
     gives: 204
   },
+  { route: 'GET /v1/issuers', path: '/v1/issuers', needs: [], gives: 200 },
+  {
+    route: 'PUT /v1/issuers/{name}',
+    path: '/v1/issuers/ci',
+    body: {
+      url: 'https://ci.example.com',
+      rules: [{ claims: { sub: 'build' }, allow: ['tokens:staging/api'] }]
+    },
+    needs: ['tokens:staging/api'],
+    gives: 200
+  },
+  {
+    route: 'DELETE /v1/issuers/{name}',
+    path: '/v1/issuers/ci',
+    needs: ['tokens:staging/api'],
+    gives: 204,
+    hidden: 'unknown-issuer'
+  },
   { route: 'GET /v1/webhooks', path: '/v1/webhooks', needs: [], gives: 200 },
   {
     route: 'POST /v1/webhooks',
@@ -256,6 +274,7 @@ const cases: Case[] = [
   { route: 'GET /v1/releases', path: '/v1/releases', needs: [], gives: 200 },
   { route: 'GET /v1/status', path: '/v1/status', needs: [], gives: 200 },
   { route: 'GET /v1/images', path: '/v1/images', needs: [], gives: 200 },
+  { route: 'GET /v1/audit', path: '/v1/audit', needs: ['audit:*/*'], gives: 200 },
   { route: 'GET /v1/info', path: '/v1/info', needs: [], gives: 200 }
 ]
 /** Asked for without a token; `GET /v1/events` never ends by itself, it and `GET /metrics` have tests of their own. */
@@ -324,7 +343,9 @@ t.test('a route does its work with the narrowest permission and nothing without 
 t.test('a verb over one service does not reach another one, and reading changes nothing', async (t) => {
   const reader = await tokenFor('read:*/*')
   const filled = { JOIN: unknownToken, API: unknownToken, DEPLOYMENT: id }
-  for (const one of cases.filter(({ route }) => !route.startsWith('GET') && !route.includes('{id}'))) {
+  for (const one of cases.filter(
+    ({ route }) => !route.startsWith('GET') && !/{id}|DELETE .*{name}/.test(route)
+  )) {
     if (one.route.includes('/agents/')) continue
     t.match(await send(one, reader, filled), { status: 403, body: { code: 'forbidden' } }, one.route)
   }

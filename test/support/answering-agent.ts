@@ -10,15 +10,15 @@ import {
 } from '@longshore/protocol'
 import { type Client, connect, type Machine } from './agent-client.ts'
 
-/** undefined: the command is accepted and not reported on. */
-export type Behaviour = (command: Command) => RunOutcome | undefined
+/** undefined: the command is accepted and not reported on. A promise: it is reported on later. */
+export type Behaviour = (command: Command) => RunOutcome | undefined | Promise<RunOutcome>
 
 const digest = `sha256:${'a'.repeat(64)}`
 const succeeded = (result: object, serving: string, release: number | null): RunOutcome =>
   runOutcome.parse({ status: 'succeeded', result, serving, release })
 
 /** A host on which everything works; a first release finds nothing there. */
-export const obedient: Behaviour = ({ body }) => {
+export const obedient = ({ body }: Command): RunOutcome => {
   const image = { digest, platform: 'linux/amd64', diffIds: [digest], sizeBytes: 1 }
   switch (body.kind) {
     case 'resolve':
@@ -48,20 +48,30 @@ export const connectAnswering = (
   url: string,
   machine: Machine,
   trusted: { installation: string; key: VerifyKey },
-  behaviour: Behaviour = obedient
+  behaviour: Behaviour = obedient,
+  /** How a command that was not reported on ends when it is cancelled. */
+  cancelled: Behaviour = () => undefined
 ): Promise<Client> => {
   let number = 0
+  const open = new Map<string, Command>()
+  const answer = async (client: Client, asked: Command, behave: Behaviour): Promise<void> => {
+    const behaved = behave(asked)
+    const outcome = behaved instanceof Promise ? await behaved : behaved
+    if (outcome === undefined || !open.delete(asked.id)) return
+    number += 1
+    const steps = [{ step: asked.body.kind, startedMs: 0, endedMs: 5, outcome: 'done' }]
+    const report = { command: asked.id, number, outcome, steps }
+    client.send([{ type: 'report', jws: await signJws('receipt', report, machine.key) }])
+  }
   return connect(url, machine, trusted, {
     hear: (message, client) => {
+      const running = message.type === 'cancel' ? open.get(message.command) : undefined
+      if (running !== undefined) void answer(client, running, cancelled)
       if (message.type !== 'command') return
       const asked = readUnverified('command', message.jws, command)
       client.send([{ type: 'accepted', command: asked.id }])
-      const outcome = behaviour(asked)
-      if (outcome === undefined) return
-      number += 1
-      const steps = [{ step: asked.body.kind, startedMs: 0, endedMs: 5, outcome: 'done' }]
-      const report = { command: asked.id, number, outcome, steps }
-      void signJws('receipt', report, machine.key).then((jws) => client.send([{ type: 'report', jws }]))
+      open.set(asked.id, asked)
+      void answer(client, asked, behaviour)
     }
   })
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { artifactRepository } from '@longshore/protocol'
 import type { Image } from '../../scripts/hosts/image.ts'
+import { packTar, type TarEntry } from '../../scripts/hosts/tar.ts'
 
 export const digestOf = (content: string | Uint8Array): string =>
   `sha256:${createHash('sha256').update(content).digest('hex')}`
@@ -138,3 +139,26 @@ export const pushImage = async (
   if (put.status !== 201) throw new Error(`manifest ${tag}: ${put.status} ${put.body.toString()}`)
   return digestOf(image.manifest)
 }
+
+/** An entry of an archive. */
+export const fileEntry = (path: string, content: Buffer | string): TarEntry => ({
+  type: 'file',
+  path,
+  content: Buffer.from(content)
+})
+/** As `docker save` before Engine 25 writes it: what says what is what comes last. */
+export const savedArchive = (image: SampleImage, name: string): Buffer =>
+  packTar([
+    ...image.layers.map((layer, at) => fileEntry(`${at}/layer.tar`, layer)),
+    fileEntry(`${image.configDigest.slice(7)}.json`, image.config),
+    fileEntry(
+      'manifest.json',
+      JSON.stringify([
+        {
+          Config: `${image.configDigest.slice(7)}.json`,
+          RepoTags: [name],
+          Layers: image.layers.map((_, at) => `${at}/layer.tar`)
+        }
+      ])
+    )
+  ])

@@ -10,6 +10,7 @@ import { steadyClock, systemClock, systemRandom } from './adapters/clock/system-
 import { createCredentialHelper } from './adapters/helpers/ask-helper.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
+import { createIssuerKeys } from './adapters/issuers/fetch-keys.ts'
 import {
   DataError,
   databasePath,
@@ -29,6 +30,7 @@ import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
 import { createHelpers } from './engine/ask-helpers.ts'
 import { createImageCache } from './engine/cache-images.ts'
+import { createCallers } from './engine/callers.ts'
 import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
@@ -36,9 +38,11 @@ import { enrol } from './engine/enrolment.ts'
 import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
 import { createFreezes } from './engine/freezes.ts'
+import { createIdTokens } from './engine/id-tokens.ts'
 import { createImageCallers } from './engine/image-callers.ts'
 import { createImages } from './engine/images.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
+import { createIssuers } from './engine/issuers.ts'
 import { createLease, type Lease } from './engine/lease.ts'
 import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
@@ -302,11 +306,15 @@ const createServer = async (
   const { trustedProxies, tls } = settings
   const enrolment = { ...ground, link: gateway, presences, deployments }
   const tokens = createTokens(ground)
+  const issuerKeys = createIssuerKeys({ ca: ground.ca })
+  const callers = createCallers({ tokens, idTokens: createIdTokens({ ...ground, issuerKeys }) })
   const app = await createApp(
     {
       ...engine,
       tokens,
-      imageCallers: createImageCallers({ ...ground, tokens }),
+      issuers: createIssuers(ground),
+      callers,
+      imageCallers: createImageCallers({ ...ground, callers }),
       specs: createSpecs(ground),
       freezes: createFreezes(ground),
       writer: ground.writer,

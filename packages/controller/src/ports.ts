@@ -25,7 +25,9 @@ import type {
   WebhookId,
   WrittenCommand
 } from '@longshore/protocol'
+import type { JWTVerifyGetKey } from 'jose'
 import type {
+  ClaimRule,
   DeployWhat,
   Mode,
   Notice,
@@ -57,7 +59,7 @@ export type Log = {
 
 /** Who asks for a change. `id` is what the audit keeps. */
 export type Actor = {
-  kind: 'api-token' | 'agent' | 'controller' | 'operator'
+  kind: 'api-token' | 'id-token' | 'agent' | 'controller' | 'operator'
   id: string
   name: string
   address: string
@@ -86,6 +88,20 @@ export type CredentialHelper = {
 /** Why a credential helper gave none, for people, without anything that it wrote. */
 export class HelperError extends Error {
   override readonly name = 'HelperError'
+}
+/** Public keys of an issuer of ID tokens, found by discovery and kept for a while. */
+export type IssuerKeys = {
+  /** @returns what finds the key of a token; it rejects with IssuerUnavailable, or as jose does when there is none */
+  of(issuer: string): JWTVerifyGetKey
+  /**
+   * Asks again, unless that was done lately: an issuer may have put a new key in the place of one with the same name.
+   * @returns whether it was asked. Rejects with IssuerUnavailable.
+   */
+  renew(issuer: string): Promise<boolean>
+}
+/** An issuer does not say which keys are its own; for people, without what it answered. */
+export class IssuerUnavailable extends Error {
+  override readonly name = 'IssuerUnavailable'
 }
 /** `status` null: nobody answered. `detail`: one line about it, without the URL. */
 export type Delivery = { status: number | null; detail: string }
@@ -168,6 +184,16 @@ export type ApiTokenRow = {
   expiresAtMs: number | null
   lastUsedAtMs: number | null
   revokedAtMs: number | null
+}
+/** Whose ID tokens are taken, and what they allow. */
+export type IssuerRow = {
+  name: string
+  url: string
+  audience: string
+  maxAgeMs: number
+  rules: ClaimRule[]
+  setAtMs: number
+  setBy: string
 }
 export type SpecRow = {
   service: ServiceName
@@ -369,6 +395,7 @@ export type Reads = ImageReads & {
   joinToken(id: string): Promise<JoinTokenRow | undefined>
   apiTokens(): Promise<ApiTokenRow[]>
   apiToken(id: string): Promise<ApiTokenRow | undefined>
+  issuers(): Promise<IssuerRow[]>
   /** Latest revision of every service, or one revision. */
   specs(filter?: { environment?: string; service?: string }): Promise<SpecRow[]>
   spec(environment: string, service: string, revision?: number): Promise<SpecRow | undefined>
@@ -441,6 +468,8 @@ export type Writes = ImageWrites & {
   deleteAgent(id: string): Promise<void>
   putJoinToken(row: JoinTokenRow): Promise<void>
   putApiToken(row: ApiTokenRow): Promise<void>
+  putIssuer(row: IssuerRow): Promise<void>
+  deleteIssuer(name: string): Promise<void>
   insertSpec(row: SpecRow): Promise<void>
   putRelease(row: ReleaseRow): Promise<void>
   putDeployment(row: DeploymentRow): Promise<void>

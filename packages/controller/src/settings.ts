@@ -16,7 +16,7 @@ export const startSettings = z.strictObject({
   trustedProxies: z.array(proxy).default([]),
   /** Paths of PEM files; read again whenever they change. */
   tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
-  /** PEM file of the authorities to trust when webhooks are sent, instead of the system's. */
+  /** PEM file of the authorities to trust when others are asked over https, instead of the system's. */
   caFile: z.string().min(1).optional(),
   /** Webhooks may go to any address over plain http. */
   allowPlaintext: z.boolean().default(false),

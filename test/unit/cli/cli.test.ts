@@ -83,11 +83,12 @@ t.test('every outcome and every refusal has its exit code', async (t) => {
     'unknown-token',
     'unknown-webhook',
     'unknown-registry',
+    'unknown-issuer',
     'unknown-route',
     'idempotency-conflict',
     'too-large'
   ])
-  t.same(byCode(3), ['unauthenticated', 'forbidden', 'rate-limited'])
+  t.same(byCode(3), ['unauthenticated', 'forbidden', 'claims-refused', 'rate-limited', 'issuer-unavailable'])
   t.same(byCode(4), [
     'already-exists',
     'in-use',

@@ -27,8 +27,8 @@ export const deployWhat = z.discriminatedUnion('by', [
   z.object({ by: z.literal('digest'), digest }),
   /** release null: the last good one before the current. */
   z.object({ by: z.literal('rollback'), release: releaseNumber.nullable() }),
-  /** The very image that is current in another environment, where it succeeded. */
-  z.object({ by: z.literal('promote'), from: environmentName }),
+  /** The very image that is current in another environment, or with `digest` the one of a release that succeeded there. */
+  z.object({ by: z.literal('promote'), from: environmentName, digest: digest.optional() }),
   /** The current release once more; a restart together with `recreate`. */
   z.object({ by: z.literal('current') }),
   /** Goes with mode `remove`, and only with that. */

@@ -7,6 +7,7 @@ export const apiErrors = {
   'invalid-request': { status: 400, title: 'the request is not valid' },
   unauthenticated: { status: 401, title: 'no valid API token was sent' },
   forbidden: { status: 403, title: 'the API token does not allow this' },
+  'claims-refused': { status: 403, title: 'no rule of the issuer fits the claims of the ID token' },
   'unknown-environment': { status: 404, title: 'there is no such environment' },
   'unknown-service': { status: 404, title: 'no such service has been applied to the environment' },
   'unknown-agent': { status: 404, title: 'there is no such agent' },
@@ -15,6 +16,7 @@ export const apiErrors = {
   'unknown-token': { status: 404, title: 'there is no such token' },
   'unknown-webhook': { status: 404, title: 'there is no such webhook' },
   'unknown-registry': { status: 404, title: 'there are no credentials of such a registry' },
+  'unknown-issuer': { status: 404, title: 'there is no such issuer' },
   'unknown-route': { status: 404, title: 'there is nothing at this address' },
   'already-exists': { status: 409, title: 'it exists already' },
   'in-use': { status: 409, title: 'it is still in use' },
@@ -36,6 +38,7 @@ export const apiErrors = {
   'webhook-failed': { status: 502, title: 'the receiver of the webhook did not take the test' },
   'helper-failed': { status: 502, title: 'the credential helper on the controller gave no credentials' },
   'storage-full': { status: 507, title: 'the controller has no room to store what was asked' },
+  'issuer-unavailable': { status: 503, title: 'the issuer of the ID token does not say its keys' },
   stopping: { status: 503, title: 'the controller is stopping' }
 } as const satisfies Record<string, { status: number; title: string }>
 export type ApiErrorCode = keyof typeof apiErrors

@@ -3,12 +3,15 @@
 import { deploymentId, environmentName, labels, serviceName, tokenId } from '@longshore/protocol'
 import * as z from 'zod'
 import { freezeView, lockView } from './lock-schemas.ts'
+import { permission } from './permission-schema.ts'
 
 export * from './audit-schemas.ts'
 export * from './deployment-schemas.ts'
 export * from './event-schemas.ts'
 export * from './fleet-schemas.ts'
+export * from './issuer-schemas.ts'
 export * from './lock-schemas.ts'
+export * from './permission-schema.ts'
 export * from './registry-schemas.ts'
 export * from './spec-schemas.ts'
 export * from './status-schemas.ts'
@@ -36,35 +39,6 @@ export const problem = z.object({
   errors: z.array(z.object({ service: serviceName, code: z.string(), detail: z.string() })).optional()
 })
 export type Problem = z.infer<typeof problem>
-
-export const verbs = [
-  'read',
-  'deploy',
-  'rollback',
-  'remove',
-  'cancel',
-  'lock',
-  'apply',
-  'agents',
-  'environments',
-  'webhooks',
-  'registries',
-  'tokens',
-  'audit',
-  'push-image',
-  'pull-image'
-] as const
-export const verb = z.enum(verbs)
-export type Verb = z.infer<typeof verb>
-
-/** `VERB:ENVIRONMENT/SERVICE`; each part may be `*`. */
-export const permission = z
-  .string()
-  .regex(
-    new RegExp(`^(?:\\*|${verbs.join('|')}):(?:\\*|[a-z0-9_-]{1,63})/(?:\\*|[a-z0-9_-]{1,63})$`),
-    'expected VERB:ENVIRONMENT/SERVICE, for example deploy:staging/api or read:*/*'
-  )
-export type Permission = z.infer<typeof permission>
 
 export const createJoinToken = z.object({
   environment: environmentName,
@@ -115,7 +89,13 @@ export type ApiTokenView = z.infer<typeof apiTokenView>
 /** The only time the secret is seen. */
 export const createdToken = z.object({ id: tokenId, token: z.string() })
 
-export const serverInfo = z.object({ version: z.string(), installation: z.string(), nowMs: atMs })
+export const serverInfo = z.object({
+  version: z.string(),
+  installation: z.string(),
+  nowMs: atMs,
+  /** Who asked, as the audit and lists name it. Older controllers do not say. */
+  caller: z.object({ name: z.string(), allow: z.array(permission) }).optional()
+})
 
 /** Enrolment: a JWS each way, so that neither rests on the transport. */
 export const enrolRequest = z.object({ request: z.string() })

@@ -37,6 +37,12 @@ type WebhookRequest = {
 }
 type RegistryRequest = { host: string } & ({ username: string; password: string } | { helper: string })
 type ApiTokenRequest = { name: string; allow: Permission[]; ttlMs: number | null }
+type IssuerRequest = {
+  url: string
+  audience: string | null
+  maxAgeMs?: number
+  rules: { claims: Record<string, string>; allow: string[] }[]
+}
 type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
 export type DeployAsked = Partial<Omit<DeployRequest, 'service' | 'environment' | 'what' | 'services'>> & {
@@ -49,7 +55,7 @@ export type WhatAsked =
   | { by: 'tag'; tag: string }
   | { by: 'digest'; digest: string }
   | { by: 'rollback'; release: number | null }
-  | { by: 'promote'; from: string }
+  | { by: 'promote'; from: string; digest?: string }
   | { by: 'current' }
   | { by: 'nothing' }
 /** An event of a kind that a newer controller added; `json` is all of it. */
@@ -98,6 +104,11 @@ export function createClient(settings: Settings) {
     createApiToken: (body: ApiTokenRequest) =>
       post('/v1/api-tokens', body, ({ createdToken }) => createdToken),
     revokeApiToken: (id: string) => remove(at`/v1/api-tokens/${id}`),
+
+    issuers: () => get('/v1/issuers', ({ issuerView }) => issuerView.array()),
+    setIssuer: (name: string, body: IssuerRequest) =>
+      ask({ method: 'PUT', path: at`/v1/issuers/${name}`, body }, ({ issuerView }) => issuerView),
+    removeIssuer: (name: string) => remove(at`/v1/issuers/${name}`),
 
     webhooks: () => get('/v1/webhooks', ({ webhookView }) => webhookView.array()),
     createWebhook: (body: WebhookRequest) =>

@@ -41,6 +41,7 @@ const byApiError = {
   'invalid-request': exitCodes.usage,
   unauthenticated: exitCodes.denied,
   forbidden: exitCodes.denied,
+  'claims-refused': exitCodes.denied,
   'unknown-environment': exitCodes.usage,
   'unknown-service': exitCodes.usage,
   'unknown-agent': exitCodes.usage,
@@ -49,6 +50,7 @@ const byApiError = {
   'unknown-token': exitCodes.usage,
   'unknown-webhook': exitCodes.usage,
   'unknown-registry': exitCodes.usage,
+  'unknown-issuer': exitCodes.usage,
   'unknown-route': exitCodes.usage,
   'already-exists': exitCodes.refused,
   'in-use': exitCodes.refused,
@@ -69,6 +71,8 @@ const byApiError = {
   'webhook-failed': exitCodes.refused,
   'helper-failed': exitCodes.refused,
   'storage-full': exitCodes.refused,
+  // nobody was let in, so nothing was done
+  'issuer-unavailable': exitCodes.denied,
   internal: exitCodes.unknown,
   stopping: exitCodes.unknown
 } as const satisfies Record<ApiErrorCode, ExitCode>

@@ -51,6 +51,25 @@ export function parseLabel(text: string, previous: Record<string, string> = {}):
 
 export const parseRepeated = (text: string, previous: string[] = []): string[] => [...previous, text]
 
+export type Rule = { claims: Record<string, string>; allow: string[] }
+
+/** `CLAIM=PATTERN ... PERMISSION ...`, separated by blanks: words with `=` are claims. Collected from a repeated option. */
+export function parseRule(text: string, previous: Rule[] = []): Rule[] {
+  const words = text.split(/\s+/).filter((word) => word !== '')
+  const claims: Record<string, string> = {}
+  for (const word of words.filter((one) => one.includes('='))) {
+    const [, name = '', pattern = ''] = /^([^=]*)=(.*)$/s.exec(word) ?? []
+    if (name === '' || pattern === '') throw new InvalidArgumentError(`Expected CLAIM=PATTERN, got ${word}.`)
+    if (Object.hasOwn(claims, name)) throw new InvalidArgumentError(`Claim ${name} is given twice.`)
+    claims[name] = pattern
+  }
+  const allow = words.filter((word) => !word.includes('='))
+  if (Object.keys(claims).length > 0 && allow.length > 0) return [...previous, { claims, allow }]
+  throw new InvalidArgumentError(
+    'Expected claims and permissions, for example "sub=job-1 deploy:staging/api".'
+  )
+}
+
 export function parseTag(text: string): string {
   if (!/^[\w][\w.-]{0,127}$/.test(text)) {
     throw new InvalidArgumentError('Expected an image tag alone, for example 1.2.3, without repository.')

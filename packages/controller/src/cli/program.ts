@@ -15,6 +15,7 @@ import { addEnvironments } from './commands/environments.ts'
 import { addEvents } from './commands/events.ts'
 import { addImages } from './commands/images.ts'
 import { addImport } from './commands/import.ts'
+import { addIssuers } from './commands/issuers.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
 import { addPromote } from './commands/promote.ts'
@@ -68,6 +69,7 @@ export function createProgram(context: CliContext): Command {
   addJoinToken(program, context)
   addApiToken(program, context)
   addAudit(program, context)
+  addIssuers(program, context)
   addWebhooks(program, context)
   addRegistry(program, context)
   addController(program, context)

@@ -10,6 +10,8 @@ export type Settings = {
   token: string
   /** PEM; null: the system's certificate authorities. */
   ca: string | null
+  /** With the token that its file holds now: while a command waits, a pipeline may put a fresh one there. Never rejects. */
+  renewed(): Promise<Settings>
 }
 export type Environment = Readonly<Record<string, string | undefined>>
 type ReadText = (path: string) => Promise<string>
@@ -25,7 +27,14 @@ export async function readSettings(
   const token = await readToken(env, readText)
   const caFile = settingOf(env, 'LONGSHORE_CA_FILE')
   const ca = caFile === undefined ? null : await readNamed(caFile, 'LONGSHORE_CA_FILE', readText)
-  return { url, token, ca }
+  const withToken = (latest: string): Settings => ({
+    url,
+    token: latest,
+    ca,
+    // a file that is gone or half written: the token that was good is tried
+    renewed: async () => withToken(await readToken(env, readText).catch(() => latest))
+  })
+  return withToken(token)
 }
 
 /** An empty variable counts as not set: CI systems cannot unset one. */
@@ -50,7 +59,7 @@ const isLoopback = (host: string): boolean =>
 function refusePlaintext(url: URL, env: Environment): void {
   if (url.protocol === 'https:' || isLoopback(url.hostname)) return
   if (settingOf(env, 'LONGSHORE_ALLOW_PLAINTEXT') === '1') return
-  throw new CliError('plaintext-refused', `${url.origin} would carry the API token unencrypted`, [
+  throw new CliError('plaintext-refused', `${url.origin} would carry the token unencrypted`, [
     'use https://, or set LONGSHORE_ALLOW_PLAINTEXT=1 if something else encrypts the way there'
   ])
 }
@@ -64,13 +73,13 @@ async function readToken(env: Environment, readText: ReadText): Promise<string> 
   const found =
     token ?? (file === undefined ? '' : (await readNamed(file, 'LONGSHORE_TOKEN_FILE', readText)).trim())
   if (found === '') {
-    throw new CliError('token-missing', 'no API token', [
+    throw new CliError('token-missing', 'no API token or ID token', [
       'set LONGSHORE_TOKEN or LONGSHORE_TOKEN_FILE; `longshore controller init` and `longshore api-token create` print one'
     ])
   }
   // what an HTTP header may carry: a token with a line break or a blank was pasted wrongly
   if (!/^[\x21-\x7e]+$/.test(found))
-    throw new CliError('token-missing', 'the API token has blanks or unprintable characters in it')
+    throw new CliError('token-missing', 'the token has blanks or unprintable characters in it')
   return found
 }
 

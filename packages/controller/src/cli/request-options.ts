@@ -14,7 +14,7 @@ export type RequestFlags = WaitFlags & {
 export const addRequestOptions = (command: Command): Command => {
   command
     .addOption(new Option('--wait', 'wait for the end (the default)').conflicts('detach'))
-    .addOption(new Option('--detach', 'print the id once accepted and end').conflicts('junit'))
+    .addOption(new Option('--detach', 'print the id once accepted and end').conflicts(['junit', 'ndjson']))
     .addOption(
       new Option('--offline <action>', 'what to do about hosts that are not connected')
         .choices(['fail', 'skip'])

@@ -20,6 +20,7 @@ import { createColors } from './state-colors.ts'
 import { type Asking, type WaitEnd, type WaitOptions, waitForDeployment } from './wait-for-deployment.ts'
 import type { WaitFlags } from './wait-options.ts'
 import { createWatcher } from './watchers.ts'
+import { type EventFile, openEventFile, withEvents } from './write-events.ts'
 import { writeJunit } from './write-junit.ts'
 
 export type Begin = (client: Client, asking: Asking) => Promise<DeploymentView>
@@ -37,14 +38,16 @@ export async function runDeployment(
   asked: Asked,
   begin: Begin
 ): Promise<ExitCode> {
-  const { junit, output } = flags
+  const { junit, output, ndjson } = flags
   const nothing = (kind: 'failure' | 'error', type: string, text: string): Suite =>
     suiteOfNothing(asked, { kind, type, text }, context.nowMs())
   const untold = 'the command was ended before it could say how the deployment ended'
   if (junit !== undefined) await writeJunit(junit, nothing('error', 'unknown', untold))
+  const events = ndjson === undefined ? null : openEventFile(ndjson)
+  const told: Told = { context, format: output, events }
   try {
     const client = await context.connect(flags.url)
-    const watcher = createWatcher(context, output, flags.detach === true)
+    const watcher = withEvents(createWatcher(context, output, flags.detach === true), events)
     const end = await waitForDeployment(
       client,
       (asking) => begin(client, asking),
@@ -52,11 +55,11 @@ export async function runDeployment(
       watcher,
       (listener) => context.onSignal(listener)
     )
-    const code = writeEnd(context, output, asked, end)
+    const code = writeEnd(told, asked, end)
     await report(context, junit, () => suiteOf(end, (text) => nothing('error', 'unknown', text)))
     return code
   } catch (error) {
-    const code = writeFailure(context, output, asked, error)
+    const code = writeFailure(told, asked, error)
     const kind = code === exitCodes.unknown ? 'error' : 'failure'
     await report(context, junit, () => nothing(kind, codeOf(error), renderError(error)))
     return code
@@ -89,10 +92,16 @@ async function report(context: CliContext, path: string | undefined, suite: () =
   }
 }
 
-function writeEnd(context: CliContext, format: OutputFormat, asked: Asked, end: WaitEnd): ExitCode {
+/** Where an end is told. */
+type Told = { context: CliContext; format: OutputFormat; events: EventFile | null }
+
+function writeEnd(told: Told, asked: Asked, end: WaitEnd): ExitCode {
+  const { context, format, events } = told
   const code = exitCodeOfEnd(end)
   if (end.kind === 'unknown') context.stderr.write(`${renderUnknown(end, asked).join('\n')}\n`)
-  if (format !== 'text') writeDocument(context, format, documentOf(end, asked), code)
+  const document = documentOf(end, asked)
+  events?.write(resultOf(context, document, code))
+  if (format !== 'text') writeDocument(context, format, document, code)
   else if (end.kind === 'ended') {
     const render = end.deployment.mode === 'plan' ? renderPlan : renderResult
     context.stdout.write(render(end.deployment, createColors(context.stdout.hasColor)))
@@ -109,7 +118,7 @@ function documentOf(end: WaitEnd, asked: Asked): object {
 }
 
 /** No deployment came of it. Exit codes 2 and 3 leave stdout empty: nothing was asked, there is no outcome. */
-function writeFailure(context: CliContext, format: OutputFormat, asked: Asked, error: unknown): ExitCode {
+function writeFailure({ context, format, events }: Told, asked: Asked, error: unknown): ExitCode {
   const code = exitCodeOfError(error)
   context.stderr.write(renderError(error))
   const isRequest = asked.service !== null
@@ -119,15 +128,25 @@ function writeFailure(context: CliContext, format: OutputFormat, asked: Asked, e
       `  the request may have been accepted all the same; look with: longshore deployments\n`
     )
   }
-  if (format === 'text' || code === exitCodes.usage || code === exitCodes.denied) return code
+  if (code === exitCodes.usage || code === exitCodes.denied) return code
   // what is refused to attach or cancel is not that deployment's outcome
   if (!isRequest && code === exitCodes.refused) return code
   const problem = error instanceof ProblemError ? error.problem : null
   const reason = error instanceof Error ? error.message : String(error)
   const outcome = code === exitCodes.refused ? 'refused' : 'unknown'
-  writeDocument(context, format, emptyDocument(asked, outcome, reason, problem), code)
+  const document = emptyDocument(asked, outcome, reason, problem)
+  events?.write(resultOf(context, document, code))
+  if (format !== 'text') writeDocument(context, format, document, code)
   return code
 }
+
+/** The last line of ndjson. */
+const resultOf = (context: CliContext, document: object, exitCode: ExitCode): object => ({
+  type: 'result',
+  at: new Date(context.nowMs()).toISOString(),
+  ...document,
+  exitCode
+})
 
 function writeDocument(
   context: CliContext,
@@ -135,10 +154,9 @@ function writeDocument(
   document: object,
   exitCode: ExitCode
 ): void {
-  const at = new Date(context.nowMs()).toISOString()
   const text =
     format === 'json'
       ? JSON.stringify(document, null, 2)
-      : JSON.stringify({ type: 'result', at, ...document, exitCode })
+      : JSON.stringify(resultOf(context, document, exitCode))
   context.stdout.write(`${text}\n`)
 }

@@ -30,7 +30,12 @@ export async function sendRequest(settings: Settings, request: Request): Promise
       ? {}
       : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
   }
-  const { outgoing, answer } = openRequest(settings, { method, path, headers, ...(signal && { signal }) })
+  const { outgoing, answer } = openRequest(await settings.renewed(), {
+    method,
+    path,
+    headers,
+    ...(signal && { signal })
+  })
   outgoing.on('finish', request.sent)
   outgoing.end(body)
   return answer

@@ -9,6 +9,7 @@ export type WaitFlags = {
   onTimeout: 'cancel' | 'detach'
   onAbort: 'cancel' | 'detach'
   junit?: string
+  ndjson?: string
   /** Only of commands that ask for a deployment. */
   detach?: boolean
   url?: string
@@ -35,4 +36,7 @@ export const addWaitOptions = (command: Command): Command =>
         .default('cancel')
     )
     .addOption(new Option('--junit <file>', 'write how it ended as a JUnit report, a test case per host'))
+    .addOption(
+      new Option('--ndjson <file>', 'write its events and how it ended there too, one JSON object a line')
+    )
     .addOption(outputOption())

@@ -40,7 +40,7 @@ export const describeWanted = async (tx: Reads, asked: Asked, ground: Ground): P
     case 'rollback':
       return describeFormer(tx, asked, what, current)
     case 'promote': {
-      const { tag, digest, repository } = await findPromoted(tx, asked, what.from)
+      const { tag, digest, repository } = await findPromoted(tx, asked, what)
       return { ...fresh, tag, digest, repository }
     }
     case 'current':
@@ -98,10 +98,18 @@ const describeFormer = async (
 const findPromoted = async (
   tx: Reads,
   { environment, service }: Asked,
-  from: string
+  { from, digest }: DeployWhat & { by: 'promote' }
 ): Promise<ReleaseRow> => {
   if (from === environment) throw new ApiError('invalid-request', `${from} cannot be promoted to itself`)
   await requireEnvironment(tx, from)
+  if (digest !== undefined) {
+    const good = (await tx.releases({ environment: from, service })).filter(
+      ({ outcome }) => outcome === 'succeeded'
+    )
+    const wanted = good.find((release) => release.digest === digest)
+    if (wanted !== undefined) return wanted
+    throw new ApiError('not-promotable', `no release of ${service} with ${digest} has succeeded in ${from}`)
+  }
   const current = await tx.currentRelease(from, service)
   if (current !== undefined && current.digest !== null) return current
   const [newest] = await tx.releases({ environment: from, service, limit: 1 })

@@ -1,4 +1,4 @@
-// Who asks the image store? People and pipelines by an API token, agents by a pull token that they sign themselves and
+// Who asks the image store? People and pipelines by an API token or an ID token, agents by a pull token that they sign themselves and
 // that lets them read images and nothing else.
 import {
   importVerifyKey,
@@ -10,22 +10,23 @@ import {
 import { decodeProtectedHeader } from 'jose'
 import { ApiError } from '../api/errors.ts'
 import type { AgentRow, Clock, Store } from '../ports.ts'
+import type { Callers } from './callers.ts'
 import type { Installation } from './installation.ts'
-import type { Caller, Tokens } from './tokens.ts'
+import type { Caller } from './tokens.ts'
 
 export type ImageCallers = {
   /**
-   * @param token an API token or a pull token
+   * @param token an API token, an ID token or a pull token
    * @throws ApiError `unauthenticated`; `forbidden` when the agent was recognised and may not
    */
   authenticate(token: string, address: string): Promise<Caller>
 }
 
-type Ports = { tokens: Tokens; store: Store; clock: Clock; installation: Installation }
+type Ports = { callers: Callers; store: Store; clock: Clock; installation: Installation }
 
 export const createImageCallers = (ports: Ports): ImageCallers => ({
   authenticate: (token, address) =>
-    isPullToken(token) ? authenticateAgent(ports, token, address) : ports.tokens.authenticate(token, address)
+    isPullToken(token) ? authenticateAgent(ports, token, address) : ports.callers.authenticate(token, address)
 })
 
 const isPullToken = (token: string): boolean => {

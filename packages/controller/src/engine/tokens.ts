@@ -22,6 +22,7 @@ import type {
   JoinTokenView,
   Permission
 } from '../api/schemas.ts'
+import type { IdClaims } from '../core/access/claims.ts'
 import { mayManageToken, notGrantable } from '../core/access/permissions.ts'
 import {
   type Actor,
@@ -36,8 +37,8 @@ import type { Installation } from './installation.ts'
 import { requireEnvironment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
-/** Who asks, as the token says it. */
-export type Caller = { actor: Actor; allow: readonly Permission[] }
+/** Who asks, as the token says it. `claims`: of an ID token. */
+export type Caller = { actor: Actor; allow: readonly Permission[]; claims?: IdClaims }
 export type CreatedToken = z.infer<typeof createdToken>
 type JoinTokenWish = z.infer<typeof createJoinToken>
 type ApiTokenWish = z.infer<typeof createApiToken>
@@ -164,7 +165,8 @@ const makeJoinToken = async (
   return { id, token }
 }
 
-const demandGrantable = (caller: Caller, wanted: readonly Permission[]): void => {
+/** @throws ApiError `forbidden`, naming what the caller may not hand on */
+export const demandGrantable = (caller: Caller, wanted: readonly Permission[]): void => {
   const excess = notGrantable(caller.allow, wanted)
   if (excess.length === 0) return
   throw new ApiError('forbidden', `this token cannot hand on what it may not do itself: ${excess.join(', ')}`)

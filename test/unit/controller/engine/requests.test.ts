@@ -155,6 +155,20 @@ t.test('promotes the very image, with the spec that the target environment has',
   await close()
 })
 
+t.test('promotes by digest what has succeeded there, whatever came after it', async (t) => {
+  const { run, refusal, close } = await openScene()
+  for (const wanted of [tagged('v1'), tagged('v2')]) await run(wanted)
+  t.equal((await run(tagged('bad'))).outcome, 'reverted')
+  const by = (digest: string) => ({
+    environment: production,
+    what: { by: 'promote' as const, from: staging, digest: digest as ReturnType<typeof digestOf> }
+  })
+  t.match(await run(by(digestOf('1'))), { outcome: 'succeeded', digest: digestOf('1'), tag: 'v1' })
+  for (const digest of [digestOf('9'), digestOf('d')])
+    t.match(await refusal(by(digest)), { code: 'not-promotable', message: /no release .* has succeeded/ })
+  await close()
+})
+
 t.test('promotes nothing but what is current and good there', async (t) => {
   const { run, refusal, close } = await openScene()
   const promotion = { environment: production, what: { by: 'promote' as const, from: staging } }

@@ -6,37 +6,28 @@ import { guardRoutes } from '../../../../packages/controller/src/adapters/http/a
 import { dataErrors } from '../../../../packages/controller/src/adapters/keys/data-directory.ts'
 import { storeErrors } from '../../../../packages/controller/src/adapters/sql/store-errors.ts'
 import { createApiToken } from '../../../../packages/controller/src/api/schemas.ts'
+import type { Callers } from '../../../../packages/controller/src/engine/callers.ts'
 import type { Failures } from '../../../../packages/controller/src/engine/count-failures.ts'
 import { createFailures } from '../../../../packages/controller/src/engine/count-failures.ts'
 import { installationErrors } from '../../../../packages/controller/src/engine/installation.ts'
-import type { Tokens } from '../../../../packages/controller/src/engine/tokens.ts'
 import { readSettings, startSettings } from '../../../../packages/controller/src/settings.ts'
 
 const unprepared = () => {
   throw new Error('not prepared')
 }
-const tokens: Tokens = {
-  authenticate: unprepared,
-  isGood: unprepared,
-  createJoinToken: unprepared,
-  createApiToken: unprepared,
-  joinTokens: unprepared,
-  apiTokens: unprepared,
-  revokeJoinToken: unprepared,
-  revokeApiToken: unprepared
-}
+const callers: Callers = { authenticate: unprepared, isGood: unprepared }
 const imageCallers = { authenticate: unprepared }
 const failures: Failures = { demandPatience: () => {}, count: () => {} }
 
 t.test('a route that declares no access cannot be registered', async (t) => {
   const app = fastify()
-  guardRoutes(app, { tokens, imageCallers, failures })
+  guardRoutes(app, { callers, imageCallers, failures })
   t.throws(() => app.get('/v1/forgotten', async () => 'secret'), { message: /declares no access/ })
 })
 
 t.test('a route that needs a permission is not reached without a token', async (t) => {
   const app = fastify()
-  guardRoutes(app, { tokens, imageCallers, failures })
+  guardRoutes(app, { callers, imageCallers, failures })
   app.get('/v1/guarded', { config: { access: { kind: 'any-token' } } }, unprepared)
   const { statusCode, body } = await app.inject('/v1/guarded')
   t.equal(statusCode, 401)

@@ -4,14 +4,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ApiError, type Existing } from '../../api/errors.ts'
 import type { Verb } from '../../api/schemas.ts'
 import { formatNeed, isAllowed, mayKnowEnvironment, type Need } from '../../core/access/permissions.ts'
+import type { Callers } from '../../engine/callers.ts'
 import type { Failures } from '../../engine/count-failures.ts'
 import type { ImageCallers } from '../../engine/image-callers.ts'
-import type { Caller, Tokens } from '../../engine/tokens.ts'
+import type { Caller } from '../../engine/tokens.ts'
 
 export type RouteAccess =
   /** Anyone. */
   | { kind: 'open'; because: string }
-  /** Any valid API token. */
+  /** Any valid token. */
   | { kind: 'any-token' }
   /** Checked before the handler, from the path. */
   | {
@@ -36,7 +37,7 @@ declare module 'fastify' {
   }
 }
 
-type GuardPorts = { tokens: Tokens; imageCallers: ImageCallers; failures: Failures }
+type GuardPorts = { callers: Callers; imageCallers: ImageCallers; failures: Failures }
 
 export const guardRoutes = (app: FastifyInstance, ports: GuardPorts): void => {
   app.decorateRequest('caller', null)
@@ -60,7 +61,7 @@ const imageNeedOf = (method: string): Need => ({
 })
 
 const authenticate = async (
-  { tokens, imageCallers, failures }: GuardPorts,
+  { callers, imageCallers, failures }: GuardPorts,
   request: FastifyRequest,
   access: RouteAccess
 ): Promise<Caller> => {
@@ -73,7 +74,7 @@ const authenticate = async (
   const token = bearerOf(header) ?? (isImage ? passwordOf(header) : undefined)
   try {
     if (token === undefined) throw new ApiError('unauthenticated', 'send `Authorization: Bearer TOKEN`')
-    return await (isImage ? imageCallers : tokens).authenticate(token, request.ip)
+    return await (isImage ? imageCallers : callers).authenticate(token, request.ip)
   } catch (error) {
     if (error instanceof ApiError && error.code === 'unauthenticated') failures.count(request.ip)
     throw error

@@ -10,6 +10,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider
 } from 'fastify-type-provider-zod'
+import type { Callers } from '../../engine/callers.ts'
 import type { Failures } from '../../engine/count-failures.ts'
 import type { Deployments } from '../../engine/deployments.ts'
 import type { EventStream } from '../../engine/event-stream.ts'
@@ -18,6 +19,7 @@ import type { Freezes } from '../../engine/freezes.ts'
 import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Images } from '../../engine/images.ts'
 import type { Installation } from '../../engine/installation.ts'
+import type { Issuers } from '../../engine/issuers.ts'
 import type { Registries } from '../../engine/registries.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
@@ -35,6 +37,7 @@ import { addDeploymentRoutes } from './routes/deployments.ts'
 import { addEnvironmentRoutes } from './routes/environments.ts'
 import { addEventRoutes } from './routes/events.ts'
 import { addFreezeRoutes } from './routes/freezes.ts'
+import { addIssuerRoutes } from './routes/issuers.ts'
 import { addMetricsRoutes } from './routes/metrics.ts'
 import { addOpenRoutes } from './routes/open.ts'
 import { addRegistryRoutes } from './routes/registries.ts'
@@ -44,6 +47,8 @@ import { addWebhookRoutes } from './routes/webhooks.ts'
 
 export type Services = {
   tokens: Tokens
+  issuers: Issuers
+  callers: Callers
   fleet: Fleet
   specs: Specs
   freezes: Freezes
@@ -90,6 +95,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addOpenRoutes,
     addEnvironmentRoutes,
     addTokenRoutes,
+    addIssuerRoutes,
     addAgentRoutes,
     addSpecRoutes,
     addFreezeRoutes,

@@ -268,6 +268,16 @@ const registryLoginColumns: Columns = {
   setBy: 'text'
 }
 
+const issuerColumns: Columns = {
+  name: 'text',
+  url: 'text',
+  audience: 'text',
+  maxAgeMs: 'whole',
+  rules: 'text',
+  setAtMs: 'whole',
+  setBy: 'text'
+}
+
 const imageTables: [keyof Tables, string[], Columns][] = [
   [
     'image_manifests',
@@ -449,6 +459,11 @@ const migrations: readonly Migration[] = [
       await table.addColumn('hash', columnTypes.text, (column) => column.notNull().defaultTo('')).execute()
       await chainFormerEntries(db)
     }
+  },
+  {
+    number: 15,
+    name: 'issuers of ID tokens',
+    up: (db, dialect) => createTable(db, dialect, 'issuers', ['name'], issuerColumns)
   }
 ]
 

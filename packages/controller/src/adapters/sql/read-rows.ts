@@ -5,6 +5,7 @@ import type { RowScope } from '../../core/access/readable-rows.ts'
 import type { Reads } from '../../ports.ts'
 import { auditReads } from './audit-rows.ts'
 import { imageReads } from './image-rows.ts'
+import { issuerReads } from './issuer-rows.ts'
 import { registryReads } from './registry-rows.ts'
 import { defaultLimit, many, one } from './run-query.ts'
 import {
@@ -35,6 +36,7 @@ export const readsOf = (db: Kysely<Tables>): Reads => ({
   ...installationReads(db),
   ...auditReads(db),
   ...webhookReads(db),
+  ...issuerReads(db),
   ...registryReads(db),
   ...imageReads(db)
 })

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import { StoreConflict, type Writes } from '../../ports.ts'
 import { auditWrites } from './audit-rows.ts'
 import { imageWrites } from './image-rows.ts'
+import { issuerWrites } from './issuer-rows.ts'
 import { registryWrites } from './registry-rows.ts'
 import {
   agentCodec,
@@ -30,6 +31,7 @@ export const writesOf = (db: Kysely<Tables>, isConflict: ConflictTest): Writes =
   ...lockWrites(db, isConflict),
   ...auditWrites(db),
   ...webhookWrites(db),
+  ...issuerWrites(db),
   ...registryWrites(db),
   ...imageWrites(db)
 })

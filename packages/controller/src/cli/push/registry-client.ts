@@ -77,7 +77,7 @@ export function createRegistryClient(settings: Settings) {
 
 const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
   const { method, path, headers = {}, body = Buffer.alloc(0), signal } = asked
-  const { outgoing, answer: answering } = openRequest(settings, {
+  const { outgoing, answer: answering } = openRequest(await settings.renewed(), {
     method,
     path,
     // a refusal that comes before all was sent must reach us: the server keeps the connection open for it

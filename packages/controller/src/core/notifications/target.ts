@@ -8,7 +8,7 @@ export const refusalOfUrl = (url: URL, mayBePlaintext: boolean): string | undefi
   return 'it must be https:// (plain http goes to loopback only, unless the controller runs with LONGSHORE_ALLOW_PLAINTEXT=1)'
 }
 
-const isLoopback = (host: string): boolean =>
+export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 
 /** `https://hooks.slack.com/…` */

@@ -12,10 +12,10 @@ import type { EventResponse } from '../event-response.ts'
 
 export const addEventRoutes = ({ app, services, responses }: RouteScope): void => {
   const begin = (request: FastifyRequest, reply: FastifyReply, stream: HeldBack): EventResponse => {
-    const { id } = callerOf(request).actor
+    const caller = callerOf(request)
     try {
       // a stream may outlive the token that asked for it: asked again as long as it lasts
-      return responses.begin(reply, id, stream.stop, () => services.tokens.isGood(id))
+      return responses.begin(reply, caller.actor.id, stream.stop, () => services.callers.isGood(caller))
     } catch (error) {
       return stream.giveUp(error)
     }

@@ -3,6 +3,7 @@ import { ProtocolError } from '@longshore/protocol'
 import * as z from 'zod'
 import { ApiError } from '../../../api/errors.ts'
 import { enrolRequest, enrolResponse, healthView, keysView, serverInfo } from '../../../api/schemas.ts'
+import { callerOf } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
 export const addOpenRoutes = ({ app, services }: RouteScope): void => {
@@ -33,11 +34,15 @@ export const addOpenRoutes = ({ app, services }: RouteScope): void => {
   app.get(
     '/v1/info',
     { config: { access: { kind: 'any-token' } }, schema: { response: { 200: serverInfo } } },
-    async () => ({
-      version: services.version,
-      installation: services.installation.id,
-      nowMs: services.clock.nowMs()
-    })
+    async (request) => {
+      const { actor, allow } = callerOf(request)
+      return {
+        version: services.version,
+        installation: services.installation.id,
+        nowMs: services.clock.nowMs(),
+        caller: { name: actor.name, allow: [...allow] }
+      }
+    }
   )
   app.post(
     '/v1/agents/enrol',
