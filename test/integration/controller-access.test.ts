@@ -275,6 +275,7 @@ const cases: Case[] = [
   { route: 'GET /v1/status', path: '/v1/status', needs: [], gives: 200 },
   { route: 'GET /v1/images', path: '/v1/images', needs: [], gives: 200 },
   { route: 'GET /v1/audit', path: '/v1/audit', needs: ['audit:*/*'], gives: 200 },
+  { route: 'GET /v1/session', path: '/v1/session', needs: [], gives: 200 },
   { route: 'GET /v1/info', path: '/v1/info', needs: [], gives: 200 }
 ]
 /** Asked for without a token; `GET /v1/events` never ends by itself, it and `GET /metrics` have tests of their own. */
@@ -283,7 +284,9 @@ const openRoutes = [
   'GET /readyz',
   'GET /v1/keys',
   'GET /v1/openapi.json',
-  'POST /v1/agents/enrol'
+  'POST /v1/agents/enrol',
+  'POST /v1/session',
+  'DELETE /v1/session'
 ]
 
 await ask('PUT', at, { body: { spec } })

@@ -20,6 +20,7 @@ import {
 } from './adapters/keys/data-directory.ts'
 import { createSealer } from './adapters/keys/sealing-key.ts'
 import { createLog } from './adapters/log/create-log.ts'
+import { pageFolders, readPage } from './adapters/page/read-page.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
 import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
@@ -29,6 +30,7 @@ import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
 import { createHelpers } from './engine/ask-helpers.ts'
+import { createBrowserSessions } from './engine/browser-sessions.ts'
 import { createImageCache } from './engine/cache-images.ts'
 import { createCallers } from './engine/callers.ts'
 import { createImageCollector } from './engine/collect-images.ts'
@@ -237,7 +239,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
 const createEngine = (ground: Ground) => {
   const { settings, store, clock, installation } = ground
   const { lostAfterMs, pauseLimitMs } = settings
-  const events = createEventStream()
+  const events = createEventStream(ground.lease.owner)
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
@@ -267,6 +269,7 @@ const createEngine = (ground: Ground) => {
     events,
     presences,
     gateway,
+    sealer,
     fleet,
     deployments,
     ...createTelling(ground, { link: gateway, events, sealer }),
@@ -314,6 +317,8 @@ const createServer = async (
       tokens,
       issuers: createIssuers(ground),
       callers,
+      sessions: createBrowserSessions({ ...ground, callers, sealer: engine.sealer }),
+      page: await readPage(pageFolders(import.meta.dirname)),
       imageCallers: createImageCallers({ ...ground, callers }),
       specs: createSpecs(ground),
       freezes: createFreezes(ground),

@@ -512,6 +512,8 @@ export type Store = Reads & {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+/** A file of the page for operators: its media type and its bytes. */
+export type PageFile = { type: string; content: Uint8Array }
 /** There is no room for the write: nothing of its transaction is stored. */
 export class StoreFull extends Error {
   override readonly name = 'StoreFull'

@@ -106,7 +106,7 @@ export class NoticeScene {
     onOwed(this.notifications.wake)
     const { notifications } = this
     this.webhooks = createWebhooks({ ...ports, random: bytes, notifications, allowPlaintext: false })
-    const events = createEventStream()
+    const events = createEventStream('run')
     this.presences = createPresences({ store, clock: this.clock, publisher: events })
     const link = { isConnected: (agent: AgentId) => this.connected.has(agent) }
     const settings = { lostAfterMs: 60_000 }

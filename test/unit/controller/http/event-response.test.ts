@@ -40,17 +40,17 @@ t.test('a client that leaves more than a megabyte unread is cut off', async (t) 
   // the kernel takes a few megabytes before anything waits here
   let sent = 0
   for (; !isOver && sent < 1000; sent += 1) {
-    response.send(eventOf(100_000))
+    response.send(eventOf(100_000), 'run-100_000')
     await new Promise((resolve) => setImmediate(resolve))
   }
   t.ok(isOver)
-  response.send(eventOf(1))
+  response.send(eventOf(1), 'run-1')
 })
 
 t.test('events are numbered, and the end of all streams ends this one', async (t) => {
   const { responses, response, ended, socket } = await openStream(t)
-  response.send(eventOf(1))
-  response.send(eventOf(2))
+  response.send(eventOf(1), 'run-1')
+  response.send(eventOf(2), 'run-2')
   responses.endAll()
   let text = ''
   socket.setEncoding('utf8').on('data', (part) => {
@@ -59,7 +59,7 @@ t.test('events are numbered, and the end of all streams ends this one', async (t
   await ended
   await once(socket, 'end')
   t.match(text, /content-type: text\/event-stream/)
-  t.match(text, /id: 1\ndata: \{"type":"warning","text":"x"\}\n\n[\s\S]*id: 2\ndata: /)
+  t.match(text, /id: run-1\ndata: \{"type":"warning","text":"x"\}\n\n[\s\S]*id: run-2\ndata: /)
 })
 
 t.test('a client that goes away ends the stream', async (t) => {

@@ -19,7 +19,7 @@ const warningOf = (id: string): StreamEvent => ({
 })
 
 t.test('an event that comes while the snapshot is taken is sent after it, to who may read it', async (t) => {
-  const events = createEventStream()
+  const events = createEventStream('run')
   const snapshot = Promise.withResolvers<DeploymentView[]>()
   const asked = Promise.withResolvers<void>()
   const seen: StreamEvent[] = []

@@ -6,6 +6,7 @@ import { guardRoutes } from '../../../../packages/controller/src/adapters/http/a
 import { dataErrors } from '../../../../packages/controller/src/adapters/keys/data-directory.ts'
 import { storeErrors } from '../../../../packages/controller/src/adapters/sql/store-errors.ts'
 import { createApiToken } from '../../../../packages/controller/src/api/schemas.ts'
+import type { BrowserSessions } from '../../../../packages/controller/src/engine/browser-sessions.ts'
 import type { Callers } from '../../../../packages/controller/src/engine/callers.ts'
 import type { Failures } from '../../../../packages/controller/src/engine/count-failures.ts'
 import { createFailures } from '../../../../packages/controller/src/engine/count-failures.ts'
@@ -17,17 +18,18 @@ const unprepared = () => {
 }
 const callers: Callers = { authenticate: unprepared, isGood: unprepared }
 const imageCallers = { authenticate: unprepared }
+const sessions: BrowserSessions = { begin: unprepared, authenticate: unprepared }
 const failures: Failures = { demandPatience: () => {}, count: () => {} }
 
 t.test('a route that declares no access cannot be registered', async (t) => {
   const app = fastify()
-  guardRoutes(app, { callers, imageCallers, failures })
+  guardRoutes(app, { callers, imageCallers, sessions, failures })
   t.throws(() => app.get('/v1/forgotten', async () => 'secret'), { message: /declares no access/ })
 })
 
 t.test('a route that needs a permission is not reached without a token', async (t) => {
   const app = fastify()
-  guardRoutes(app, { callers, imageCallers, failures })
+  guardRoutes(app, { callers, imageCallers, sessions, failures })
   app.get('/v1/guarded', { config: { access: { kind: 'any-token' } } }, unprepared)
   const { statusCode, body } = await app.inject('/v1/guarded')
   t.equal(statusCode, 401)

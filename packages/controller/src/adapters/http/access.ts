@@ -4,10 +4,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ApiError, type Existing } from '../../api/errors.ts'
 import type { Verb } from '../../api/schemas.ts'
 import { formatNeed, isAllowed, mayKnowEnvironment, type Need } from '../../core/access/permissions.ts'
+import type { BrowserSessions } from '../../engine/browser-sessions.ts'
 import type { Callers } from '../../engine/callers.ts'
 import type { Failures } from '../../engine/count-failures.ts'
 import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Caller } from '../../engine/tokens.ts'
+import { demandOwnPage, sealedSessionOf } from './session-cookie.ts'
 
 export type RouteAccess =
   /** Anyone. */
@@ -37,7 +39,12 @@ declare module 'fastify' {
   }
 }
 
-type GuardPorts = { callers: Callers; imageCallers: ImageCallers; failures: Failures }
+type GuardPorts = {
+  callers: Callers
+  imageCallers: ImageCallers
+  sessions: BrowserSessions
+  failures: Failures
+}
 
 export const guardRoutes = (app: FastifyInstance, ports: GuardPorts): void => {
   app.decorateRequest('caller', null)
@@ -61,22 +68,40 @@ const imageNeedOf = (method: string): Need => ({
 })
 
 const authenticate = async (
-  { callers, imageCallers, failures }: GuardPorts,
+  { callers, imageCallers, sessions, failures }: GuardPorts,
   request: FastifyRequest,
   access: RouteAccess
 ): Promise<Caller> => {
-  failures.demandPatience(request.ip)
   const isImage = access.kind === 'images'
   const header = request.headers.authorization
+  const sealed = isImage || header !== undefined ? undefined : sealedSessionOf(request)
+  if (sealed !== undefined) {
+    demandOwnPage(request)
+    return countingFailures(failures, request, () => sessions.authenticate(sealed, request.ip))
+  }
   // every client of a registry asks without a token first, to learn how to send one: no failure
-  if (isImage && header === undefined)
+  if (isImage && header === undefined) {
+    failures.demandPatience(request.ip)
     throw new ApiError('unauthenticated', 'send an API token as the password')
+  }
   const token = bearerOf(header) ?? (isImage ? passwordOf(header) : undefined)
-  try {
+  return countingFailures(failures, request, () => {
     if (token === undefined) throw new ApiError('unauthenticated', 'send `Authorization: Bearer TOKEN`')
-    return await (isImage ? imageCallers : callers).authenticate(token, request.ip)
+    return (isImage ? imageCallers : callers).authenticate(token, request.ip)
+  })
+}
+
+/** @throws ApiError as `recognise`, and `rate-limited` for an address that failed too often */
+export const countingFailures = async <T>(
+  failures: Failures,
+  { ip }: FastifyRequest,
+  recognise: () => T | Promise<T>
+): Promise<T> => {
+  failures.demandPatience(ip)
+  try {
+    return await recognise()
   } catch (error) {
-    if (error instanceof ApiError && error.code === 'unauthenticated') failures.count(request.ip)
+    if (error instanceof ApiError && error.code === 'unauthenticated') failures.count(ip)
     throw error
   }
 }

@@ -10,6 +10,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider
 } from 'fastify-type-provider-zod'
+import type { BrowserSessions } from '../../engine/browser-sessions.ts'
 import type { Callers } from '../../engine/callers.ts'
 import type { Failures } from '../../engine/count-failures.ts'
 import type { Deployments } from '../../engine/deployments.ts'
@@ -25,7 +26,7 @@ import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
 import type { Webhooks } from '../../engine/webhooks.ts'
 import type { Writer } from '../../engine/writer.ts'
-import type { Clock, Log, Reads } from '../../ports.ts'
+import type { Clock, Log, PageFile, Reads } from '../../ports.ts'
 import { guardRoutes } from './access.ts'
 import { answerErrors } from './answer-errors.ts'
 import { auditRefusals } from './audit-refusals.ts'
@@ -40,7 +41,9 @@ import { addFreezeRoutes } from './routes/freezes.ts'
 import { addIssuerRoutes } from './routes/issuers.ts'
 import { addMetricsRoutes } from './routes/metrics.ts'
 import { addOpenRoutes } from './routes/open.ts'
+import { addPageRoutes } from './routes/page.ts'
 import { addRegistryRoutes } from './routes/registries.ts'
+import { addSessionRoutes } from './routes/session.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
 import { addWebhookRoutes } from './routes/webhooks.ts'
@@ -57,7 +60,10 @@ export type Services = {
   registries: Registries
   images: Images
   imageCallers: ImageCallers
+  sessions: BrowserSessions
   failures: Failures
+  /** Files of the page by the path below `/page/`; empty: there is none beside this controller. */
+  page: ReadonlyMap<string, PageFile>
   writer: Pick<Writer, 'refused'>
   audit: Reads['audit']
   events: EventStream
@@ -93,6 +99,8 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
   const scope: RouteScope = { app, services, responses }
   for (const add of [
     addOpenRoutes,
+    addPageRoutes,
+    addSessionRoutes,
     addEnvironmentRoutes,
     addTokenRoutes,
     addIssuerRoutes,

@@ -1,5 +1,5 @@
-// Server-sent events to one client (WHATWG HTML, section 9.2): numbered, kept alive by comments, and bounded: a
-// client that does not read is dropped, it can come back and gets a new snapshot; so many streams per token.
+// Server-sent events to one client (WHATWG HTML, section 9.2): kept alive by comments, and bounded: a client that
+// does not read is dropped, it can come back; so many streams per token.
 import type { ServerResponse } from 'node:http'
 import { limits } from '@longshore/protocol'
 import type { FastifyReply } from 'fastify'
@@ -12,7 +12,8 @@ const defaultKeepAliveMs = 15_000
 export const maxStreamsPerToken = 50
 
 export type EventResponse = {
-  send(event: StreamEvent): void
+  /** @param id what a client that comes back says it has seen last */
+  send(event: StreamEvent, id: string): void
   end(): void
 }
 export type EventResponses = {
@@ -43,7 +44,6 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
         'x-accel-buffering': 'no'
       })
       raw.flushHeaders()
-      let number = 0
       const write = (text: string): void => {
         if (raw.writableEnded || raw.destroyed) return
         if (raw.writableLength > limits.maxBufferedBytes) raw.destroy()
@@ -61,10 +61,7 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
         ended()
       })
       return {
-        send: (event) => {
-          number += 1
-          write(`id: ${number}\ndata: ${JSON.stringify(event)}\n\n`)
-        },
+        send: (event, id) => write(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`),
         end: () => raw.end()
       }
     },

@@ -33,9 +33,9 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
       const snapshot = await services.deployments.view(id, isReadable).catch(stream.giveUp)
       const response = begin(request, reply, stream)
       const at = new Date(services.clock.nowMs()).toISOString()
-      response.send({ type: 'deployment', at, deployment: snapshot })
+      response.send({ type: 'deployment', at, deployment: snapshot }, stream.sinceId)
       if (snapshot.phase === 'ended') {
-        response.send({ type: 'ended', at, deployment: snapshot })
+        response.send({ type: 'ended', at, deployment: snapshot }, stream.sinceId)
         response.end()
         return
       }
@@ -51,9 +51,13 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
     async (request, reply) => {
       const isReadable = readableBy(callerOf(request).allow)
       const stream = holdBack(services, isReadable)
-      const snapshot = await takeSnapshot(services).catch(stream.giveUp)
+      const missed = services.events.since(String(request.headers['last-event-id'] ?? ''))
+      const snapshot = (await takeSnapshot(services).catch(stream.giveUp)).filter(isReadable)
       const response = begin(request, reply, stream)
-      for (const event of snapshot.filter(isReadable)) response.send(event)
+      // the snapshot was looked at all the same: it says which deployments the small events are of
+      if (missed === undefined) for (const event of snapshot) response.send(event, stream.sinceId)
+      else
+        for (const { event, id } of missed.filter(({ event }) => isReadable(event))) response.send(event, id)
       stream.flow(response)
     }
   )
@@ -67,18 +71,21 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
 const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolean) => {
   let response: EventResponse | undefined
   let isOneDeployment = false
-  const held: StreamEvent[] = []
-  const send = (to: EventResponse, event: StreamEvent): void => {
+  const held: { event: StreamEvent; id: string }[] = []
+  const sinceId = events.lastId
+  const send = (to: EventResponse, event: StreamEvent, id: string): void => {
     if (!isWanted(event)) return
-    to.send(event)
+    to.send(event, id)
     if (event.type === 'ended' && isOneDeployment) to.end()
   }
-  const stop = events.listen((event) => {
-    if (response === undefined) held.push(event)
-    else send(response, event)
+  const stop = events.listen((event, id) => {
+    if (response === undefined) held.push({ event, id })
+    else send(response, event, id)
   })
   return {
     stop,
+    /** The last event before the listening began. */
+    sinceId,
     giveUp: (error: unknown): never => {
       stop()
       throw error
@@ -86,7 +93,7 @@ const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolea
     flow: (to: EventResponse, options: { endsWithDeployment?: boolean } = {}): void => {
       isOneDeployment = options.endsWithDeployment ?? false
       response = to
-      for (const event of held.splice(0)) send(to, event)
+      for (const { event, id } of held.splice(0)) send(to, event, id)
     }
   }
 }
