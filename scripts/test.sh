@@ -23,6 +23,7 @@ part() {
 part "node" node scripts/check-node.mjs
 part "set-up" bash scripts/setup-tests.sh
 part "types" tsc
+part "types of the page" tsc -p packages/dashboard
 part "lint" biome ci --colors=off .
 part "unused code" knip
 
