@@ -2,7 +2,7 @@
 // that knows all parts; each part gets what it needs and nothing else.
 import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
-import { signJws } from '@longshore/protocol'
+import { digest, signJws } from '@longshore/protocol'
 import { createBlobs } from './adapters/blobs/blob-files.ts'
 import { imageFolderOf } from './adapters/blobs/image-folder.ts'
 import { createUploads } from './adapters/blobs/upload-files.ts'
@@ -22,12 +22,14 @@ import { createLog } from './adapters/log/create-log.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
 import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
+import { createExchange } from './adapters/upstream/exchange.ts'
 import { createUpstream } from './adapters/upstream/fetch-images.ts'
+import { createRegistryBlobs } from './adapters/upstream/registry-blobs.ts'
 import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
-import { createHelpers } from './engine/ask-helpers.ts'
+import { createHelpers, type Helpers } from './engine/ask-helpers.ts'
 import { createImageCache } from './engine/cache-images.ts'
 import { createImageCollector } from './engine/collect-images.ts'
 import { createFailures } from './engine/count-failures.ts'
@@ -35,7 +37,9 @@ import { createDeployments, defaultDeploymentSettings } from './engine/deploymen
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
+import { withFormerBlobs } from './engine/former-blobs.ts'
 import { createFreezes } from './engine/freezes.ts'
+import { createHolds, type Holds } from './engine/hold-content.ts'
 import { createImageCallers } from './engine/image-callers.ts'
 import { createImages } from './engine/images.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
@@ -45,7 +49,7 @@ import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createRegistries } from './engine/registries.ts'
-import { createRegistryCredentials } from './engine/registry-credentials.ts'
+import { createRegistryCredentials, type RegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createSupervisorLink, type SupervisorLink } from './engine/tell-supervisor.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
@@ -143,25 +147,62 @@ export const startController = async (
   try {
     const installation = await readInstallation(store, key)
     const lease = createLease({ ...parts, store, log })
-    const folder = imageFolderOf(settings)
-    return await run({
+    const ca = settings.caFile === undefined ? null : await readCa(settings.caFile)
+    // one for all: two that make its key at the same time would be in each other's way
+    const sealer = createSealer(settings.dataDir)
+    const helpers = createHelpers(createCredentialHelper(process.env), parts.steadyClock)
+    const credentials = createRegistryCredentials({ store, sealer, helpers, log })
+    const ground = {
       ...parts,
       settings,
-      ca: settings.caFile === undefined ? null : await readCa(settings.caFile),
+      ca,
       log,
       supervisor,
       store,
       onOwed,
       installation,
       lease,
+      sealer,
+      helpers,
+      credentials
+    }
+    return await run({
+      ...ground,
       writer: createWriter({ ...parts, store, lease }),
-      blobs: createBlobs(folder, parts.clock),
-      uploads: createUploads(folder)
+      holds: createHolds(parts.clock),
+      ...createContent(ground)
     })
   } catch (error) {
     await store.close()
     throw error
   }
+}
+
+/** The digest of no bytes: any would do to ask for. */
+const nothing = digest.parse('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
+
+/** Where images lie: files, or a registry, to which uploads go on once all of them is here. */
+const createContent = (
+  ground: Pick<Ground, 'settings' | 'ca' | 'clock' | 'steadyClock' | 'installation' | 'credentials' | 'log'>
+): Pick<Ground, 'blobs' | 'uploads'> => {
+  const { settings, ca, clock, steadyClock: steady, installation, credentials, log } = ground
+  const { imageStore: address } = settings
+  const folder = imageFolderOf(settings)
+  const files = createBlobs(folder, clock)
+  if (address === undefined) return { blobs: files, uploads: createUploads(folder, files) }
+  const registry = createRegistryBlobs({
+    address,
+    exchange: createExchange({ ca }),
+    login: () => credentials.forRegistry(address.registry),
+    installation: installation.id,
+    clock: steady,
+    log
+  })
+  // at the start, not with the first push; who is away now may be there later
+  registry.sizeOf(nothing).catch((error: unknown) => {
+    log.warn({ err: error }, 'the registry behind the image store cannot be used now')
+  })
+  return { blobs: withFormerBlobs(registry, files), uploads: createUploads(folder, registry) }
 }
 
 const readCa = async (path: string): Promise<string> => {
@@ -183,6 +224,10 @@ type Ground = Parts &
     /** Asks the lease first. */
     writer: Writer
     installation: Installation
+    sealer: Sealer
+    helpers: Helpers
+    credentials: RegistryCredentials
+    holds: Holds
     blobs: Blobs
     uploads: Uploads
   }
@@ -231,22 +276,17 @@ const run = async (ground: Ground): Promise<RunningController> => {
 
 /** Everything that decides and waits, with the agents' link, which it needs and which needs it. */
 const createEngine = (ground: Ground) => {
-  const { settings, store, clock, installation } = ground
+  const { settings, store, clock, installation, credentials } = ground
   const { lostAfterMs, pauseLimitMs } = settings
   const events = createEventStream()
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
-  // one for all: two that make its key at the same time would be in each other's way
-  const sealer = createSealer(settings.dataDir)
-  const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
   const fetching = new AbortController()
   const upstream = createUpstream({ ca: ground.ca, signal: fetching.signal })
-  const credentials = createRegistryCredentials({ ...ground, sealer, helpers })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
-    credentials,
     signer: { sign: (command) => signJws('command', command, installation.key) },
     artifacts: offerArtifacts({
       images,
@@ -265,8 +305,8 @@ const createEngine = (ground: Ground) => {
     gateway,
     fleet,
     deployments,
-    ...createTelling(ground, { link: gateway, events, sealer }),
-    registries: createRegistries({ ...ground, sealer, helpers }),
+    ...createTelling(ground, { link: gateway, events }),
+    registries: createRegistries(ground),
     images,
     fetching,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
@@ -275,18 +315,15 @@ const createEngine = (ground: Ground) => {
 }
 
 /** Whom to tell of what happens, and the telling. */
-const createTelling = (
-  ground: Ground,
-  { link, events, sealer }: { link: Gateway; events: EventStream; sealer: Sealer }
-) => {
+const createTelling = (ground: Ground, { link, events }: { link: Gateway; events: EventStream }) => {
   const { settings, ca, onOwed } = ground
   const { allowPlaintext } = settings
   const sender = createWebhookSender({ ca, userAgent: `longshore/${controllerVersion}` })
-  const notifications = createNotifications({ ...ground, sealer, sender })
+  const notifications = createNotifications({ ...ground, sender })
   onOwed(notifications.wake)
   return {
     notifications,
-    webhooks: createWebhooks({ ...ground, sealer, notifications, allowPlaintext }),
+    webhooks: createWebhooks({ ...ground, notifications, allowPlaintext }),
     hostWatch: createHostWatch({ ...ground, link, events })
   }
 }
