@@ -1,7 +1,7 @@
 // Where content lies is one port: the same contract for files and for a real registry (Debian's docker-registry), then
 // what only the registry can do: be away, break off, lie, refuse to remove, belong to others as well, want a login.
 import { createHash } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type Digest, digest } from '@longshore/protocol'
@@ -12,12 +12,12 @@ import { readReference } from '../../packages/controller/src/core/images/image-p
 import { readStoreAddress } from '../../packages/controller/src/core/images/store-address.ts'
 import { withFormerBlobs } from '../../packages/controller/src/engine/former-blobs.ts'
 import type { Blobs } from '../../packages/controller/src/image-ports.ts'
-import type { Clock } from '../../packages/controller/src/ports.ts'
+import type { Clock, Login } from '../../packages/controller/src/ports.ts'
 import { readSettings, startSettings } from '../../packages/controller/src/settings.ts'
 import { collectCommand } from '../../scripts/hosts/run-command.ts'
 import { enrol, newMachine } from '../support/agent-client.ts'
 import { connectAnswering, obedient } from '../support/answering-agent.ts'
-import { startGuardedRegistry } from '../support/guarded-registry.ts'
+import { startGuardedRegistry, startTokenRegistry } from '../support/guarded-registry.ts'
 import {
   codeOf,
   digestOf,
@@ -43,15 +43,17 @@ const bytes = (count: number, seed: string): Buffer =>
   Buffer.alloc(count, createHash('sha256').update(seed).digest())
 
 type Told = { level: string; text: string }
+type Options = { told?: Told[]; by?: string; ca?: string; login?: Login }
 const blobsAt =
-  (at: string, told: Told[] = [], by = installation) =>
+  (at: string, { told = [], by = installation, ca, login }: Options = {}) =>
   (clock: Pick<Clock, 'nowMs'>): Blobs => {
     const address = readStoreAddress(at)
     if (address === undefined) throw new Error(`no address: ${at}`)
     const note = (level: string) => (_fields: object, text: string) => void told.push({ level, text })
     const log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') }
-    const exchange = createExchange({ ca: null })
-    return createRegistryBlobs({ address, exchange, login: async () => null, installation: by, clock, log })
+    const exchange = createExchange({ ca: ca ?? null })
+    const askLogin = async () => login ?? null
+    return createRegistryBlobs({ address, exchange, login: askLogin, installation: by, clock, log })
   }
 
 const keepsContract = async (t: Test, blobsFor?: (clock: Clock) => Blobs): Promise<void> => {
@@ -119,7 +121,7 @@ testOnRealParts(
     const { collect, push, images, time } = await openImages(t, blobsAt(at))
     const [foreign, shared, ours] = [sampleImage(['foreign']), sampleImage(['both']), sampleImage(['ours'])]
     const clock = { nowMs: () => time.nowMs }
-    const sibling = blobsAt(at, [], `ins_${'b'.repeat(20)}`)(clock)
+    const sibling = blobsAt(at, { by: `ins_${'b'.repeat(20)}` })(clock)
     for (const image of [shared, ours, foreign]) await push('1', image)
     for (const blob of [...ours.layers, ours.config])
       await direct.ask(
@@ -153,7 +155,7 @@ testOnRealParts(
 testOnRealParts(t, 'a registry that removes nothing is told of once', async (t) => {
   const registry = await startTestRegistry(t, '127.0.0.1', 17442, { isDeletable: false })
   const told: Told[] = []
-  const { collect, push, images, time } = await openImages(t, blobsAt(`http://${registry.name}`, told))
+  const { collect, push, images, time } = await openImages(t, blobsAt(`http://${registry.name}`, { told }))
   await push('1', sampleImage(['a']))
   await push('2', sampleImage(['b']))
   for (const tag of ['1', '2']) await images.remove(jenkins, hub, readReference(tag))
@@ -254,6 +256,7 @@ testOnRealParts(
     t.same(await answerOf(client, 'PUT', finish), [503, 'STORE_UNAVAILABLE'])
     t.same(await answerOf(client, 'GET', path), [503, 'STORE_UNAVAILABLE'])
     t.equal((await client.ask('HEAD', path)).status, 503)
+    t.same(await answerOf(client, 'POST', '/v2/api/blobs/uploads/'), [503, 'STORE_UNAVAILABLE'])
     await controller.stop()
     await controller.start({ imageStore: `http://${odd.name}`, keepFreeBytes: 0 })
     t.equal((await client.ask('GET', '/v2/')).status, 200, 'it starts without the registry')
@@ -341,6 +344,19 @@ testOnRealParts(t, 'the login of the registry is the one that is stored for it',
   await login('a-password-that-is-nowhere-else')
   t.equal((await client.putImage('api', '1', image)).status, 201)
   t.equal((await client.ask('GET', `/v2/api/blobs/${image.configDigest}`)).status, 200)
+})
+
+testOnRealParts(t, 'a registry that gives tokens for a login, over HTTPS, keeps the contract', async (t) => {
+  const login = { username: 'longshore', password: 'of the store' }
+  const at = 'https://127.0.0.1:17454/team/images'
+  const { caFile, scopes } = await startTokenRegistry(t, { address: '127.0.0.1', port: 17454, login })
+  const ca = readFileSync(caFile, 'utf8')
+  await keepsContract(t, blobsAt(at, { ca, login }))
+  t.same(scopes, ['pull', 'pull,push', 'delete'], 'each token is asked for once')
+  const { putBlob } = await openImages(t, blobsAt(at, { ca }))
+  await t.rejects(putBlob(Buffer.from('x')), { code: 'STORE_UNAVAILABLE', message: /wants another login/ })
+  const stranger = await openImages(t, blobsAt(at, { login }))
+  await t.rejects(stranger.putBlob(Buffer.from('x')), { code: 'STORE_UNAVAILABLE', message: /certificate/ })
 })
 
 t.test('an address that is none, and plain HTTP to another machine, are no setting', (t) => {

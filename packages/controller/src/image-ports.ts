@@ -61,6 +61,8 @@ export type Blobs = {
   open(digest: Digest): Promise<OpenBlob | undefined>
   /** undefined: not stored, or larger than `maxBytes`. @throws ImageError `STORE_CORRUPT` */
   read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>
+  /** Asked before a client sends what could not be stored in the end. */
+  demandReady(): Promise<void>
   /**
    * A file whose content has this digest becomes the blob; it may be gone afterwards, and stays after a failure.
    * @throws what the disk does
@@ -75,7 +77,7 @@ export type Blobs = {
 }
 /** Blobs on their way in. An upload lives until it is finished, cancelled or has been left alone for too long. */
 export type Uploads = {
-  /** @throws ImageError `STORAGE_FULL` */
+  /** @throws ImageError `STORAGE_FULL`, `STORE_UNAVAILABLE` */
   begin(): Promise<string>
   /** Bytes that have arrived. @throws ImageError `BLOB_UPLOAD_UNKNOWN` */
   sizeOf(upload: string): Promise<number>

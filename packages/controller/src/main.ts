@@ -2,7 +2,7 @@
 // that knows all parts; each part gets what it needs and nothing else.
 import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
-import { digest, signJws } from '@longshore/protocol'
+import { signJws } from '@longshore/protocol'
 import { createBlobs } from './adapters/blobs/blob-files.ts'
 import { imageFolderOf } from './adapters/blobs/image-folder.ts'
 import { createUploads } from './adapters/blobs/upload-files.ts'
@@ -178,9 +178,6 @@ export const startController = async (
   }
 }
 
-/** The digest of no bytes: any would do to ask for. */
-const nothing = digest.parse('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
-
 /** Where images lie: files, or a registry, to which uploads go on once all of them is here. */
 const createContent = (
   ground: Pick<Ground, 'settings' | 'ca' | 'clock' | 'steadyClock' | 'installation' | 'credentials' | 'log'>
@@ -199,7 +196,7 @@ const createContent = (
     log
   })
   // at the start, not with the first push; who is away now may be there later
-  registry.sizeOf(nothing).catch((error: unknown) => {
+  registry.demandReady().catch((error: unknown) => {
     log.warn({ err: error }, 'the registry behind the image store cannot be used now')
   })
   return { blobs: withFormerBlobs(registry, files), uploads: createUploads(folder, registry) }

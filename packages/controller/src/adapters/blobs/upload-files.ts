@@ -17,7 +17,7 @@ const writeBytes = 1024 * 1024
 
 type Hashed = { hash: Hash; sizeBytes: number }
 
-export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take'>): Uploads => {
+export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take' | 'demandReady'>): Uploads => {
   const turns = createTurns()
   const known = new Map<string, Hashed>()
   const forget = async (upload: string): Promise<void> => {
@@ -36,6 +36,7 @@ export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take'>): 
   return {
     begin: async () => {
       await folder.demandRoom()
+      await blobs.demandReady()
       const upload = randomUUID()
       const path = pathOf(folder, upload)
       await makeFolderOf(path).catch(refuse)

@@ -4,7 +4,7 @@
 import { createReadStream } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { pipeline, Readable, type Transform } from 'node:stream'
-import type { Digest } from '@longshore/protocol'
+import { type Digest, digest } from '@longshore/protocol'
 import { ImageError } from '../../core/images/image-error.ts'
 import type { ByteRange } from '../../core/images/ranges.ts'
 import { storeTagOf } from '../../core/images/store-address.ts'
@@ -14,6 +14,8 @@ import { type AskStore, type AskStorePorts, createAskStore } from './ask-store.t
 import { checkDigest, corrupt, cutOut, demandDigest } from './check-content.ts'
 import { listStoreTags } from './list-store-tags.ts'
 
+/** The digest of no bytes: any would do to ask for. */
+const nothing = digest.parse('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
 /** Checked before the first byte goes out, so that the refusal can be an answer. */
 const smallBytes = 1024 * 1024
 /** What was sent may be moved to its place before the answer comes. */
@@ -51,6 +53,9 @@ export const createRegistryBlobs = (ports: Ports): Blobs => {
       const content = await store.read(answer, maxBytes)
       demandDigest(content, blob)
       return content
+    },
+    demandReady: async () => {
+      await sizeOf(nothing)
     },
     take: (blob, file) => sendBlob(store, blob, file),
     takeManifest: async ({ digest, mediaType, content }) => {
