@@ -1,7 +1,9 @@
 // Where content lies is one port: the same contract for files and for a real registry (Debian's docker-registry), then
 // what only the registry can do: be away, break off, lie, refuse to remove, belong to others as well, want a login.
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type Digest, digest } from '@longshore/protocol'
@@ -43,9 +45,9 @@ const bytes = (count: number, seed: string): Buffer =>
   Buffer.alloc(count, createHash('sha256').update(seed).digest())
 
 type Told = { level: string; text: string }
-type Options = { told?: Told[]; by?: string; ca?: string; login?: Login }
+type Options = { told?: Told[]; by?: string; ca?: string; login?: Login; silenceMs?: number }
 const blobsAt =
-  (at: string, { told = [], by = installation, ca, login }: Options = {}) =>
+  (at: string, { told = [], by = installation, ca, login, silenceMs }: Options = {}) =>
   (clock: Pick<Clock, 'nowMs'>): Blobs => {
     const address = readStoreAddress(at)
     if (address === undefined) throw new Error(`no address: ${at}`)
@@ -53,7 +55,8 @@ const blobsAt =
     const log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') }
     const exchange = createExchange({ ca: ca ?? null })
     const askLogin = async () => login ?? null
-    return createRegistryBlobs({ address, exchange, login: askLogin, installation: by, clock, log })
+    const parts = { address, exchange, login: askLogin, installation: by, clock, log }
+    return createRegistryBlobs({ ...parts, ...(silenceMs !== undefined && { silenceMs }) })
   }
 
 const keepsContract = async (t: Test, blobsFor?: (clock: Clock) => Blobs): Promise<void> => {
@@ -85,6 +88,10 @@ const keepsContract = async (t: Test, blobsFor?: (clock: Clock) => Blobs): Promi
   const index = sampleIndex(images2)
   await scene.putManifest('1', indexType, index.content)
   t.equal((await images.find('api', '1'))?.platforms.length, 2)
+  const sparse = sampleIndex([images2[0], sampleImage(['elsewhere'], 'oci', 's390x')])
+  const ofOne = { mediaType: indexType, content: sparse.content, isSparse: true }
+  await images.putManifest(jenkins, { repository: hub, reference: readReference(sparse.digest), ...ofOne })
+  t.equal((await images.find('api', sparse.digest))?.platforms.length, 1)
   const other = sampleImage(['other', 'shared'])
   await push('2', other)
   time.nowMs += 2 * graceMs
@@ -149,6 +156,8 @@ testOnRealParts(
     t.equal(await left(accept(shared.digest)), 200, 'another installation does')
     t.equal(await left(accept(foreign.digest)), 200, 'a person set a tag on it')
     t.equal(await left(`team/elsewhere/manifests/${ours.digest}`), 200, 'another repository')
+    const ofOurs = (await tags()).filter((tag) => tag.startsWith(installation))
+    t.equal(ofOurs.length, 2, 'those spared; what no database knows any more is gone')
   }
 )
 
@@ -357,6 +366,27 @@ testOnRealParts(t, 'a registry that gives tokens for a login, over HTTPS, keeps 
   await t.rejects(putBlob(Buffer.from('x')), { code: 'STORE_UNAVAILABLE', message: /wants another login/ })
   const stranger = await openImages(t, blobsAt(at, { login }))
   await t.rejects(stranger.putBlob(Buffer.from('x')), { code: 'STORE_UNAVAILABLE', message: /certificate/ })
+})
+
+t.test('a registry that hangs is waited for once, not by everybody', async (t) => {
+  const held: Socket[] = []
+  const hanging = createServer((socket) => held.push(socket)).listen(0, '127.0.0.1')
+  await once(hanging, 'listening')
+  t.teardown(() => {
+    hanging.close()
+    for (const socket of held) socket.destroy()
+  })
+  const { port } = hanging.address() as AddressInfo
+  const time = { nowMs: 1 }
+  const blobs = blobsAt(`http://127.0.0.1:${port}`, { silenceMs: 100 })({ nowMs: () => time.nowMs })
+  const refused = (message: RegExp) =>
+    t.rejects(blobs.sizeOf(named('x')), { code: 'STORE_UNAVAILABLE', message })
+  await refused(/nothing came for/)
+  for (const _ of [1, 2, 3]) await refused(/did not answer a moment ago/)
+  t.equal(held.length, 1)
+  time.nowMs += 60_000
+  await refused(/nothing came for/)
+  t.equal(held.length, 2)
 })
 
 t.test('an address that is none, and plain HTTP to another machine, are no setting', (t) => {

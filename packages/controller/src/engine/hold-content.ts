@@ -13,7 +13,7 @@ export type Holds = {
   unlessHeld(content: Digest, sinceMs: number, remove: () => Promise<boolean>): Promise<boolean>
 }
 
-export const createHolds = (clock: Clock): Holds => {
+export const createHolds = (clock: Pick<Clock, 'nowMs'>): Holds => {
   const holders = new Map<Digest, number>()
   const letGoAtMs = new Map<Digest, number>()
   const leaving = new Map<Digest, Promise<unknown>>()

@@ -11,7 +11,7 @@ import { type Asked, type Exchange, SilenceError } from './exchange.ts'
 import { readLimited } from './read-answer.ts'
 
 /** A registry that stores something answers within this; requests of deployments wait for it. */
-const answerLimitMs = 15_000
+const answerLimitMs = 10_000
 /** After such a wait others do not wait again: it has just been seen that nobody answers. */
 const restMs = 10_000
 const maxRefusalBytes = 64 * 1024
@@ -38,9 +38,12 @@ export type AskStorePorts = {
   exchange: Exchange
   login: () => Promise<Login | null>
   clock: Pick<Clock, 'nowMs'>
+  /** For tests. */
+  silenceMs?: number
 }
 
-export const createAskStore = ({ address, exchange, login, clock }: AskStorePorts): AskStore => {
+export const createAskStore = (ports: AskStorePorts): AskStore => {
+  const { address, exchange, login, clock, silenceMs = answerLimitMs } = ports
   const base = new URL(`${address.origin}/v2/${address.repository}/`)
   /** By what it is good for: tokens are given for one right. */
   const authorizations = new Map<string, string>()
@@ -50,7 +53,7 @@ export const createAskStore = ({ address, exchange, login, clock }: AskStorePort
     if (clock.nowMs() < restUntilMs)
       throw new UpstreamError('registry-unreachable', `${url.host} did not answer a moment ago`)
     try {
-      return await exchange(url, { silenceMs: answerLimitMs, ...asked })
+      return await exchange(url, { silenceMs, ...asked })
     } catch (error) {
       if (error instanceof Error && error.cause instanceof SilenceError) restUntilMs = clock.nowMs() + restMs
       throw error
@@ -103,7 +106,7 @@ const rightOf = (method: Asked['method']): string => {
 const inOurWords = (error: unknown): never => {
   if (!(error instanceof UpstreamError)) throw error
   const code = error.code === 'registry-corrupt' ? 'STORE_CORRUPT' : 'STORE_UNAVAILABLE'
-  throw new ImageError(code, `the registry behind the image store: ${error.message}`, { cause: error })
+  throw new ImageError(code, `behind the image store, ${error.message}`, { cause: error })
 }
 
 type OciError = { code?: string; message?: string }
