@@ -62,7 +62,7 @@ export const startTokenRegistry = async (
   const basic = Buffer.from(`${login.username}:${login.password}`).toString('base64')
   const give = async (scope: string): Promise<string> => {
     const [type, repository, actions = ''] = scope.split(':')
-    scopes.push(actions)
+    scopes.push(actions.split(',').sort().join())
     const access = [{ type, name: repository, actions: actions.split(',') }]
     const claims = new SignJWT({ access }).setProtectedHeader({ alg: 'ES256', typ: 'JWT', x5c })
     const times = claims.setIssuer(tokenIssuer).setAudience(name).setSubject(login.username).setJti(scope)

@@ -89,7 +89,7 @@ export type Uploads = {
    */
   append(upload: string, piece: AsyncIterable<Uint8Array>, offset: number | null): Promise<number>
   /**
-   * The upload becomes a blob, or is gone; it stays when the store behind cannot take it now.
+   * The upload becomes a blob, or is gone; it stays when the store behind cannot take it now. Told again it is no failure.
    * @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `DIGEST_INVALID`, `STORE_UNAVAILABLE`
    */
   finish(upload: string, digest: Digest): Promise<void>

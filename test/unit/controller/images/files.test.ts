@@ -56,6 +56,15 @@ t.test('a piece that breaks off keeps what arrived, also for another process', a
   await t.rejects(later.sizeOf(upload), { code: 'BLOB_UPLOAD_UNKNOWN' })
 })
 
+t.test('the end of an upload may be told again, by a client that did not wait for the answer', async (t) => {
+  const { uploads } = await open(t)
+  const upload = await uploads.begin()
+  await uploads.append(upload, of('twice'), null)
+  await Promise.all([uploads.finish(upload, named('twice')), uploads.finish(upload, named('twice'))])
+  await uploads.finish(upload, named('twice'))
+  await t.rejects(uploads.finish(upload, named('other')), { code: 'BLOB_UPLOAD_UNKNOWN' })
+})
+
 t.test('what was changed on the disk meanwhile does not become a blob', async (t) => {
   const { folder, blobs, uploads } = await open(t)
   const upload = await uploads.begin()

@@ -4,6 +4,7 @@ import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Digest } from '@longshore/protocol'
 import { ImageError } from '../../core/images/image-error.ts'
 import type { Blobs, Uploads } from '../../image-ports.ts'
 import { asRefusal, codeOf, type ImageFolder, listFolder, makeFolderOf } from './image-folder.ts'
@@ -17,7 +18,10 @@ const writeBytes = 1024 * 1024
 
 type Hashed = { hash: Hash; sizeBytes: number }
 
-export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take' | 'demandReady'>): Uploads => {
+export const createUploads = (
+  folder: ImageFolder,
+  blobs: Pick<Blobs, 'take' | 'demandReady' | 'sizeOf'>
+): Uploads => {
   const turns = createTurns()
   const known = new Map<string, Hashed>()
   const forget = async (upload: string): Promise<void> => {
@@ -32,6 +36,17 @@ export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take' | '
     const made = await hashFile(path, sizeBytes)
     known.set(upload, made)
     return made
+  }
+  /** Whoever did not wait for the answer asks again, and hears what it was. */
+  const isFinished = async (upload: string, digest: Digest): Promise<boolean> => {
+    try {
+      await sizeOf(pathOf(folder, upload))
+      return false
+    } catch (error) {
+      const isGone = error instanceof ImageError && error.code === 'BLOB_UPLOAD_UNKNOWN'
+      if (isGone && (await blobs.sizeOf(digest)) !== undefined) return true
+      throw error
+    }
   }
   return {
     begin: async () => {
@@ -63,6 +78,7 @@ export const createUploads = (folder: ImageFolder, blobs: Pick<Blobs, 'take' | '
       }),
     finish: (upload, digest) =>
       turns.take(upload, async () => {
+        if (await isFinished(upload, digest)) return
         const { hash, sizeBytes } = await hashedOf(upload)
         const found = `sha256:${hash.copy().digest('hex')}`
         if (found !== digest) {
