@@ -1,5 +1,6 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
+import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
@@ -144,6 +145,9 @@ export const startController = async (
     migrating: supervisor.migrating
   })
   const { store, onOwed } = watchOwed(opened)
+  const fetching = new AbortController()
+  // one listener for each request on its way
+  setMaxListeners(0, fetching.signal)
   try {
     const installation = await readInstallation(store, key)
     const lease = createLease({ ...parts, store, log })
@@ -164,7 +168,8 @@ export const startController = async (
       lease,
       sealer,
       helpers,
-      credentials
+      credentials,
+      fetching
     }
     return await run({
       ...ground,
@@ -173,6 +178,7 @@ export const startController = async (
       ...createContent(ground)
     })
   } catch (error) {
+    fetching.abort()
     await store.close()
     throw error
   }
@@ -180,16 +186,16 @@ export const startController = async (
 
 /** Where images lie: files, or a registry, to which uploads go on once all of them is here. */
 const createContent = (
-  ground: Pick<Ground, 'settings' | 'ca' | 'clock' | 'steadyClock' | 'installation' | 'credentials' | 'log'>
+  ground: Omit<Ground, 'writer' | 'holds' | 'blobs' | 'uploads'>
 ): Pick<Ground, 'blobs' | 'uploads'> => {
-  const { settings, ca, clock, steadyClock: steady, installation, credentials, log } = ground
+  const { settings, ca, clock, steadyClock: steady, installation, credentials, fetching, log } = ground
   const { imageStore: address } = settings
   const folder = imageFolderOf(settings)
   const files = createBlobs(folder, clock)
   if (address === undefined) return { blobs: files, uploads: createUploads(folder, files) }
   const registry = createRegistryBlobs({
     address,
-    exchange: createExchange({ ca }),
+    exchange: createExchange({ ca, signal: fetching.signal }),
     login: () => credentials.forRegistry(address.registry),
     installation: installation.id,
     clock: steady,
@@ -197,6 +203,7 @@ const createContent = (
   })
   // at the start, not with the first push; who is away now may be there later
   registry.demandReady().catch((error: unknown) => {
+    if (fetching.signal.aborted) return
     log.warn({ err: error }, 'the registry behind the image store cannot be used now')
   })
   return { blobs: withFormerBlobs(registry, files), uploads: createUploads(folder, registry) }
@@ -224,6 +231,8 @@ type Ground = Parts &
     sealer: Sealer
     helpers: Helpers
     credentials: RegistryCredentials
+    /** Ends what is on its way from and to registries. */
+    fetching: AbortController
     holds: Holds
     blobs: Blobs
     uploads: Uploads
@@ -233,7 +242,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
   const { settings, log, store, writer, lease, supervisor } = ground
   let isStopping = false
   const engine = createEngine(ground)
-  const { gateway, deployments, notifications, hostWatch, collector, fetching } = engine
+  const { gateway, deployments, notifications, hostWatch, collector } = engine
   const app = await createServer(ground, engine, () => isStopping || lease.isLost())
   await deployments.start()
   await hostWatch.start()
@@ -263,7 +272,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       await app.close()
       await deployments.stop()
       // now that nobody takes it for an answer of the registry
-      fetching.abort()
+      ground.fetching.abort()
       await notifications.stop()
       await writer.idle()
       await store.close()
@@ -279,8 +288,7 @@ const createEngine = (ground: Ground) => {
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
-  const fetching = new AbortController()
-  const upstream = createUpstream({ ca: ground.ca, signal: fetching.signal })
+  const upstream = createUpstream({ ca: ground.ca, signal: ground.fetching.signal })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
@@ -305,7 +313,6 @@ const createEngine = (ground: Ground) => {
     ...createTelling(ground, { link: gateway, events }),
     registries: createRegistries(ground),
     images,
-    fetching,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
   }
