@@ -36,16 +36,24 @@ const pushBlob = async (base: string, blob: Blob): Promise<void> => {
   await expectStatus(await fetch(target, { method: 'PUT', body: new Uint8Array(blob.content) }), 'upload')
 }
 
-/** Starts a registry on ADDRESS:PORT, its content in `folder`; resolves when it answers. */
-export const startRegistry = async (folder: string, address: string, port = 5000): Promise<Registry> => {
+/**
+ * Starts a registry on ADDRESS:PORT, its content in `folder`; resolves when it answers.
+ * @param options.isDeletable whether it removes what it is told to; Distribution's own default is no
+ */
+export const startRegistry = async (
+  folder: string,
+  address: string,
+  port = 5000,
+  { isDeletable = true }: { isDeletable?: boolean } = {}
+): Promise<Registry> => {
   mkdirSync(folder, { recursive: true })
   const configFile = join(folder, 'config.yml')
   const name = `${address}:${port}`
   const config = {
     version: 0.1,
     log: { level: 'warn' },
-    storage: { filesystem: { rootdirectory: join(folder, 'content') }, delete: { enabled: true } },
-    http: { addr: name }
+    storage: { filesystem: { rootdirectory: join(folder, 'content') }, delete: { enabled: isDeletable } },
+    http: { addr: name, relativeurls: true }
   }
   // JSON is YAML too.
   writeFileSync(configFile, JSON.stringify(config))

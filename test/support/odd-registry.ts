@@ -15,6 +15,8 @@ export type Oddity =
   | { kind: 'stalls'; afterBytes: number }
   /** The first answer with a large blob breaks off after so many bytes. */
   | { kind: 'cuts-once'; afterBytes: number }
+  /** The first upload breaks off after so many bytes. */
+  | { kind: 'cuts-upload-once'; afterBytes: number }
 
 export type OddRegistry = {
   /** HOST:PORT */
@@ -79,12 +81,23 @@ const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, respons
       answer.destroy()
       response.destroy()
     })
+    // whoever is behind has died
+    answer.on('error', () => response.destroy())
     answer.on('end', () => {
       if (oddity.kind !== 'stalls' || !isBlob || bytes <= oddity.afterBytes) response.end()
     })
   })
   sent.on('error', () => response.destroy())
-  sent.end()
+  asked.pipe(sent)
+  if (oddity.kind !== 'cuts-upload-once') return
+  let taken = 0
+  asked.on('data', (chunk: Buffer) => {
+    taken += chunk.length
+    if (taken <= oddity.afterBytes) return
+    odd.oddity = { kind: 'none' }
+    sent.destroy()
+    asked.destroy()
+  })
 }
 
 /** Configs of test images are smaller, their layers larger. */

@@ -7,8 +7,13 @@ import { makeTestFolder } from './real-parts.ts'
 export type { Registry }
 
 /** Starts it on ADDRESS:5000; `address` is `network.address` of the hosts, or 127.0.0.1 with a free `port`. */
-export const startTestRegistry = async (t: Test, address: string, port?: number): Promise<Registry> => {
-  const registry = await startRegistry(join(makeTestFolder(t), 'registry'), address, port)
+export const startTestRegistry = async (
+  t: Test,
+  address: string,
+  port?: number,
+  options?: { isDeletable?: boolean }
+): Promise<Registry> => {
+  const registry = await startRegistry(join(makeTestFolder(t), 'registry'), address, port, options)
   t.teardown(() => registry.stop())
   return registry
 }

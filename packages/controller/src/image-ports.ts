@@ -1,4 +1,4 @@
-// What the image store needs from the outside, as types: rows for what refers to what, files for content. Part of
+// What the image store needs from the outside, as types: rows for what refers to what, blobs for content. Part of
 // ports.ts, which is long enough.
 import type { Readable } from 'node:stream'
 import type { Digest } from '@longshore/protocol'
@@ -39,26 +39,45 @@ export type ImageWrites = {
 
 export type OpenBlob = {
   sizeBytes: number
-  /** To be called once; closes the file at the end. @param range null: all of it */
-  stream(range: ByteRange | null): Readable
+  /**
+   * To be called once; closes the blob at the end. Fails in the middle rather than to end with wrong content.
+   * @param range null: all of it
+   * @throws ImageError `STORE_UNAVAILABLE`, `STORE_CORRUPT`
+   */
+  stream(range: ByteRange | null): Promise<Readable>
   /** Instead of `stream`. */
   close(): Promise<void>
 }
-/** Content by its digest: a blob is there whole and right, or not at all. */
+/** A manifest as content. */
+export type StoredManifest = Pick<ImageManifestRow, 'digest' | 'mediaType' | 'content'>
+/**
+ * Content by its digest, whole and right or not at all: in files, or in a registry. What refers to what is in the
+ * database, manifests too; a registry has them as well, or it would throw away their blobs.
+ * Every function rejects with ImageError `STORE_UNAVAILABLE` when the registry does not do its part.
+ */
 export type Blobs = {
   /** Whoever asks may rely on the answer for a while: the blob is not removed as unused meanwhile. */
   sizeOf(digest: Digest): Promise<number | undefined>
   open(digest: Digest): Promise<OpenBlob | undefined>
-  /** undefined: not stored, or larger than `maxBytes`. */
+  /** undefined: not stored, or larger than `maxBytes`. @throws ImageError `STORE_CORRUPT` */
   read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>
-  /** Blobs that nobody has written or asked for since. */
+  /** Asked before a client sends what could not be stored in the end. */
+  demandReady(): Promise<void>
+  /**
+   * A file whose content has this digest becomes the blob; it may be gone afterwards, and stays after a failure.
+   * @throws what the disk does
+   */
+  take(digest: Digest, file: { path: string; sizeBytes: number }): Promise<void>
+  /** Before the database has it, and once its blobs are here. @throws ImageError `MANIFEST_BLOB_UNKNOWN`, `MANIFEST_INVALID` */
+  takeManifest(manifest: StoredManifest): Promise<void>
+  /** What this installation has stored and might remove: content that nobody has written or asked for since. */
   unusedSince(beforeMs: number): Promise<Digest[]>
-  /** Nothing happens when somebody asked for it since. Never waits, so that nobody can ask meanwhile. */
-  removeUnused(digest: Digest, beforeMs: number): void
+  /** @returns whether it is gone; false as well when somebody asked for it since */
+  removeUnused(digest: Digest, beforeMs: number): Promise<boolean>
 }
 /** Blobs on their way in. An upload lives until it is finished, cancelled or has been left alone for too long. */
 export type Uploads = {
-  /** @throws ImageError `STORAGE_FULL` */
+  /** @throws ImageError `STORAGE_FULL`, `STORE_UNAVAILABLE` */
   begin(): Promise<string>
   /** Bytes that have arrived. @throws ImageError `BLOB_UPLOAD_UNKNOWN` */
   sizeOf(upload: string): Promise<number>
@@ -69,7 +88,10 @@ export type Uploads = {
    * @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `STORAGE_FULL`
    */
   append(upload: string, piece: AsyncIterable<Uint8Array>, offset: number | null): Promise<number>
-  /** The upload becomes a blob, or is gone. @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `DIGEST_INVALID` */
+  /**
+   * The upload becomes a blob, or is gone; it stays when the store behind cannot take it now. Told again it is no failure.
+   * @throws ImageError `BLOB_UPLOAD_UNKNOWN`, `DIGEST_INVALID`, `STORE_UNAVAILABLE`
+   */
   finish(upload: string, digest: Digest): Promise<void>
   /** @throws ImageError `BLOB_UPLOAD_UNKNOWN` */
   cancel(upload: string): Promise<void>

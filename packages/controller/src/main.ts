@@ -1,5 +1,6 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
+import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
 import { signJws } from '@longshore/protocol'
@@ -24,12 +25,14 @@ import { pageFolders, readPage } from './adapters/page/read-page.ts'
 import { openStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
 import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
+import { createExchange } from './adapters/upstream/exchange.ts'
 import { createUpstream } from './adapters/upstream/fetch-images.ts'
+import { createRegistryBlobs } from './adapters/upstream/registry-blobs.ts'
 import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
 import { createAdmission } from './engine/admit-agent.ts'
-import { createHelpers } from './engine/ask-helpers.ts'
+import { createHelpers, type Helpers } from './engine/ask-helpers.ts'
 import { createBrowserSessions } from './engine/browser-sessions.ts'
 import { createImageCache } from './engine/cache-images.ts'
 import { createCallers } from './engine/callers.ts'
@@ -39,7 +42,9 @@ import { createDeployments, defaultDeploymentSettings } from './engine/deploymen
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream, type EventStream } from './engine/event-stream.ts'
 import { createFleet } from './engine/fleet.ts'
+import { withFormerBlobs } from './engine/former-blobs.ts'
 import { createFreezes } from './engine/freezes.ts'
+import { createHolds, type Holds } from './engine/hold-content.ts'
 import { createIdTokens } from './engine/id-tokens.ts'
 import { createImageCallers } from './engine/image-callers.ts'
 import { createImages } from './engine/images.ts'
@@ -51,7 +56,7 @@ import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createRegistries } from './engine/registries.ts'
-import { createRegistryCredentials } from './engine/registry-credentials.ts'
+import { createRegistryCredentials, type RegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createSupervisorLink, type SupervisorLink } from './engine/tell-supervisor.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
@@ -146,28 +151,68 @@ export const startController = async (
     migrating: supervisor.migrating
   })
   const { store, onOwed } = watchOwed(opened)
+  const fetching = new AbortController()
+  // one listener for each request on its way
+  setMaxListeners(0, fetching.signal)
   try {
     const installation = await readInstallation(store, key)
     const lease = createLease({ ...parts, store, log })
-    const folder = imageFolderOf(settings)
-    return await run({
+    const ca = settings.caFile === undefined ? null : await readCa(settings.caFile)
+    // one for all: two that make its key at the same time would be in each other's way
+    const sealer = createSealer(settings.dataDir)
+    const helpers = createHelpers(createCredentialHelper(process.env), parts.steadyClock)
+    const credentials = createRegistryCredentials({ store, sealer, helpers, log })
+    const ground = {
       ...parts,
       settings,
-      ca: settings.caFile === undefined ? null : await readCa(settings.caFile),
+      ca,
       log,
       supervisor,
       store,
       onOwed,
       installation,
       lease,
+      sealer,
+      helpers,
+      credentials,
+      fetching
+    }
+    return await run({
+      ...ground,
       writer: createWriter({ ...parts, store, lease }),
-      blobs: createBlobs(folder, parts.clock),
-      uploads: createUploads(folder)
+      holds: createHolds(parts.clock),
+      ...createContent(ground)
     })
   } catch (error) {
+    fetching.abort()
     await store.close()
     throw error
   }
+}
+
+/** Where images lie: files, or a registry, to which uploads go on once all of them is here. */
+const createContent = (
+  ground: Omit<Ground, 'writer' | 'holds' | 'blobs' | 'uploads'>
+): Pick<Ground, 'blobs' | 'uploads'> => {
+  const { settings, ca, clock, steadyClock: steady, installation, credentials, fetching, log } = ground
+  const { imageStore: address } = settings
+  const folder = imageFolderOf(settings)
+  const files = createBlobs(folder, clock)
+  if (address === undefined) return { blobs: files, uploads: createUploads(folder, files) }
+  const registry = createRegistryBlobs({
+    address,
+    exchange: createExchange({ ca, signal: fetching.signal }),
+    login: () => credentials.forRegistry(address.registry),
+    installation: installation.id,
+    clock: steady,
+    log
+  })
+  // at the start, not with the first push; who is away now may be there later
+  registry.demandReady().catch((error: unknown) => {
+    if (fetching.signal.aborted) return
+    log.warn({ err: error }, 'the registry behind the image store cannot be used now')
+  })
+  return { blobs: withFormerBlobs(registry, files), uploads: createUploads(folder, registry) }
 }
 
 const readCa = async (path: string): Promise<string> => {
@@ -189,6 +234,12 @@ type Ground = Parts &
     /** Asks the lease first. */
     writer: Writer
     installation: Installation
+    sealer: Sealer
+    helpers: Helpers
+    credentials: RegistryCredentials
+    /** Ends what is on its way from and to registries. */
+    fetching: AbortController
+    holds: Holds
     blobs: Blobs
     uploads: Uploads
   }
@@ -197,7 +248,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
   const { settings, log, store, writer, lease, supervisor } = ground
   let isStopping = false
   const engine = createEngine(ground)
-  const { gateway, deployments, notifications, hostWatch, collector, fetching } = engine
+  const { gateway, deployments, notifications, hostWatch, collector } = engine
   const app = await createServer(ground, engine, () => isStopping || lease.isLost())
   await deployments.start()
   await hostWatch.start()
@@ -227,7 +278,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       await app.close()
       await deployments.stop()
       // now that nobody takes it for an answer of the registry
-      fetching.abort()
+      ground.fetching.abort()
       await notifications.stop()
       await writer.idle()
       await store.close()
@@ -237,22 +288,16 @@ const run = async (ground: Ground): Promise<RunningController> => {
 
 /** Everything that decides and waits, with the agents' link, which it needs and which needs it. */
 const createEngine = (ground: Ground) => {
-  const { settings, store, clock, installation } = ground
+  const { settings, store, clock, installation, credentials } = ground
   const { lostAfterMs, pauseLimitMs } = settings
   const events = createEventStream(ground.lease.owner)
   const presences = createPresences({ store, clock, publisher: events })
   const gateway = createGateway(ground)
   const images = createImages(ground)
-  // one for all: two that make its key at the same time would be in each other's way
-  const sealer = createSealer(settings.dataDir)
-  const helpers = createHelpers(createCredentialHelper(process.env), ground.steadyClock)
-  const fetching = new AbortController()
-  const upstream = createUpstream({ ca: ground.ca, signal: fetching.signal })
-  const credentials = createRegistryCredentials({ ...ground, sealer, helpers })
+  const upstream = createUpstream({ ca: ground.ca, signal: ground.fetching.signal })
   const deployments = createDeployments({
     ...ground,
     link: gateway,
-    credentials,
     signer: { sign: (command) => signJws('command', command, installation.key) },
     artifacts: offerArtifacts({
       images,
@@ -269,31 +314,26 @@ const createEngine = (ground: Ground) => {
     events,
     presences,
     gateway,
-    sealer,
     fleet,
     deployments,
-    ...createTelling(ground, { link: gateway, events, sealer }),
-    registries: createRegistries({ ...ground, sealer, helpers }),
+    ...createTelling(ground, { link: gateway, events }),
+    registries: createRegistries(ground),
     images,
-    fetching,
     collector: createImageCollector({ ...ground, graceMs: settings.imageGraceMs }),
     failures: createFailures({ clock })
   }
 }
 
 /** Whom to tell of what happens, and the telling. */
-const createTelling = (
-  ground: Ground,
-  { link, events, sealer }: { link: Gateway; events: EventStream; sealer: Sealer }
-) => {
+const createTelling = (ground: Ground, { link, events }: { link: Gateway; events: EventStream }) => {
   const { settings, ca, onOwed } = ground
   const { allowPlaintext } = settings
   const sender = createWebhookSender({ ca, userAgent: `longshore/${controllerVersion}` })
-  const notifications = createNotifications({ ...ground, sealer, sender })
+  const notifications = createNotifications({ ...ground, sender })
   onOwed(notifications.wake)
   return {
     notifications,
-    webhooks: createWebhooks({ ...ground, sealer, notifications, allowPlaintext }),
+    webhooks: createWebhooks({ ...ground, notifications, allowPlaintext }),
     hostWatch: createHostWatch({ ...ground, link, events })
   }
 }
@@ -317,7 +357,7 @@ const createServer = async (
       tokens,
       issuers: createIssuers(ground),
       callers,
-      sessions: createBrowserSessions({ ...ground, callers, sealer: engine.sealer }),
+      sessions: createBrowserSessions({ ...ground, callers }),
       page: await readPage(pageFolders(import.meta.dirname)),
       imageCallers: createImageCallers({ ...ground, callers }),
       specs: createSpecs(ground),

@@ -1,5 +1,6 @@
 // Every setting of the controller, once: checked here, documented in docs/controller.md.
 import * as z from 'zod'
+import { isEncryptedOrLocal, readStoreAddress, type StoreAddress } from './core/images/store-address.ts'
 
 /** Without a prefix length: one address. Names of proxy-addr (`loopback`, ...) are fine too. */
 const proxy = z
@@ -9,7 +10,7 @@ const proxy = z
 export const initSettings = z.strictObject({ dataDir: z.string().min(1) })
 export type InitOptions = z.input<typeof initSettings>
 
-export const startSettings = z.strictObject({
+const startObject = z.strictObject({
   dataDir: z.string().min(1),
   /** HOST:PORT; port 0 lets the system choose. An IPv6 address stands in brackets. */
   listen: z.string().default('127.0.0.1:7300').transform(parseListen),
@@ -18,7 +19,7 @@ export const startSettings = z.strictObject({
   tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
   /** PEM file of the authorities to trust when others are asked over https, instead of the system's. */
   caFile: z.string().min(1).optional(),
-  /** Webhooks may go to any address over plain http. */
+  /** Webhooks may go to any address over plain http, and so may images. */
   allowPlaintext: z.boolean().default(false),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
   /** A host whose session has been gone for this long during a switch is lost. */
@@ -27,12 +28,23 @@ export const startSettings = z.strictObject({
   pauseLimitMs: z.int().min(1000).default(3_600_000),
   /** Images that nothing needs, and uploads that nobody goes on with, are removed after this. */
   imageGraceMs: z.int().min(1000).default(86_400_000),
+  /** A registry that keeps images, as http(s)://HOST[:PORT][/REPOSITORY], instead of files in the data directory. */
+  imageStore: z.string().transform(parseImageStore).optional(),
   /** Images leave so much of the disk to everything else. */
   keepFreeBytes: z
     .int()
     .min(0)
     .default(256 * 1024 * 1024)
 })
+export const startSettings = startObject.refine(
+  ({ imageStore, allowPlaintext }) =>
+    imageStore === undefined || allowPlaintext || isEncryptedOrLocal(imageStore),
+  {
+    path: ['imageStore'],
+    message:
+      'images and their login would travel unencrypted: use https://, or set LONGSHORE_ALLOW_PLAINTEXT=1'
+  }
+)
 export type StartOptions = z.input<typeof startSettings>
 
 export class SettingsError extends Error {
@@ -46,6 +58,15 @@ export const readSettings = <S extends z.ZodType>(schema: S, options: unknown): 
   if (read.success) return read.data
   const found = read.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new SettingsError(found.join('; '))
+}
+
+function parseImageStore(text: string, context: z.RefinementCtx): StoreAddress {
+  const address = readStoreAddress(text)
+  if (address !== undefined) return address
+  context.addIssue(
+    'expected http(s)://HOST[:PORT][/REPOSITORY], for example https://registry.internal/longshore'
+  )
+  return z.NEVER
 }
 
 function parseListen(text: string, context: z.RefinementCtx): { host: string; port: number } {

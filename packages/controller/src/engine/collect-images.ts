@@ -1,16 +1,17 @@
 // Throws away what the image store needs no longer, now and then: uploads that nobody goes on with, manifests that no
-// tag and no kept release needs, and then blobs that no manifest refers to. Safe beside pushes: whatever is removed is
-// removed inside a change of the store, where a manifest is either stored with all of its blobs or not yet.
+// tag and no kept release needs, and then content that no manifest refers to. Safe beside pushes: manifests go inside a
+// change of the database, and content that a push is about to refer to is held.
 import { artifactRepository, type Digest } from '@longshore/protocol'
 import { findGarbage, type Held } from '../core/images/find-garbage.ts'
 import type { Blobs, Uploads } from '../image-ports.ts'
 import type { Clock, Log, Tx } from '../ports.ts'
+import type { Holds } from './hold-content.ts'
 import { listReleases } from './list-releases.ts'
 import type { Writer } from './writer.ts'
 
 const everyMs = 3_600_000
-/** Files removed in one change of the store: removing large ones takes time, and deployments wait for it. */
-const maxFilesAtOnce = 20
+/** Content removed between two looks at what is needed: the lease may be lost meanwhile. */
+const maxAtOnce = 20
 
 export type ImageCollector = {
   start(): void
@@ -18,12 +19,14 @@ export type ImageCollector = {
   collect(): Promise<Collected>
   stop(): Promise<void>
 }
+/** `blobs`: also manifests that a registry had. */
 export type Collected = { uploads: number; manifests: number; blobs: number }
 
 type Ports = {
   writer: Writer
   blobs: Blobs
   uploads: Uploads
+  holds: Holds
   clock: Clock
   steadyClock: Clock
   log: Log
@@ -62,7 +65,7 @@ export const createImageCollector = (ports: Ports): ImageCollector => {
 }
 
 const collectOnce = async (ports: Ports, isStopped: () => boolean): Promise<Collected> => {
-  const { writer, blobs, uploads, clock, log, graceMs } = ports
+  const { writer, blobs, uploads, holds, clock, log, graceMs } = ports
   const beforeMs = clock.nowMs() - graceMs
   const expired = await uploads.expire(beforeMs)
   const manifests = await writer.step(async (tx) => {
@@ -72,18 +75,22 @@ const collectOnce = async (ports: Ports, isStopped: () => boolean): Promise<Coll
   })
   const unused = await blobs.unusedSince(beforeMs)
   let removed = 0
-  for (let start = 0; start < unused.length && !isStopped(); start += maxFilesAtOnce) {
-    const some = unused.slice(start, start + maxFilesAtOnce)
-    removed += await writer.step(async (tx) => {
-      const needed = new Set((await tx.imageLinks('blob')).map(({ child }) => child))
-      const garbage = some.filter((blob) => !needed.has(blob))
-      for (const blob of garbage) blobs.removeUnused(blob, beforeMs)
-      return garbage.length
-    })
+  for (let start = 0; start < unused.length && !isStopped(); start += maxAtOnce) {
+    const some = unused.slice(start, start + maxAtOnce)
+    // asked as the writer: who has lost the lease removes nothing
+    const needed = await writer.step(neededContent)
+    for (const one of some.filter((found) => !needed.has(found)))
+      if (await holds.unlessHeld(one, beforeMs, () => blobs.removeUnused(one, beforeMs))) removed += 1
   }
   const collected = { uploads: expired, manifests, blobs: removed }
   if (expired + manifests + removed > 0) log.info(collected, 'removed images that nobody needs')
   return collected
+}
+
+const neededContent = async (tx: Tx): Promise<ReadonlySet<Digest>> => {
+  const links = await tx.imageLinks('blob')
+  const manifests = await tx.imageManifests()
+  return new Set([...links.map(({ child }) => child), ...manifests.map(({ digest }) => digest)])
 }
 
 const holdingsOf = async (tx: Tx) => {

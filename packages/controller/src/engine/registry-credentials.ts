@@ -35,6 +35,8 @@ export type RegistryCredentials = {
    * @param repository as users write it
    */
   forRepository(repository: string): Promise<Login | null>
+  /** The same. @param registry as logins are stored: `registry.example.com:5000` */
+  forRegistry(registry: string): Promise<Login | null>
 }
 
 export type RegistryCredentialsPorts = {
@@ -69,17 +71,19 @@ export const createRegistryCredentials = (ports: RegistryCredentialsPorts): Regi
       return []
     }
   },
-  forRepository: async (repository) => {
-    const registry = registryOf(repository)
-    try {
-      return (await findLogin(ports, registry)) ?? null
-    } catch (error) {
-      const problem = error instanceof NoCredentials ? error.message : 'they could not be read'
-      ports.log.warn({ registry, problem }, 'no credentials of a registry')
-      return null
-    }
-  }
+  forRepository: (repository) => loginOf(ports, registryOf(repository)),
+  forRegistry: (registry) => loginOf(ports, registry)
 })
+
+const loginOf = async (ports: RegistryCredentialsPorts, registry: string): Promise<Login | null> => {
+  try {
+    return (await findLogin(ports, registry)) ?? null
+  } catch (error) {
+    const problem = error instanceof NoCredentials ? error.message : 'they could not be read'
+    ports.log.warn({ registry, problem }, 'no credentials of a registry')
+    return null
+  }
+}
 
 type Addressee = { command: z.infer<typeof commandId>; key: EncryptionJwk }
 

@@ -2,6 +2,7 @@
 // change does is left to the caller; what follows from it after the commit runs before the next change begins.
 import { ProtocolError } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
+import { ImageError } from '../core/images/image-error.ts'
 import type { Actor, AuditRow, Clock, Reads, Store, Tx } from '../ports.ts'
 
 /** A store that refuses to write (a full disk) is asked again after this. */
@@ -106,6 +107,8 @@ export const auditRow = (
   evidence
 })
 
-/** An error may carry a stable code (ApiError, ProtocolError); anything else is a fault of the controller. */
+/** An error may carry a stable code; anything else is a fault of the controller. */
 const refusalCodeOf = (error: unknown): string =>
-  error instanceof ApiError || error instanceof ProtocolError ? error.code : 'internal'
+  error instanceof ApiError || error instanceof ProtocolError || error instanceof ImageError
+    ? error.code
+    : 'internal'

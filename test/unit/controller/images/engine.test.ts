@@ -1,6 +1,7 @@
 import { digest } from '@longshore/protocol'
 import t from 'tap'
 import { readReference } from '../../../../packages/controller/src/core/images/image-path.ts'
+import { createHolds } from '../../../../packages/controller/src/engine/hold-content.ts'
 import type { ReleaseRow } from '../../../../packages/controller/src/ports.ts'
 import { digestOf, indexType, sampleImage, sampleIndex } from '../../../support/image-samples.ts'
 import { jenkins } from '../engine/engine-scene.ts'
@@ -115,4 +116,28 @@ t.test('whatever is pushed while garbage is collected is whole afterwards, or re
       t.ok(await images.blobs.sizeOf(digest.parse(digestOf(layer))), `round ${round}`)
     time.nowMs += 2 * graceMs
   }
+})
+
+t.test('a push and the removal of what it needs wait for each other', async (t) => {
+  let nowMs = 10
+  const { hold, unlessHeld } = createHolds({ nowMs: () => nowMs })
+  const blob = digest.parse(digestOf('blob'))
+  const never = async (): Promise<boolean> => {
+    throw new Error('it must not be removed')
+  }
+  const letGo = await hold([blob])
+  t.equal(await unlessHeld(blob, 5, never), false, 'it is held')
+  letGo()
+  t.equal(await unlessHeld(blob, 5, never), false, 'it was held when others counted what is needed')
+  nowMs = 20
+  const removal = Promise.withResolvers<boolean>()
+  const removing = unlessHeld(blob, 15, () => removal.promise)
+  t.equal(await unlessHeld(blob, 15, never), false, 'it is being removed already')
+  const order: string[] = []
+  const holding = hold([blob]).then(() => order.push('held'))
+  order.push('removed')
+  removal.resolve(true)
+  t.equal(await removing, true)
+  await holding
+  t.same(order, ['removed', 'held'])
 })

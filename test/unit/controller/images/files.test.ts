@@ -21,7 +21,8 @@ const open = async (t: Test, keepFreeBytes = 0) => {
     }
   }
   const folder = imageFolderOf({ dataDir, keepFreeBytes })
-  return { folder, time, blobs: createBlobs(folder, clock), uploads: createUploads(folder) }
+  const blobs = createBlobs(folder, clock)
+  return { folder, time, blobs, uploads: createUploads(folder, blobs) }
 }
 async function* of(...chunks: string[]): AsyncGenerator<Buffer> {
   for (const chunk of chunks) yield Buffer.from(chunk)
@@ -46,7 +47,7 @@ t.test('a piece that breaks off keeps what arrived, also for another process', a
   const upload = await uploads.begin()
   await t.rejects(uploads.append(upload, broken(), null), { message: 'the connection was lost' })
   t.equal(await uploads.sizeOf(upload), 6)
-  const later = createUploads(folder)
+  const later = createUploads(folder, blobs)
   await t.rejects(later.append(upload, of('x'), 3), { code: 'RANGE_INVALID' })
   t.equal(await later.append(upload, of('sec', 'ond'), 6), 12)
   await later.finish(upload, named('first second'))
@@ -55,12 +56,21 @@ t.test('a piece that breaks off keeps what arrived, also for another process', a
   await t.rejects(later.sizeOf(upload), { code: 'BLOB_UPLOAD_UNKNOWN' })
 })
 
+t.test('the end of an upload may be told again, by a client that did not wait for the answer', async (t) => {
+  const { uploads } = await open(t)
+  const upload = await uploads.begin()
+  await uploads.append(upload, of('twice'), null)
+  await Promise.all([uploads.finish(upload, named('twice')), uploads.finish(upload, named('twice'))])
+  await uploads.finish(upload, named('twice'))
+  await t.rejects(uploads.finish(upload, named('other')), { code: 'BLOB_UPLOAD_UNKNOWN' })
+})
+
 t.test('what was changed on the disk meanwhile does not become a blob', async (t) => {
   const { folder, blobs, uploads } = await open(t)
   const upload = await uploads.begin()
   await uploads.append(upload, of('good'), null)
   await writeFile(join(folder.uploads, upload), 'evil')
-  await t.rejects(createUploads(folder).finish(upload, named('good')), { code: 'DIGEST_INVALID' })
+  await t.rejects(createUploads(folder, blobs).finish(upload, named('good')), { code: 'DIGEST_INVALID' })
   t.equal(await blobs.sizeOf(named('good')), undefined)
   t.same(await readdir(folder.uploads), [])
 })
@@ -125,10 +135,10 @@ t.test('a blob is removed only when it is old and nobody asked for it', async (t
   await utimes(path, before, before)
   t.same(await blobs.unusedSince(time.nowMs - 60_000), [named('blob')])
   t.equal(await blobs.sizeOf(named('blob')), 4)
-  blobs.removeUnused(named('blob'), time.nowMs - 60_000)
+  t.equal(await blobs.removeUnused(named('blob'), time.nowMs - 60_000), false)
   t.equal((await readFile(path)).toString(), 'blob', 'somebody was told that it is here')
   time.nowMs += 120_000
   t.same(await blobs.unusedSince(time.nowMs - 60_000), [named('blob')])
-  blobs.removeUnused(named('blob'), time.nowMs - 60_000)
+  t.equal(await blobs.removeUnused(named('blob'), time.nowMs - 60_000), true)
   t.equal(await blobs.sizeOf(named('blob')), undefined)
 })

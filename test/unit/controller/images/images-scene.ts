@@ -10,15 +10,19 @@ import { createUploads } from '../../../../packages/controller/src/adapters/blob
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { readReference } from '../../../../packages/controller/src/core/images/image-path.ts'
 import { createImageCollector } from '../../../../packages/controller/src/engine/collect-images.ts'
+import { createHolds } from '../../../../packages/controller/src/engine/hold-content.ts'
 import { createImages } from '../../../../packages/controller/src/engine/images.ts'
 import { createWriter } from '../../../../packages/controller/src/engine/writer.ts'
+import type { Blobs } from '../../../../packages/controller/src/image-ports.ts'
+import type { Clock } from '../../../../packages/controller/src/ports.ts'
 import { digestOf, type SampleImage } from '../../../support/image-samples.ts'
 import { furnish, jenkins } from '../engine/engine-scene.ts'
 
 export const hub = 'docker.io/library/api'
 export const graceMs = 60_000
 
-export const openImages = async (t: Test) => {
+/** @param blobsFor where content lies, instead of in files */
+export const openImages = async (t: Test, blobsFor?: (clock: Clock) => Blobs) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'longshore-images-'))
   const store = await openStore({ path: ':memory:' })
   t.teardown(async () => {
@@ -36,12 +40,14 @@ export const openImages = async (t: Test) => {
   }
   const folder = imageFolderOf({ dataDir, keepFreeBytes: 0 })
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+  const blobs = blobsFor?.(clock) ?? createBlobs(folder, clock)
   const ports = {
     store,
     clock,
     writer: createWriter({ store, clock }),
-    blobs: createBlobs(folder, clock),
-    uploads: createUploads(folder)
+    holds: createHolds(clock),
+    blobs,
+    uploads: createUploads(folder, blobs)
   }
   const images = createImages(ports)
   const { collect } = createImageCollector({ ...ports, steadyClock: clock, log, graceMs })
@@ -67,5 +73,5 @@ export const openImages = async (t: Test) => {
     const names = await Promise.all(shards.map((shard) => readdir(join(folder.blobs, shard))))
     return names.flat().length
   }
-  return { store, time, images, collect, putBlob, putManifest, push, stored }
+  return { store, time, images, blobs, collect, putBlob, putManifest, push, stored }
 }

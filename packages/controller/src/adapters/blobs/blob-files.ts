@@ -1,12 +1,12 @@
-// Blobs as files named by their digest. A file appears there only by upload-files' rename of a checked one, so that
-// whatever is found is whole. What nobody refers to is removed by digest, unless somebody asked for it lately.
+// Blobs as files named by their digest. A file appears there only by the rename of a checked one, so that whatever is
+// found is whole. What nobody refers to is removed by digest, unless somebody asked for it lately.
 import { statSync, unlinkSync } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, open, rename, stat, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { type Digest, digest } from '@longshore/protocol'
 import type { Blobs, OpenBlob } from '../../image-ports.ts'
 import type { Clock } from '../../ports.ts'
-import { codeOf, type ImageFolder, listFolder } from './image-folder.ts'
+import { codeOf, type ImageFolder, listFolder, makeFolderOf, syncFolder } from './image-folder.ts'
 
 /** Read at once: each read costs a turn of the thread pool. */
 const readBytes = 512 * 1024
@@ -24,7 +24,7 @@ export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
     const { size } = await statOf(file)
     return {
       sizeBytes: size,
-      stream: (range) =>
+      stream: async (range) =>
         file.createReadStream({
           highWaterMark: readBytes,
           ...(range === null ? {} : { start: range.first, end: range.last })
@@ -48,6 +48,11 @@ export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
         await file.close()
       }
     },
+    // uploads look at the room on the disk themselves
+    demandReady: async () => {},
+    take: (blob, { path }) => store(path, folder.blobPath(blob)),
+    // the database has it
+    takeManifest: async () => {},
     unusedSince: async (beforeMs) => {
       for (const [blob, atMs] of askedAtMs) if (atMs < beforeMs) askedAtMs.delete(blob)
       const found: Digest[] = []
@@ -61,10 +66,13 @@ export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
       }
       return found
     },
-    removeUnused: (blob, beforeMs) => {
+    // never waits, so that nobody can ask meanwhile
+    removeUnused: async (blob, beforeMs) => {
       const path = folder.blobPath(blob)
       const status = statSync(path, { throwIfNoEntry: false })
-      if (status !== undefined && isUnused(blob, status.mtimeMs, beforeMs)) unlinkSync(path)
+      if (status === undefined || !isUnused(blob, status.mtimeMs, beforeMs)) return false
+      unlinkSync(path)
+      return true
     }
   }
 }
@@ -80,4 +88,20 @@ const statOf = async (file: FileHandle) => {
 
 const absent = (error: unknown): undefined => {
   if (codeOf(error) !== 'ENOENT') throw error
+}
+
+/** Content first, then its name: a crash in between leaves an upload, never a blob that is not whole. */
+const store = async (from: string, to: string): Promise<void> => {
+  const file = await open(from, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await makeFolderOf(to)
+  // as a blob it begins its life now, however slowly it came
+  const now = new Date()
+  await utimes(from, now, now)
+  await rename(from, to)
+  await syncFolder(dirname(to))
 }

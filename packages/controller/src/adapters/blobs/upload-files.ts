@@ -1,12 +1,13 @@
 // Uploads as files that grow, each with the hash of what it has; after a restart the hash is made anew from the file.
-// At the end the hash decides: the file becomes a blob by one rename, or it is removed.
+// At the end the hash decides: the store of blobs takes the file, or it is removed.
 import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { type FileHandle, open, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Digest } from '@longshore/protocol'
 import { ImageError } from '../../core/images/image-error.ts'
-import type { Uploads } from '../../image-ports.ts'
-import { asRefusal, codeOf, type ImageFolder, listFolder, makeFolderOf, syncFolder } from './image-folder.ts'
+import type { Blobs, Uploads } from '../../image-ports.ts'
+import { asRefusal, codeOf, type ImageFolder, listFolder, makeFolderOf } from './image-folder.ts'
 import { createTurns, type Turn } from './upload-turns.ts'
 
 /** How often the room on the disk is looked at. */
@@ -17,7 +18,10 @@ const writeBytes = 1024 * 1024
 
 type Hashed = { hash: Hash; sizeBytes: number }
 
-export const createUploads = (folder: ImageFolder): Uploads => {
+export const createUploads = (
+  folder: ImageFolder,
+  blobs: Pick<Blobs, 'take' | 'demandReady' | 'sizeOf'>
+): Uploads => {
   const turns = createTurns()
   const known = new Map<string, Hashed>()
   const forget = async (upload: string): Promise<void> => {
@@ -33,9 +37,21 @@ export const createUploads = (folder: ImageFolder): Uploads => {
     known.set(upload, made)
     return made
   }
+  /** Whoever did not wait for the answer asks again, and hears what it was. */
+  const isFinished = async (upload: string, digest: Digest): Promise<boolean> => {
+    try {
+      await sizeOf(pathOf(folder, upload))
+      return false
+    } catch (error) {
+      const isGone = error instanceof ImageError && error.code === 'BLOB_UPLOAD_UNKNOWN'
+      if (isGone && (await blobs.sizeOf(digest)) !== undefined) return true
+      throw error
+    }
+  }
   return {
     begin: async () => {
       await folder.demandRoom()
+      await blobs.demandReady()
       const upload = randomUUID()
       const path = pathOf(folder, upload)
       await makeFolderOf(path).catch(refuse)
@@ -62,14 +78,15 @@ export const createUploads = (folder: ImageFolder): Uploads => {
       }),
     finish: (upload, digest) =>
       turns.take(upload, async () => {
-        const { hash } = await hashedOf(upload)
+        if (await isFinished(upload, digest)) return
+        const { hash, sizeBytes } = await hashedOf(upload)
         const found = `sha256:${hash.copy().digest('hex')}`
         if (found !== digest) {
           await forget(upload)
           throw new ImageError('DIGEST_INVALID', `what was sent is ${found}, not ${digest}`)
         }
-        await store(pathOf(folder, upload), folder.blobPath(digest)).catch(refuse)
-        known.delete(upload)
+        await blobs.take(digest, { path: pathOf(folder, upload), sizeBytes }).catch(refuse)
+        await forget(upload)
       }),
     cancel: (upload) =>
       turns.take(upload, async () => {
@@ -153,20 +170,4 @@ const writeAll = async (file: FileHandle, chunk: Uint8Array, position: number): 
     const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position + done)
     done += bytesWritten
   }
-}
-
-/** Content first, then its name: a crash in between leaves an upload, never a blob that is not whole. */
-const store = async (from: string, to: string): Promise<void> => {
-  const file = await open(from, 'r+')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await makeFolderOf(to)
-  // as a blob it begins its life now, however slowly it came
-  const now = new Date()
-  await utimes(from, now, now)
-  await rename(from, to)
-  await syncFolder(dirname(to))
 }

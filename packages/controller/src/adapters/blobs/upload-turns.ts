@@ -22,13 +22,12 @@ export const createTurns = (): Turns => {
         former.stop()
         await former.ended
       }
-      const stopped = Promise.withResolvers<never>()
-      stopped.promise.catch(() => {})
-      const running = work({ until: (stream) => untilStopped(stream, stopped.promise) })
+      const stop = new AbortController()
+      const running = work({ until: (stream) => untilStopped(stream, stop.signal) })
       const ended = running.catch(() => {}).finally(() => taken.delete(upload))
       taken.set(upload, {
         stop: () =>
-          stopped.reject(new ImageError('BLOB_UPLOAD_INVALID', 'another request goes on with the upload')),
+          stop.abort(new ImageError('BLOB_UPLOAD_INVALID', 'another request goes on with the upload')),
         ended
       })
       return running
@@ -36,14 +35,20 @@ export const createTurns = (): Turns => {
   }
 }
 
-async function* untilStopped<T>(stream: AsyncIterable<T>, stopped: Promise<never>): AsyncGenerator<T> {
+async function* untilStopped<T>(stream: AsyncIterable<T>, stop: AbortSignal): AsyncGenerator<T> {
   const iterator = stream[Symbol.asyncIterator]()
   for (;;) {
-    const next = iterator.next()
-    // whoever is stopped does not look at it any more
-    next.catch(() => {})
-    const { done, value } = await Promise.race([next, stopped])
+    const { done, value } = await unlessStopped(iterator.next(), stop)
     if (done === true) return
     yield value
   }
 }
+
+/** No race with a promise that lives as long as the upload: that one would hold all that has passed. */
+const unlessStopped = <T>(next: Promise<T>, stop: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const stopped = (): void => reject(stop.reason)
+    if (stop.aborted) stopped()
+    stop.addEventListener('abort', stopped)
+    next.then(resolve, reject).finally(() => stop.removeEventListener('abort', stopped))
+  })

@@ -13,6 +13,7 @@ type StartFlags = {
   lostAfter: number
   pauseLimit: number
   imageGrace: number
+  imageStore?: string
   keepFree: number
 }
 
@@ -63,6 +64,7 @@ export function addController(program: Command, context: CliContext): void {
         .argParser(parseWait)
         .default(86_400_000, '24h')
     )
+    .option('--image-store <url>', 'registry that keeps images, instead of files in the data directory')
     .addOption(
       new Option('--keep-free <size>', 'images leave so much of the disk to everything else')
         .argParser(parseSize)
@@ -74,7 +76,7 @@ export function addController(program: Command, context: CliContext): void {
 async function runController(context: CliContext, flags: StartFlags): Promise<void> {
   const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies, lostAfter: lostAfterMs } = flags
   const waits = { lostAfterMs, pauseLimitMs: flags.pauseLimit, imageGraceMs: flags.imageGrace }
-  const { keepFree: keepFreeBytes } = flags
+  const { keepFree: keepFreeBytes, imageStore } = flags
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('usage', '--tls-cert and --tls-key are needed together')
   }
@@ -89,6 +91,7 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
       listen,
       trustedProxies,
       keepFreeBytes,
+      ...(imageStore !== undefined && { imageStore }),
       ...waits,
       ...tls,
       ...outward(context.env)
@@ -102,7 +105,7 @@ async function runController(context: CliContext, flags: StartFlags): Promise<vo
   if (isLost) throw new CliError('taken-over', `another controller has taken over ${dataDir}`)
 }
 
-/** How webhooks are reached; the same variables as for the CLI itself. */
+/** How webhooks and registries are reached; the same variables as for the CLI itself. */
 function outward(env: CliContext['env']): { caFile?: string; allowPlaintext: boolean } {
   const caFile = env['LONGSHORE_CA_FILE']?.trim()
   return { ...(caFile ? { caFile } : {}), allowPlaintext: env['LONGSHORE_ALLOW_PLAINTEXT']?.trim() === '1' }

@@ -1,6 +1,6 @@
 // Every refusal of the image store. The codes are those of the OCI Distribution Specification 1.1 ("Error Codes"),
-// which every client of a registry knows, and of the CNCF registry where the specification has none; STORAGE_FULL is
-// our own. docs/errors.md has a row per code; a test compares both ways.
+// which every client of a registry knows, and of the CNCF registry where the specification has none; those that begin
+// with STOR are our own. docs/errors.md has a row per code; a test compares both ways.
 
 /** Code -> HTTP status and what it means. */
 export const imageErrors = {
@@ -17,6 +17,11 @@ export const imageErrors = {
   RANGE_INVALID: { status: 416, title: 'the range does not fit what is stored' },
   SIZE_INVALID: { status: 413, title: 'the content is larger than what is taken' },
   STORAGE_FULL: { status: 507, title: 'the controller has no room for the image' },
+  STORE_CORRUPT: {
+    status: 502,
+    title: 'the registry behind the image store gave other content than was stored'
+  },
+  STORE_UNAVAILABLE: { status: 503, title: 'the registry behind the image store does not answer or refuses' },
   TOOMANYREQUESTS: { status: 429, title: 'too many failures from this address' },
   UNAUTHORIZED: { status: 401, title: 'no valid token was sent' },
   UNAVAILABLE: { status: 503, title: 'the controller cannot answer now' },

@@ -48,6 +48,9 @@ const indexTypes: readonly string[] = [
   'application/vnd.oci.image.index.v1+json'
 ]
 
+/** What is asked for, as `Accept`: without it old registries make up manifests of schema 1. */
+export const acceptedManifests = [...indexTypes, ...manifestTypes].join(', ')
+
 export type Manifest =
   | { kind: 'image'; mediaType: string; config: Descriptor; layers: Descriptor[] }
   | { kind: 'index'; mediaType: string; manifests: Descriptor[] }

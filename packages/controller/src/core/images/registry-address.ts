@@ -9,9 +9,12 @@ export const addressOf = (repository: string): { origin: string; path: string } 
   if (isHub) {
     return { origin: 'https://registry-1.docker.io', path: path.includes('/') ? path : `library/${path}` }
   }
-  const scheme = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/.test(registry) ? 'http' : 'https'
-  return { origin: `${scheme}://${registry}`, path }
+  return { origin: `${isLoopback(registry) ? 'http' : 'https'}://${registry}`, path }
 }
+
+/** @param host HOST[:PORT] */
+export const isLoopback = (host: string): boolean =>
+  /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/.test(host)
 
 export type Challenge =
   | { kind: 'basic' }

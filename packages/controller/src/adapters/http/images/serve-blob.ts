@@ -15,13 +15,14 @@ export const serveBlob = async ({ images, request, reply, at: { digest } }: Imag
   const blob = await images.blobs.open(digest)
   if (blob === undefined) throw unknown(digest)
   const range = await rangeOf(request.headers.range, reply, blob)
+  const content = await blob.stream(range)
   describe(reply, digest)
-  if (range === null) return reply.header('content-length', blob.sizeBytes).send(blob.stream(null))
+  if (range === null) return reply.header('content-length', blob.sizeBytes).send(content)
   return reply
     .code(206)
     .header('content-range', `bytes ${range.first}-${range.last}/${blob.sizeBytes}`)
     .header('content-length', range.last - range.first + 1)
-    .send(blob.stream(range))
+    .send(content)
 }
 
 const unknown = (digest: Digest): ImageError => new ImageError('BLOB_UNKNOWN', `${digest} is not stored here`)
