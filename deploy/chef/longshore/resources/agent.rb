@@ -57,7 +57,9 @@ default_action :create
 action :create do
   description 'Installs what the agent needs, writes its settings, and starts it; registers the host.'
 
-  settings = agent_settings
+  # What cannot be right ends the run before anything is changed.
+  settings = LongshoreCookbook::Settings.file(agent_settings)
+  container_command unless service?
   token = LongshoreCookbook::Registration.done? ? nil : join_token_text
 
   install_docker
@@ -68,7 +70,7 @@ action :create do
   written = service? ? install_programs : []
   written += write_policy
   written << file(LongshoreCookbook::ENVIRONMENT_FILE) do
-    content LongshoreCookbook::Settings.file(settings)
+    content settings
     mode '0600'
   end
   if token
