@@ -96,7 +96,7 @@ const provision = async (t: Test, story: Story, host: Host, tag: string) => {
     null,
     `the run saw that the host was registered; its agent said ${started.agent?.output}`
   )
-  t.notMatch(await machine.run('ls', '/etc/longshore'), 'join-token', 'the token is gone')
+  t.notMatch(await machine.run('ls', '/etc/longshore'), 'join.token', 'the token is gone')
   await waitUntil(`${host.name} to serve ${tag}`, async () => (await pageOf(host)) === tag)
   await story.waitForNoDrift('test', 'web')
   t.comment(
@@ -110,7 +110,8 @@ const agentsOf = async (story: Story, { name }: Host) =>
   (await story.ask<AgentView[]>('/v1/agents')).filter((one) => one.name === name && one.state !== 'revoked')
 
 const provisionByChef = async (t: Test, story: Story, host: Host, tag: string): Promise<void> => {
-  await host.engine.client.post(`/images/create?fromImage=${story.fleet.registry.name}/web&tag=${tag}`)
+  const image = `/images/create?fromImage=${story.fleet.registry.name}/web&tag=${tag}`
+  await host.engine.client.postRaw(image, Buffer.alloc(0), 'application/json')
   const first = await provision(t, story, host, tag)
   const [former, ...others] = await agentsOf(story, host)
   t.match(former, {
@@ -139,7 +140,16 @@ const provisionByChef = async (t: Test, story: Story, host: Host, tag: string): 
   t.equal((await machine.converge({ ...node, action: 'deregister' })).error, null)
   t.same(await agentsOf(story, host), [], 'the controller has forgotten it')
   t.equal(await pageOf(host), tag, 'its containers are left to whoever switches it off')
-  t.equal(await machine.run('ls', '/etc/longshore', '/var/lib/longshore-agent'), '')
+  const left = await machine.run(
+    'find',
+    '/etc/longshore',
+    '/var/lib/longshore-agent',
+    '-maxdepth',
+    '1',
+    '-type',
+    'f'
+  )
+  t.equal(left, '/etc/longshore/policy.yaml\n/var/lib/longshore-agent/agent.lock\n', 'no key, no journal')
   t.same((await machine.converge({ ...node, action: 'deregister' })).updated, [])
 }
 

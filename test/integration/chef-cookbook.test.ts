@@ -6,7 +6,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { hostPolicy } from '../../packages/agent/src/core/policy.ts'
 import { readInvocation } from '../../packages/agent/src/settings.ts'
-import { collectCommand } from '../../scripts/hosts/run-command.ts'
+import { collectCommand, runCommand } from '../../scripts/hosts/run-command.ts'
 import {
   bootMachine,
   cookbook,
@@ -15,9 +15,8 @@ import {
   type Node,
   runCookbook
 } from '../support/chef/machine.ts'
-import { testOnRealParts } from '../support/real-parts.ts'
+import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
 
-const units = 'deploy/systemd'
 const readme = readFileSync(join(cookbook, 'README.md'), 'utf8')
 const rubyFiles = readdirSync(cookbook, { recursive: true, encoding: 'utf8' }).filter((file) =>
   file.endsWith('.rb')
@@ -67,19 +66,13 @@ testOnRealParts(t, 'properties and attributes are those of the documentation', a
 })
 
 t.test('units are those of deploy/systemd', async (t) => {
-  const values: Record<string, string> = {
-    node_path: '/usr/bin/node',
-    listen: '0.0.0.0:7300',
-    certificate: '/etc/longshore/tls.crt',
-    key: '/etc/longshore/tls.key'
-  }
-  for (const name of readdirSync(units)) {
-    const template = readFileSync(join(cookbook, 'templates', `${name}.erb`), 'utf8')
-    const rendered = template.replace(
-      /<%= @(\w+) %>/g,
-      (_, word: string) => values[word] ?? `unknown ${word}`
-    )
-    t.equal(rendered, readFileSync(join(units, name), 'utf8'), `templates/${name}.erb has what ${units} has`)
+  const folder = makeTestFolder(t)
+  await runCommand('sh', ['deploy/chef/copy-units.sh', folder])
+  const copied = readdirSync(folder)
+  t.ok(copied.length > 3)
+  for (const name of copied) {
+    const template = readFileSync(join(cookbook, 'templates', name), 'utf8')
+    t.equal(template, readFileSync(join(folder, name), 'utf8'), `${name}: run deploy/chef/copy-units.sh`)
   }
 })
 
@@ -102,13 +95,13 @@ testOnRealParts(t, 'a first run sets everything up, a second one finds nothing t
   }
   const first = await machine.converge(node)
   t.equal(first.error, null)
-  const token = find(first.declared, 'file', '/etc/longshore/join-token')
+  const token = find(first.declared, 'file', '/etc/longshore/join.token')
   t.match(token, { updated: true, properties: { mode: '0600', sensitive: true, backup: false } })
   t.equal(
-    await machine.run('stat', '-c', '%a', '/etc/longshore/join-token', '/etc/longshore/agent.env'),
+    await machine.run('stat', '-c', '%a', '/etc/longshore/join.token', '/etc/longshore/agent.env'),
     '600\n600\n'
   )
-  t.match(await machine.run('cat', '/etc/longshore/join-token'), tokenFor('test'))
+  t.match(await machine.run('cat', '/etc/longshore/join.token'), tokenFor('test'))
   t.match(find(first.declared, 'service', 'longshore-agent'), { actions: ['enable', 'start'], updated: true })
   const types = new Set(first.declared.map(({ type }) => type))
   t.same(
@@ -126,7 +119,7 @@ testOnRealParts(t, 'a first run sets everything up, a second one finds nothing t
       controllerUrl: { href: `${url}/` },
       hostName: 'web-1',
       labels: { zone: 'a', 'role.web': 'true', 'tag.fast_disk': 'true' },
-      joinTokenFile: '/etc/longshore/join-token',
+      joinTokenFile: '/etc/longshore/join.token',
       policyFile: '/etc/longshore/policy.yaml',
       proxyMode: 'unit',
       logLevel: 'debug'
@@ -138,7 +131,7 @@ testOnRealParts(t, 'a first run sets everything up, a second one finds nothing t
   const waiting = await machine.converge(node)
   t.same(waiting.updated, [], 'nothing changes while the host is not registered')
   await register(machine)
-  t.same((await machine.converge(node)).updated, ['file[/etc/longshore/join-token]'], 'the token goes')
+  t.same((await machine.converge(node)).updated, ['file[/etc/longshore/join.token]'], 'the token goes')
   const { attributes } = agent({
     policy,
     labels: { zone: 'a' },
@@ -198,7 +191,7 @@ testOnRealParts(t, 'the token comes from a file, a data bag or a vault', async (
   for (const [index, node] of places.entries()) {
     t.equal((await machine.converge(node)).error, null)
     const wanted = tokenFor(index === 2 ? 'production' : 'test')
-    t.equal(await machine.run('cat', '/etc/longshore/join-token'), `${wanted}\n`)
+    t.equal(await machine.run('cat', '/etc/longshore/join.token'), `${wanted}\n`)
   }
 })
 

@@ -7,7 +7,7 @@ module LongshoreCookbook
   DATA = '/var/lib/longshore-agent'
   ENVIRONMENT_FILE = "#{CONFIG}/agent.env"
   POLICY_FILE = "#{CONFIG}/policy.yaml"
-  TOKEN_FILE = "#{CONFIG}/join-token"
+  TOKEN_FILE = "#{CONFIG}/join.token"
   # There from the moment the controller has registered the host, until it is deregistered.
   IDENTITY_FILE = "#{DATA}/identity.json"
 
