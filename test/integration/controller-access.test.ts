@@ -264,7 +264,8 @@ const openRoutes = [
   'GET /readyz',
   'GET /v1/keys',
   'GET /v1/openapi.json',
-  'POST /v1/agents/enrol'
+  'POST /v1/agents/enrol',
+  'POST /v1/agents/leave'
 ]
 
 await ask('PUT', at, { body: { spec } })

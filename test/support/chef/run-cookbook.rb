@@ -72,21 +72,23 @@ class Builtin
                'archive_file' => :extract, 'service' => :nothing }.freeze
   alias updated_by_last_action? updated_by_last_action
 
-  def initialize(type, name)
+  # @param scope where it is declared: what is no property is asked there, as Chef does
+  def initialize(type, name, scope)
     @type = type
     @name = name
+    @scope = scope
     @properties = {}
   end
 
   def method_missing(property, *args, **more, &block)
-    return super unless KNOWN.include?(property.to_s)
+    return @scope.public_send(property, *args, **more, &block) unless KNOWN.include?(property.to_s)
 
     value = args.empty? && !more.empty? ? more : args.first
     @properties[property.to_s] = block || value
   end
 
   def respond_to_missing?(property, _all = false)
-    KNOWN.include?(property.to_s)
+    KNOWN.include?(property.to_s) || @scope.respond_to?(property)
   end
 
   def actions
@@ -207,7 +209,7 @@ module Declares
 
   BUILTINS.each do |type|
     define_method(type) do |name, &block|
-      Builtin.new(type, name).tap do |one|
+      Builtin.new(type, name, self).tap do |one|
         one.instance_exec(&block) if block
         one.converge
       end
