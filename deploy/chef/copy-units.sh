@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 target=${1:-longshore/templates}
 for unit in ../systemd/*; do
-  sed -e 's#/usr/bin/node#<%= @node_path %>#' -e 's#0\.0\.0\.0:7300#<%= @listen %>#' \
-    -e 's#/etc/longshore/tls\.crt#<%= @certificate %>#' -e 's#/etc/longshore/tls\.key#<%= @key %>#' \
+  sed -e 's#/usr/bin/node#<%= @node_path %>#g' -e 's#0\.0\.0\.0:7300#<%= @listen %>#g' \
+    -e 's#/etc/longshore/tls\.crt#<%= @certificate %>#g' -e 's#/etc/longshore/tls\.key#<%= @key %>#g' \
     "$unit" >"$target/$(basename "$unit").erb"
 done

@@ -65,15 +65,18 @@ end
 execute 'systemctl daemon-reload' do
   action :nothing
 end
-template '/etc/systemd/system/longshore-controller.service' do
-  source 'longshore-controller.service.erb'
-  variables(
-    node_path: settings['node_path'], listen: settings['listen'],
-    certificate: settings['tls_certificate'], key: settings['tls_key']
-  )
-  mode '0644'
-  notifies :run, 'execute[systemctl daemon-reload]', :immediately
-  notifies :run, 'execute[restart the controller]', :delayed
+# The second and third take up a renewed certificate; the first wants them.
+%w(longshore-controller.service longshore-controller-tls.service longshore-controller-tls.path).each do |unit|
+  template "/etc/systemd/system/#{unit}" do
+    source "#{unit}.erb"
+    variables(
+      node_path: settings['node_path'], listen: settings['listen'],
+      certificate: settings['tls_certificate'], key: settings['tls_key']
+    )
+    mode '0644'
+    notifies :run, 'execute[systemctl daemon-reload]', :immediately
+    notifies :run, 'execute[restart the controller]', :delayed
+  end
 end
 
 service 'longshore-controller' do
