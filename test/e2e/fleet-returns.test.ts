@@ -1,9 +1,14 @@
 // Hosts that were lost, left out, never seen before or changed by hand come to the current release by themselves, and
 // what succeeded in one environment is promoted to another one. Nobody gives a command in between.
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { AgentView } from '../../packages/controller/src/api/schemas.ts'
+import { bootMachine, type Node } from '../support/chef/machine.ts'
 import { type FaultHost, hostOf, realPartsOptions, startFaultFleet } from '../support/e2e-fault-fleet.ts'
 import { Story, serviceOf } from '../support/e2e-fleet-story.ts'
 import { detailsOf, disconnect, holdSwitch, pageOf, pagesOf } from '../support/e2e-fleet-story-looks.ts'
+import type { Host } from '../support/engine.ts'
+import type { RunningProcess } from '../support/processes.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
 
@@ -63,6 +68,91 @@ const waitForConvergence = (story: Story, { name }: FaultHost): Promise<boolean>
     )
   )
 
+/** What Chef knows of the machine; its token is for one machine, whose name it may take. */
+const nodeOf = async (story: Story, host: Host): Promise<Node> => {
+  const { controller, program, registry } = story.fleet
+  const agent = {
+    controller_url: controller.url,
+    join_token: await story.done('join-token', 'create', '--env', 'test', '--uses', '1', '--replace'),
+    host_name: host.name,
+    program_url: `file://${join(dirname(program), 'agent.mjs')}`,
+    policy: { repositories: [`${registry.name}/*`] },
+    settings: { LONGSHORE_ALLOW_PLAINTEXT: '1' }
+  }
+  return { attributes: { longshore: { agent } }, roles: ['web'] }
+}
+
+/** A bare machine on the host: the cookbook is all that is done to it. Returns the agent that its unit started. */
+const provision = async (t: Test, story: Story, host: Host, tag: string) => {
+  const machine = await bootMachine(t, host)
+  const node = await nodeOf(story, host)
+  const started: { agent?: RunningProcess; atMs: number } = { atMs: 0 }
+  const run = await machine.converge(node, async () => {
+    started.atMs = performance.now()
+    started.agent = await machine.startAgent()
+  })
+  t.equal(
+    run.error,
+    null,
+    `the run saw that the host was registered; its agent said ${started.agent?.output}`
+  )
+  t.notMatch(await machine.run('ls', '/etc/longshore'), 'join.token', 'the token is gone')
+  await waitUntil(`${host.name} to serve ${tag}`, async () => (await pageOf(host)) === tag)
+  await story.waitForNoDrift('test', 'web')
+  t.comment(
+    `on the current release ${Math.round(performance.now() - started.atMs)} ms after its unit was started`
+  )
+  t.same((await machine.converge(node)).updated, [], 'a second run changes nothing')
+  return { machine, node, agent: started.agent }
+}
+
+const agentsOf = async (story: Story, { name }: Host) =>
+  (await story.ask<AgentView[]>('/v1/agents')).filter((one) => one.name === name && one.state !== 'revoked')
+
+const provisionByChef = async (t: Test, story: Story, host: Host, tag: string): Promise<void> => {
+  const image = `/images/create?fromImage=${story.fleet.registry.name}/web&tag=${tag}`
+  await host.engine.client.postRaw(image, Buffer.alloc(0), 'application/json')
+  const first = await provision(t, story, host, tag)
+  const [former, ...others] = await agentsOf(story, host)
+  t.match(former, {
+    environment: 'test',
+    state: 'connected',
+    labels: { 'role.web': 'true' },
+    policy: { state: 'active' }
+  })
+  t.same(others, [])
+
+  // the machine is set up anew: nothing of /etc and /var/lib is left
+  await first.agent?.stop()
+  const { machine, node, agent } = await provision(t, story, host, tag)
+  const [current, ...more] = await agentsOf(story, host)
+  t.match(current, { state: 'connected' })
+  t.not(current?.id, former?.id, 'another key, another agent')
+  t.same(more, [])
+
+  t.match(
+    await machine.converge({ ...node, action: 'deregister' }),
+    { error: /deregister failed/ },
+    'it runs'
+  )
+  t.equal((await agentsOf(story, host)).length, 1)
+  await agent?.stop()
+  t.equal((await machine.converge({ ...node, action: 'deregister' })).error, null)
+  t.same(await agentsOf(story, host), [], 'the controller has forgotten it')
+  t.equal(await pageOf(host), tag, 'its containers are left to whoever switches it off')
+  const left = await machine.run(
+    'find',
+    '/etc/longshore',
+    '/var/lib/longshore-agent',
+    '-maxdepth',
+    '1',
+    '-type',
+    'f'
+  )
+  t.equal(left, '/etc/longshore/policy.yaml\n/var/lib/longshore-agent/agent.lock\n', 'no key, no journal')
+  t.same((await machine.converge({ ...node, action: 'deregister' })).updated, [])
+}
+
 const onlyContainer = async (host: FaultHost): Promise<string> => {
   const [one, ...others] = await detailsOf(host, 'web')
   if (one === undefined || others.length > 0) throw new Error(`${host.name} does not have one container`)
@@ -101,11 +191,12 @@ testOnRealParts(
   t,
   'hosts that return or join serve the current release without anybody asking',
   async (t) => {
-    const fleet = await startFaultFleet(t, 2, { controllerArgs: ['--lost-after', '5s'], spares: 2 })
+    const fleet = await startFaultFleet(t, 2, { controllerArgs: ['--lost-after', '5s'], spares: 3 })
     const story = new Story(t, fleet)
     const [staying, lost] = [hostOf(fleet, 1), hostOf(fleet, 2)]
-    const [joining, other] = fleet.spares
-    if (joining === undefined || other === undefined) throw new Error('two spare hosts were asked for')
+    const [joining, other, bare] = fleet.spares
+    if (joining === undefined || other === undefined || bare === undefined)
+      throw new Error('three spare hosts were asked for')
     await story.done('environments', 'create', 'production')
     const production = await fleet.join(other, 'production')
     const web = serviceOf(fleet.registry.name, 'web', 80)
@@ -171,6 +262,10 @@ testOnRealParts(
       const [id] = await detailsOf(host)
       t.match(id, { Name: '/web-r3-0' })
     })
+    await t.test(
+      'a bare machine that Chef set up serves it too, again when it is set up anew, and leaves',
+      (t) => provisionByChef(t, story, bare, 'v3')
+    )
     await t.test('a container that somebody removed comes back', async (t) => {
       const removed = await onlyContainer(lost)
       await lost.engine.client.delete(`/containers/${removed}?force=1`)

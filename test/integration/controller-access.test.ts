@@ -285,6 +285,7 @@ const openRoutes = [
   'GET /v1/keys',
   'GET /v1/openapi.json',
   'POST /v1/agents/enrol',
+  'POST /v1/agents/leave',
   'POST /v1/session',
   'DELETE /v1/session'
 ]

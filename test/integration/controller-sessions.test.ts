@@ -1,12 +1,17 @@
 // Sessions at their edges, on a real controller whose clocks are moved by hand: replays, copies of a disk, a
 // controller that stops, agents that are revoked and removed.
+import { randomBytes } from 'node:crypto'
 import { connect as connectTcp } from 'node:net'
+import { type AgentId, formatId, installationId, newNonce, signJws } from '@longshore/protocol'
 import t, { type Test } from 'tap'
+import { createControllerClient } from '../../packages/agent/src/adapters/http-client.ts'
+import { leave } from '../../packages/agent/src/leave.ts'
 import { systemRandom } from '../../packages/controller/src/adapters/clock/system-clock.ts'
 import { assertionOf, connect, enrol, type Machine, newMachine, refusalOf } from '../support/agent-client.ts'
 import { connectAnswering, obedient } from '../support/answering-agent.ts'
 import { type RealController, specOf, startRealController, textOf } from '../support/real-controller.ts'
 import { waitUntil } from '../support/wait.ts'
+import { silent } from '../support/wire-agent.ts'
 import { HandClock } from '../unit/controller/engine/engine-scene.ts'
 
 /** Clocks stand still; the one that tells the date begins now, as agents' clocks do. */
@@ -139,6 +144,73 @@ t.test('an agent that is removed while it is connected is told so', async (t) =>
   await waitForState(controller, 'removed', 'connected')
   t.equal((await controller.ask('DELETE', '/v1/agents/removed')).status, 204)
   t.match(await session.end, { by: 'peer', reason: 'revoked' })
+})
+
+/** The agent's own half, over HTTP. @param skewMs of the host's clock */
+const sayGoodbye = async (
+  url: string,
+  { installation, key: trusted }: Awaited<ReturnType<RealController['trust']>>,
+  { key }: Machine,
+  { skewMs = 0, by = key } = {}
+): Promise<string[]> => {
+  const said: string[] = []
+  const log = { ...silent, info: (_: object, message: string) => void said.push(message) }
+  const ports = {
+    ask: createControllerClient(new URL(url), null),
+    clock: { nowMs: () => Date.now() + skewMs },
+    log,
+    randomBytes
+  }
+  const agent = formatId<AgentId>('agt', randomBytes(13))
+  const identity = { installation: installationId.parse(installation), agent }
+  const signing = { ...by, kid: key.kid }
+  await leave(ports, { identity, signing, keyOf: (kid) => (kid === trusted.kid ? trusted : undefined) })
+  return said
+}
+
+t.test('an agent that leaves is forgotten, connected or held; a second goodbye is no fault', async (t) => {
+  const { controller } = await startScene(t)
+  const { ask, url } = controller
+  const machine = await newAgent(controller, 'leaving')
+  const trust = await controller.trust()
+  const session = await connect(url, machine, trust)
+  t.same(await sayGoodbye(url, trust, machine), ['this host has left'])
+  t.match(await session.end, { by: 'peer', reason: 'revoked', detail: 'removed by leaving' })
+  t.same((await ask('GET', '/v1/agents')).body, [])
+  t.match(await refusalOf(url, await assertionOf(machine, controller.installation)), {
+    body: { code: 'unknown-agent' }
+  })
+  const again = await sayGoodbye(url, trust, machine)
+  t.same(again, ['the controller did not count this host any more'])
+
+  await newAgent(controller, 'twice')
+  const held = await newAgent(controller, 'twice')
+  t.same(await sayGoodbye(url, trust, held), ['this host has left'])
+  t.equal(await stateOf(controller, 'twice'), 'silent', 'the one that has the name stays')
+})
+
+t.test('a goodbye counts only if the agent said it, and lately by its corrected clock', async (t) => {
+  const { controller } = await startScene(t)
+  const [url, trust] = [controller.url, await controller.trust()]
+  const machine = await newAgent(controller, 'late')
+  const stranger = await newMachine('late')
+  await t.rejects(sayGoodbye(url, trust, machine, { by: stranger.key }), {
+    code: 'still-registered',
+    exitCode: 69,
+    message: /signature-invalid/
+  })
+  const { key, jti, issuedAtMs } = { key: machine.key.kid, jti: newNonce(randomBytes(16)), issuedAtMs: 0 }
+  const claims = { installation: controller.installation, key, jti, issuedAtMs }
+  const send = async (kind: 'leave' | 'assertion') =>
+    controller.ask('POST', '/v1/agents/leave', {
+      body: { request: await signJws(kind, claims, machine.key) }
+    })
+  t.match(await send('leave'), { status: 401, body: { code: 'clock-skew' } }, 'an old one, held back')
+  t.match(await send('assertion'), { body: { code: 'type-refused' } })
+  t.equal(await stateOf(controller, 'late'), 'silent')
+  t.same(await sayGoodbye(url, trust, machine, { skewMs: -3_600_000 }), ['this host has left'])
+  await controller.stop()
+  await t.rejects(sayGoodbye(url, trust, machine), { code: 'still-registered' }, 'nobody was told')
 })
 
 t.test('something that is no WebSocket gets a problem', async (t) => {

@@ -14,7 +14,17 @@ const isInPath = (program: string): boolean =>
     existsSync(join(folder, program))
   )
 
-const programs = ['dockerd', 'docker-registry', 'iptables', 'ip', 'nsenter', 'openssl', 'skopeo']
+const programs = [
+  'dockerd',
+  'docker-registry',
+  'iptables',
+  'ip',
+  'nsenter',
+  'openssl',
+  'skopeo',
+  'ruby',
+  'rubocop'
+]
 
 /** What the machine lacks, in words; empty when nothing. */
 export const missingParts = (): string[] => [

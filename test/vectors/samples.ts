@@ -331,6 +331,7 @@ export const samplePayloads = (controllerKid: string) => {
     },
     time: { nowMs, jti: 'CCCCCCCCCCCCCCCCCCCCCA' },
     pull: { iss: id('agt'), aud: installation, iat: nowMs / 1000, exp: nowMs / 1000 + 300 },
+    leave: { installation, key: controllerKid, jti: clientNonce, issuedAtMs: nowMs },
     ack,
     hello,
     upMessages

@@ -5,6 +5,11 @@
 export const exitCodes = {
   stopped: { code: 0, isRestartUseful: false, meaning: 'stopped on request (SIGTERM or SIGINT)' },
   failed: { code: 70, isRestartUseful: true, meaning: 'an unexpected failure; the log has it as `fatal`' },
+  'still-registered': {
+    code: 69,
+    isRestartUseful: true,
+    meaning: '`--deregister` only: the controller could not be told, so the host is still registered'
+  },
   'data-directory': {
     code: 73,
     isRestartUseful: false,

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { join } from 'node:path'
+import type { SecureContext } from 'node:tls'
 import {
   createTeller,
   openRegistryLogin,
@@ -28,7 +29,14 @@ import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
 import { openJournal } from './adapters/journal.ts'
-import { openKeys, prepareDataDir, readIdentity, writeIdentity } from './adapters/key-files.ts'
+import {
+  forgetAgent,
+  journalFileName,
+  openKeys,
+  prepareDataDir,
+  readIdentity,
+  writeIdentity
+} from './adapters/key-files.ts'
 import { createLog } from './adapters/log.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
 import { openSupervisor } from './adapters/supervisor.ts'
@@ -43,9 +51,10 @@ import { AgentExit, exitCodes } from './exit-codes.ts'
 import { createInventoryWatch } from './inventory.ts'
 import { JournalError } from './journal-error.ts'
 import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
+import { leave } from './leave.ts'
 import type { LifeSigns } from './link.ts'
 import type { Clock, Journal, OpenLogin, Runs } from './ports.ts'
-import { openRegistration } from './registration.ts'
+import { openRegistration, openStoredKeys } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
 import { describeUsage, readInvocation, type Settings, SettingsError } from './settings.ts'
@@ -65,7 +74,9 @@ const main = async (): Promise<void> => {
   process.once('uncaughtException', (error) => endFor(error, log))
   process.once('unhandledRejection', (error) => endFor(error, log))
   try {
-    await live(settings, log, stopOnSignal(log))
+    const signal = stopOnSignal(log)
+    if (invocation.kind === 'deregister') await withDataDir(settings, () => deregister(settings, log))
+    else await live(settings, log, signal)
     log.info({}, 'stopped')
     process.exit(exitCodes.stopped.code)
   } catch (error) {
@@ -87,23 +98,45 @@ const stopOnSignal = (log: AgentLog): AbortSignal => {
 }
 
 const live = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
-  await prepareDataDir(settings.dataDir)
-  const unlock = lockDataDir(settings.dataDir)
   try {
-    await connectParts(settings, log, signal)
+    await withDataDir(settings, () => connectParts(settings, log, signal))
   } catch (error) {
     // what a stop interrupted while it was waiting is no failure
     if (!signal.aborted || error !== signal.reason) throw error
+  }
+}
+
+const withDataDir = async ({ dataDir }: Settings, work: () => Promise<void>): Promise<void> => {
+  await prepareDataDir(dataDir)
+  const unlock = lockDataDir(dataDir)
+  try {
+    await work()
   } finally {
     unlock()
   }
 }
 
+/** The agent's key signs the goodbye, so no token is needed. */
+const deregister = async (settings: Settings, log: AgentLog): Promise<void> => {
+  const { dataDir, controllerUrl } = settings
+  const identity = await readIdentity(dataDir)
+  if (identity === null) return log.info({}, 'this host is not registered')
+  const { signing } = await openKeys(dataDir)
+  const { find: keyOf } = await openStoredKeys(identity, async () => {})
+  const ask = createControllerClient(controllerUrl, trustFor(settings))
+  await leave({ ask, clock: createClock(), log, randomBytes }, { identity, signing, keyOf })
+  await forgetAgent(dataDir)
+}
+
+/** null for http. */
+const trustFor = ({ controllerUrl, caFile }: Settings): SecureContext | null =>
+  controllerUrl.protocol === 'https:' ? trustCas(caFile) : null
+
 const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
   const { dataDir, controllerUrl, hostName } = settings
   const clock = createClock()
   const { signs, served } = createLifeSigns(clock, log, signal)
-  const tls = controllerUrl.protocol === 'https:' ? trustCas(settings.caFile) : null
+  const tls = trustFor(settings)
   const ask = createControllerClient(controllerUrl, tls)
   const keys = await openKeys(dataDir)
   const facts = await watchFacts(settings)
@@ -157,7 +190,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   }
   const inventory = createInventoryWatch({ watch, proxy, measure, images, clock, log })
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
-    const journal = openJournal(join(dataDir, 'journal.sqlite'))
+    const journal = openJournal(join(dataDir, journalFileName))
     const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
     const openLogin: OpenLogin = (jwe, wanted) => openRegistryLogin(jwe, keys.decryption, wanted)

@@ -59,7 +59,8 @@ export const openRegistration = async (ports: Ports, stored: Identity | null): P
 
 type Member = { identity: Identity; keys: ControllerKeys }
 
-const openStoredKeys = async (
+/** @throws AgentExit `data-directory` */
+export const openStoredKeys = async (
   identity: Identity,
   save: (keyChain: string[]) => Promise<void>
 ): Promise<ControllerKeys> => {

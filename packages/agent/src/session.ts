@@ -269,11 +269,11 @@ class OpenSession implements Session {
 }
 
 /** Believes a refusal's time only under the controller's signature; its code at most delays the agent. */
-const readRefusal = async (
+export const readRefusal = async (
   answer: HttpAnswer,
-  party: SessionParty,
+  party: Pick<SessionParty, 'keyOf'>,
   jti: string,
-  clock: Clock
+  clock: Pick<Clock, 'nowMs'>
 ): Promise<Omit<SessionOutcome, 'lastedMs'>> => {
   const { code, detail, time } = readProblem(answer)
   const refused = { reason: code ?? ('lost' as const), detail, clockOffsetMs: null }

@@ -192,7 +192,10 @@ export type Settings = {
   dockerConfigDir: string
 }
 
-export type Invocation = { kind: 'run'; settings: Settings } | { kind: 'help' } | { kind: 'version' }
+export type Invocation =
+  | { kind: 'run' | 'deregister'; settings: Settings }
+  | { kind: 'help' }
+  | { kind: 'version' }
 
 /** Every problem of one start, each a sentence that begins with the setting's name. Never holds a value. */
 export class SettingsError extends Error {
@@ -217,7 +220,8 @@ export const readInvocation = (
 ): Invocation => {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' }
   if (args.includes('--version')) return { kind: 'version' }
-  const { given, problems } = readOptions(args)
+  const kind = args.includes(deregisterOption) ? 'deregister' : 'run'
+  const { given, problems } = readOptions(args.filter((arg) => arg !== deregisterOption))
   const parsed: Record<string, unknown> = {}
   for (const name of settingNames) {
     const fromEnvironment = environment[name] === '' ? undefined : environment[name]
@@ -233,8 +237,11 @@ export const readInvocation = (
   problems.push(...relatedProblems(parsed))
   if (problems.length > 0) throw new SettingsError(problems)
   const settings = toSettings(parsed as Parsed, host, environment['CREDENTIALS_DIRECTORY'] || null)
-  return { kind: 'run', settings }
+  return { kind, settings }
 }
+
+/** Not a setting: what to do instead of running. */
+const deregisterOption = '--deregister'
 
 /** `LONGSHORE_DATA_DIR` -> `--data-dir`, `DOCKER_HOST` -> `--docker-host`. */
 export const optionOf = (name: SettingName): string =>
@@ -256,6 +263,8 @@ export const describeUsage = (): string => {
     'Every option can be given as the environment variable named below it; the option wins.',
     '',
     ...rows,
+    `  ${deregisterOption}`,
+    '      says goodbye to the controller for good, forgets who this host is, and ends',
     '  --version',
     '  --help',
     ''

@@ -19,7 +19,8 @@ export const jwsKinds = [
   'key',
   'receipt',
   'time',
-  'pull'
+  'pull',
+  'leave'
 ] as const
 export type JwsKind = (typeof jwsKinds)[number]
 
@@ -39,7 +40,8 @@ const maxJwsBytes: Record<JwsKind, number> = {
   join: maxTokenBytes,
   api: maxTokenBytes,
   time: maxTokenBytes,
-  pull: 1024
+  pull: 1024,
+  leave: maxTokenBytes
 }
 
 /** Fixed by us and never taken from a message (RFC 8725 section 3.1). */

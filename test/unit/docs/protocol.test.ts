@@ -37,6 +37,7 @@ const sections: Record<string, z.ZodType> = {
   'Join token': protocol.joinClaims,
   'API token': protocol.apiClaims,
   'Pull token': protocol.pullClaims,
+  Leave: protocol.leaveClaims,
   'Enrolment request': protocol.enrolClaims,
   'Enrolment answer': protocol.enrolAnswer,
   'Key announcement': protocol.keyAnnouncement

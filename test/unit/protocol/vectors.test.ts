@@ -11,6 +11,7 @@ import {
   type JwsKind,
   joinClaims,
   keyAnnouncement,
+  leaveClaims,
   ProtocolError,
   pullClaims,
   runReport,
@@ -41,7 +42,8 @@ const schemas = {
   key: keyAnnouncement,
   receipt: runReport,
   time: timeClaims,
-  pull: pullClaims
+  pull: pullClaims,
+  leave: leaveClaims
 } as const
 const isKind = (kind: string): kind is keyof typeof schemas => Object.hasOwn(schemas, kind)
 

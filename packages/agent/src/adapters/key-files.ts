@@ -1,6 +1,6 @@
-// What the agent keeps about itself in its data directory: two private keys, and who it is once it is registered.
+// What the agent keeps about itself in its data directory: two private keys, and who it is while it is registered.
 // Files are 0600 in a 0700 directory and replaced in one step, so that a crash leaves the old one or the new one.
-import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type DecryptionKey,
@@ -64,6 +64,23 @@ export const readIdentity = (dir: string): Promise<Identity | null> =>
 export const writeIdentity = (dir: string, value: Identity): Promise<void> =>
   orExit(`${dir}: the identity cannot be stored`, () => replaceFile(join(dir, keyFileNames.identity), value))
 
+export const journalFileName = 'journal.sqlite'
+
+/** In this order: what says that the host is registered goes last, so that a crash in between is made good by a second call. */
+const filesOfAgent = [
+  ...['', '-wal', '-shm'].map((end) => `${journalFileName}${end}`),
+  keyFileNames.encryption,
+  keyFileNames.signing,
+  keyFileNames.identity
+]
+
+/** Keys, journal and identity are gone; what HAProxy serves by stays. */
+export const forgetAgent = (dir: string): Promise<void> =>
+  orExit(`${dir}: what the agent knew cannot be removed`, async () => {
+    for (const name of filesOfAgent) await rm(join(dir, name), { force: true })
+    await syncDirectory(dir)
+  })
+
 /** Written beside, synced, renamed over, and the directory synced: POSIX rename is atomic, not durable. */
 const replaceFile = async (path: string, value: unknown): Promise<void> => {
   const beside = `${path}.new`
@@ -76,7 +93,11 @@ const replaceFile = async (path: string, value: unknown): Promise<void> => {
     await file.close()
   }
   await rename(beside, path)
-  const dir = await open(join(path, '..'), 'r')
+  await syncDirectory(join(path, '..'))
+}
+
+const syncDirectory = async (path: string): Promise<void> => {
+  const dir = await open(path, 'r')
   try {
     await dir.sync()
   } finally {

@@ -23,12 +23,14 @@ export const problemOfApi = (
   }
 }
 
-export const problemOfProtocol = (error: ProtocolError): Problem => ({
+/** @param error of the wire; `time` of a `clock-skew` is the controller's signed time */
+export const problemOfProtocol = (error: ProtocolError & { time?: string | undefined }): Problem => ({
   type: `urn:longshore:error:${error.code}`,
   title: protocolErrors[error.code],
   status: statusOf(error.code),
   detail: error.message,
-  code: error.code
+  code: error.code,
+  ...(error.time !== undefined && { time: error.time })
 })
 
 /** 403: whoever it is was recognised and may not; 401: it was not recognised; 400: it was not understood. */

@@ -101,6 +101,8 @@ export const serverInfo = z.object({
 /** Enrolment: a JWS each way, so that neither rests on the transport. */
 export const enrolRequest = z.object({ request: z.string() })
 export const enrolResponse = z.object({ answer: z.string() })
+/** A JWS of kind `leave`. */
+export const leaveRequest = z.object({ request: z.string() })
 /** An answer that says nothing but that it was done. */
 export const unread = z.unknown()
 /** Key announcements of the controller as JWS, oldest first. */

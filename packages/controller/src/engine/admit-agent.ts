@@ -38,43 +38,47 @@ export const createAdmission = (ports: {
   const { store, clock, installation } = ports
   const seen = createSeenAssertions()
   return async (assertion) => {
-    const agent = await findAgent(store, assertion)
-    const key = await importVerifyKey(agent.publicJwk)
+    const { agent, key } = await findAgent(store, assertion)
     const keyOf = (kid: string) => (kid === key.kid ? key : undefined)
     const claims = await verifyJws('assertion', assertion, keyOf, assertionClaims)
     const nowMs = clock.nowMs()
-    try {
-      checkAssertion(claims, {
-        installation: installation.id,
-        kid: key.kid,
-        nowMs,
-        hasSeen: (jti) => seen.has(jti, nowMs)
-      })
-    } catch (error) {
-      if (!(error instanceof ProtocolError) || error.code !== 'clock-skew') throw error
-      const time = await signJws('time', { nowMs, jti: claims.jti }, installation.key)
-      throw new AdmissionRefused('clock-skew', error.message, time)
-    }
+    await demandFresh(installation, claims, { kid: key.kid, nowMs, hasSeen: (jti) => seen.has(jti, nowMs) })
     seen.add(claims.jti, nowMs)
     demandActive(agent)
     return { agent, key, claims }
   }
 }
 
-const findAgent = async (store: Store, assertion: string): Promise<AgentRow> => {
-  const agent = await store.agentByThumbprint(kidOf(assertion))
+/** Whose signature it claims to be; nothing of it is verified yet. @throws ProtocolError `unknown-agent` */
+export const findAgent = async (store: Store, jws: string): Promise<{ agent: AgentRow; key: VerifyKey }> => {
+  const agent = await store.agentByThumbprint(kidOf(jws))
   if (agent === undefined) throw new ProtocolError('unknown-agent', 'register it with a join token')
-  return agent
+  return { agent, key: await importVerifyKey(agent.publicJwk) }
+}
+
+/** @throws ProtocolError; `clock-skew` as AdmissionRefused */
+export const demandFresh = async (
+  { id, key }: Installation,
+  claims: Parameters<typeof checkAssertion>[0],
+  now: { kid: string; nowMs: number; hasSeen: (jti: string) => boolean }
+): Promise<void> => {
+  try {
+    checkAssertion(claims, { installation: id, ...now })
+  } catch (error) {
+    if (!(error instanceof ProtocolError) || error.code !== 'clock-skew') throw error
+    const time = await signJws('time', { nowMs: now.nowMs, jti: claims.jti }, key)
+    throw new AdmissionRefused('clock-skew', error.message, time)
+  }
 }
 
 /** Unverified: names the key under which the signature is then checked. */
-const kidOf = (assertion: string): string => {
-  if (assertion.length > limits.maxTokenBytes) throw new ProtocolError('frame-too-large')
+const kidOf = (jws: string): string => {
+  if (jws.length > limits.maxTokenBytes) throw new ProtocolError('frame-too-large')
   try {
-    const { kid } = decodeProtectedHeader(assertion)
+    const { kid } = decodeProtectedHeader(jws)
     if (typeof kid === 'string') return kid
   } catch (cause) {
-    throw new ProtocolError('frame-malformed', 'no assertion', { cause })
+    throw new ProtocolError('frame-malformed', 'no JWS of an agent', { cause })
   }
   throw new ProtocolError('key-unknown')
 }

@@ -5,6 +5,7 @@ import {
   type FailureCount,
   isForgotten,
   ProtocolError,
+  type ProtocolErrorCode,
   rateKeyOf,
   waitMsOf
 } from '@longshore/protocol'
@@ -12,6 +13,21 @@ import type { Clock } from '../ports.ts'
 
 /** Addresses remembered; beyond it the forgotten ones are dropped, then the oldest. */
 const maxAddresses = 10_000
+
+/**
+ * Who was recognised is no stranger: these refusals do not count against the address. Nor does an unknown key: nobody
+ * finds one by trying, and after a restore all agents behind one address would keep each other out.
+ */
+const harmless: readonly ProtocolErrorCode[] = [
+  'held',
+  'revoked',
+  'clock-skew',
+  'unsupported-version',
+  'unknown-agent',
+  'rate-limited'
+]
+
+export const isHarmless = (code: ProtocolErrorCode): boolean => harmless.includes(code)
 
 export type Failures = {
   /** @throws ProtocolError `rate-limited` */

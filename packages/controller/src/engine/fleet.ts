@@ -1,6 +1,13 @@
-// Environments and agents as the API sees them: listed, found by id or name, approved, revoked, removed. How a
+// Environments and agents as the API sees them: listed, found by id or name, approved, revoked, removed, gone by themselves. How a
 // machine becomes an agent is enrolment.ts; who is connected now is presence.ts.
-import type { AgentId, EnvironmentName, HelloMessage } from '@longshore/protocol'
+import {
+  type AgentId,
+  type EnvironmentName,
+  type HelloMessage,
+  leaveClaims,
+  ProtocolError,
+  verifyJws
+} from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { AgentView, EnvironmentSettings, EnvironmentView } from '../api/schemas.ts'
 import {
@@ -14,7 +21,9 @@ import {
   StoreFull,
   type Tx
 } from '../ports.ts'
+import { demandFresh, findAgent } from './admit-agent.ts'
 import type { Deployments } from './deployments.ts'
+import type { Installation } from './installation.ts'
 import type { Presences } from './presence.ts'
 import { requireEnvironment } from './require-named.ts'
 import { requireNoHeir, setEnvironment, viewSettings } from './set-environment.ts'
@@ -39,6 +48,12 @@ export type Fleet = {
   approve(actor: Actor, agent: AgentRow): Promise<AgentView>
   revoke(actor: Actor, agent: AgentRow): Promise<AgentView>
   remove(actor: Actor, agent: AgentRow): Promise<void>
+  /**
+   * An agent says goodbye for good and is forgotten, whatever state it was in but revoked.
+   * @param request compact JWS of kind `leave`
+   * @throws ProtocolError `unknown-agent` and `revoked`: nothing is left to do; `clock-skew`, `signature-invalid`, ...
+   */
+  leave(request: string, address: string): Promise<void>
   /** What the agent said at the start of its session becomes its row. false: it was revoked or removed meanwhile. */
   introduced(agent: string, hello: HelloMessage): Promise<boolean>
   /** Keeps the last life sign over restarts of the controller; a full disk keeps none, and no session ends for it. */
@@ -54,6 +69,7 @@ export type FleetPorts = {
   writer: Writer
   clock: Clock
   link: AgentLink
+  installation: Installation
   presences: Presences
   /** What waits for agents. */
   deployments: Pick<Deployments, 'agentGone'>
@@ -143,14 +159,33 @@ const agentsOf = (ports: FleetPorts) =>
       const row = await ports.writer.change(note, (tx) => revokeAgent(tx, agent, reason))
       return settled(ports, row, reason)
     },
-    remove: async (actor, agent) => {
-      const note = { actor, action: 'agent.remove', subject: agent.id, request: {} }
-      await ports.writer.change(note, (tx) => tx.deleteAgent(agent.id))
-      await ports.deployments.agentGone(agent.id)
-      ports.link.close(agent.id, 'revoked', `removed by ${actor.name}`)
-      ports.presences.forget(agent.id)
+    remove: (actor, agent) => forget(ports, actor, 'agent.remove', agent),
+    leave: async (request, address) => {
+      const { agent, key } = await findAgent(ports.store, request)
+      const keyOf = (kid: string) => (kid === key.kid ? key : undefined)
+      const claims = await verifyJws('leave', request, keyOf, leaveClaims)
+      // shown twice it finds nobody the second time
+      const now = { kid: key.kid, nowMs: ports.clock.nowMs(), hasSeen: () => false }
+      await demandFresh(ports.installation, claims, now)
+      if (agent.state === 'revoked') throw new ProtocolError('revoked', agent.stateReason ?? undefined)
+      const actor: Actor = { kind: 'agent', id: agent.id, name: agent.hostName, address }
+      await forget(ports, actor, 'agent.leave', agent)
     }
   }) satisfies Partial<Fleet>
+
+const forget = async (
+  ports: FleetPorts,
+  actor: Actor,
+  action: 'agent.remove' | 'agent.leave',
+  agent: AgentRow
+): Promise<void> => {
+  await ports.writer.change({ actor, action, subject: agent.id, request: {} }, (tx) =>
+    tx.deleteAgent(agent.id)
+  )
+  await ports.deployments.agentGone(agent.id)
+  ports.link.close(agent.id, 'revoked', `removed by ${actor.name}`)
+  ports.presences.forget(agent.id)
+}
 
 const pickAgent = (rows: readonly AgentRow[], nameOrId: string): AgentRow => {
   const byId = rows.find((row) => row.id === nameOrId)

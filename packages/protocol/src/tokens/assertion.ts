@@ -29,12 +29,13 @@ export const clockSkewOf = (claims: Pick<AssertionClaims, 'issuedAtMs'>, nowMs: 
   claims.issuedAtMs - nowMs
 
 /**
- * @param now.kid thumbprint of the key that verified the assertion
+ * For what an agent signs to say who it is: an assertion, or its leave.
+ * @param now.kid thumbprint of the key that verified it
  * @param now.hasSeen whether this `jti` was accepted within the last `2 * maxClockSkewMs`
  * @throws ProtocolError `audience-mismatch`, `key-unknown`, `clock-skew` (with the measured difference) or `replayed`
  */
 export const checkAssertion = (
-  claims: AssertionClaims,
+  claims: Pick<AssertionClaims, 'installation' | 'key' | 'jti' | 'issuedAtMs'>,
   now: { installation: InstallationId; kid: string; nowMs: number; hasSeen: (jti: string) => boolean }
 ): void => {
   if (claims.installation !== now.installation) throw new ProtocolError('audience-mismatch')

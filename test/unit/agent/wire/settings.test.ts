@@ -95,6 +95,12 @@ t.test('who runs HAProxy has a default, and a wrong word is named', async (t) =>
   )
 })
 
+t.test('--deregister is something to do, with the same settings', async (t) => {
+  const read = readInvocation([...url, '--deregister', '--data-dir=/d'], {}, host)
+  t.match(read, { kind: 'deregister', settings: { dataDir: '/d' } })
+  t.match(problemsOf(['--deregister']), [/^LONGSHORE_CONTROLLER_URL: is not set/])
+})
+
 t.test('a stray argument is not repeated: it may be a token', async (t) => {
   t.notMatch(problemsOf([...url, 'secret-token']).join(), /secret-token/)
 })

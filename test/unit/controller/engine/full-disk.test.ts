@@ -3,6 +3,7 @@ import { generateSigningKey } from '@longshore/protocol'
 import t from 'tap'
 import { openStore } from '../../../../packages/controller/src/adapters/sql/open-store.ts'
 import { createFleet } from '../../../../packages/controller/src/engine/fleet.ts'
+import type { Installation } from '../../../../packages/controller/src/engine/installation.ts'
 import { foundInstallation } from '../../../../packages/controller/src/engine/installation.ts'
 import { createPresences } from '../../../../packages/controller/src/engine/presence.ts'
 import { createTokens, makeApiToken } from '../../../../packages/controller/src/engine/tokens.ts'
@@ -51,7 +52,8 @@ t.test('a life sign that cannot be kept harms nobody', async (t) => {
   const link = { isConnected: unprepared, capabilitiesOf: unprepared, send: unprepared, close: unprepared }
   const presences = createPresences({ store, clock, publisher: { publish: unprepared } })
   const deployments = { agentGone: unprepared }
-  const fleet = createFleet({ store, writer, clock, link, presences, deployments })
+  const installation = {} as Installation
+  const fleet = createFleet({ store, writer, clock, link, installation, presences, deployments })
   disk.isFull = true
   await fleet.lastSeen(agentOf('a'), 5)
   t.equal((await store.agent(agentOf('a')))?.lastSeenAtMs, null)

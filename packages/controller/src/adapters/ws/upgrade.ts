@@ -8,8 +8,8 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { ApiError } from '../../api/errors.ts'
 import { problemOfApi, problemOfProtocol, problemType } from '../../api/problems.ts'
 import type { Problem } from '../../api/schemas.ts'
-import { type Admission, AdmissionRefused, type AdmitAgent } from '../../engine/admit-agent.ts'
-import type { Failures } from '../../engine/count-failures.ts'
+import type { Admission, AdmitAgent } from '../../engine/admit-agent.ts'
+import { type Failures, isHarmless } from '../../engine/count-failures.ts'
 import type { Log } from '../../ports.ts'
 
 export const sessionPath = '/v1/agents/session'
@@ -23,19 +23,6 @@ export type UpgradePorts = {
   isStopping(): boolean
   opened(socket: WebSocket, admission: Admission, address: string): Promise<void>
 }
-
-/**
- * Who was recognised is no stranger: these refusals do not count against the address. Nor does an unknown key: nobody
- * finds one by trying, and after a restore all agents behind one address would keep each other out.
- */
-const harmless: readonly string[] = [
-  'held',
-  'revoked',
-  'clock-skew',
-  'unsupported-version',
-  'unknown-agent',
-  'rate-limited'
-]
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>
 
@@ -59,7 +46,7 @@ export const createUpgradeHandler = (ports: UpgradePorts): UpgradeHandler => {
         void ports.opened(webSocket, admission, address)
       })
     } catch (error) {
-      if (error instanceof ProtocolError && !harmless.includes(error.code)) ports.failures.count(address)
+      if (error instanceof ProtocolError && !isHarmless(error.code)) ports.failures.count(address)
       const problem = problemOf(error)
       const level = problem.status === 500 ? 'error' : 'warn'
       ports.log[level]({ address, code: problem.code, err: error }, 'a session was refused')
@@ -83,9 +70,6 @@ const judge = async (ports: UpgradePorts, request: IncomingMessage, address: str
 }
 
 const problemOf = (error: unknown): Problem => {
-  if (error instanceof AdmissionRefused && error.time !== undefined) {
-    return { ...problemOfProtocol(error), time: error.time }
-  }
   if (error instanceof ProtocolError) return problemOfProtocol(error)
   return problemOfApi(
     error instanceof ApiError ? error : new ApiError('internal', 'see the log of the controller')

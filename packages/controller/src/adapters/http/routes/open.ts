@@ -2,7 +2,15 @@
 import { ProtocolError } from '@longshore/protocol'
 import * as z from 'zod'
 import { ApiError } from '../../../api/errors.ts'
-import { enrolRequest, enrolResponse, healthView, keysView, serverInfo } from '../../../api/schemas.ts'
+import {
+  enrolRequest,
+  enrolResponse,
+  healthView,
+  keysView,
+  leaveRequest,
+  serverInfo
+} from '../../../api/schemas.ts'
+import { isHarmless } from '../../../engine/count-failures.ts'
 import { callerOf } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
@@ -61,6 +69,23 @@ export const addOpenRoutes = ({ app, services }: RouteScope): void => {
         }
         throw error
       }
+    }
+  )
+  app.post(
+    '/v1/agents/leave',
+    {
+      config: open('the request is signed by an agent'),
+      schema: { body: leaveRequest, response: { 204: z.null() } }
+    },
+    async ({ body, ip }, reply) => {
+      services.failures.demandPatience(ip)
+      try {
+        await services.fleet.leave(body.request, ip)
+      } catch (error) {
+        if (error instanceof ProtocolError && !isHarmless(error.code)) services.failures.count(ip)
+        throw error
+      }
+      return reply.code(204).send(null)
     }
   )
 }
