@@ -192,7 +192,11 @@ export type Settings = {
   dockerConfigDir: string
 }
 
-export type Invocation = { kind: 'run'; settings: Settings } | { kind: 'help' } | { kind: 'version' }
+export type Invocation =
+  | { kind: 'run'; settings: Settings }
+  | { kind: 'health'; dataDir: string }
+  | { kind: 'help' }
+  | { kind: 'version' }
 
 /** Every problem of one start, each a sentence that begins with the setting's name. Never holds a value. */
 export class SettingsError extends Error {
@@ -217,11 +221,13 @@ export const readInvocation = (
 ): Invocation => {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' }
   if (args.includes('--version')) return { kind: 'version' }
-  const { given, problems } = readOptions(args)
+  const isHealth = args[0] === '--health'
+  const { given, problems } = readOptions(isHealth ? args.slice(1) : args)
   const parsed: Record<string, unknown> = {}
   for (const name of settingNames) {
     const fromEnvironment = environment[name] === '' ? undefined : environment[name]
     const text = given[name] ?? fromEnvironment
+    if (isHealth && name !== 'LONGSHORE_DATA_DIR') continue
     if (text === undefined && name === 'LONGSHORE_CONTROLLER_URL') {
       problems.push(`${name}: is not set; give the URL of the controller`)
       continue
@@ -232,6 +238,7 @@ export const readInvocation = (
   }
   problems.push(...relatedProblems(parsed))
   if (problems.length > 0) throw new SettingsError(problems)
+  if (isHealth) return { kind: 'health', dataDir: String(parsed['LONGSHORE_DATA_DIR']) }
   const settings = toSettings(parsed as Parsed, host, environment['CREDENTIALS_DIRECTORY'] || null)
   return { kind: 'run', settings }
 }
@@ -256,6 +263,8 @@ export const describeUsage = (): string => {
     'Every option can be given as the environment variable named below it; the option wins.',
     '',
     ...rows,
+    '  --health',
+    '      must come first; asks the agent that runs on the data directory: ends with 0 if it answers, else with 1',
     '  --version',
     '  --help',
     ''
