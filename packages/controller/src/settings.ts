@@ -9,6 +9,9 @@ const proxy = z
 export const initSettings = z.strictObject({ dataDir: z.string().min(1) })
 export type InitOptions = z.input<typeof initSettings>
 
+/** The default of `--keep-free`. */
+export const defaultKeepFreeBytes = 256 * 1024 * 1024
+
 export const startSettings = z.strictObject({
   dataDir: z.string().min(1),
   /** HOST:PORT; port 0 lets the system choose. An IPv6 address stands in brackets. */
@@ -28,12 +31,27 @@ export const startSettings = z.strictObject({
   /** Images that nothing needs, and uploads that nobody goes on with, are removed after this. */
   imageGraceMs: z.int().min(1000).default(86_400_000),
   /** Images leave so much of the disk to everything else. */
-  keepFreeBytes: z
-    .int()
-    .min(0)
-    .default(256 * 1024 * 1024)
+  keepFreeBytes: z.int().min(0).default(defaultKeepFreeBytes)
 })
 export type StartOptions = z.input<typeof startSettings>
+
+export const backupSettings = z.strictObject({
+  dataDir: z.string().min(1),
+  /** `-`: standard output. */
+  file: z.string().min(1),
+  /** With the content of images. */
+  hasImages: z.boolean().default(false),
+  /** A file that is there already is replaced. */
+  isOverwritten: z.boolean().default(false)
+})
+export type BackupOptions = z.input<typeof backupSettings>
+
+export const restoreSettings = z.strictObject({
+  dataDir: z.string().min(1),
+  /** `-`: standard input. */
+  file: z.string().min(1)
+})
+export type RestoreOptions = z.input<typeof restoreSettings>
 
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
