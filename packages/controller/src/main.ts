@@ -1,6 +1,6 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
 import { basename, join } from 'node:path'
 import { signJws } from '@longshore/protocol'
@@ -307,7 +307,12 @@ const copyOfRunning = async (dataDir: string): Promise<DatabaseCopy | undefined>
   const answer = alive && (await askLocal(dataDir, 'copy', null))
   if (answer === undefined) return undefined
   // the controller may see the directory elsewhere
-  return { path: join(dataDir, basename(answer.text)), remove: async () => answer.close() }
+  const path = join(dataDir, basename(answer.text))
+  const remove = async (): Promise<void> => {
+    await rm(path, { force: true })
+    answer.close()
+  }
+  return { path, remove }
 }
 
 const copyOfIdle = (dataDir: string): Promise<DatabaseCopy> => {
