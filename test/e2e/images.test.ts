@@ -3,11 +3,15 @@
 // engine that runs it without ever stopping itself.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import type { ServiceSpec } from '@longshore/protocol'
+import { readServiceFiles } from '@longshore/protocol/spec'
 import t, { type Test } from 'tap'
+import { buildCreateRequest } from '../../packages/agent/src/core/create-request.ts'
+import { runCommand } from '../../scripts/hosts/run-command.ts'
 import { type BuildEngine, startBuildEngine } from '../support/build-engine.ts'
 import { makeWebImage } from '../support/images.ts'
 import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
@@ -18,8 +22,9 @@ import { waitUntil } from '../support/wait.ts'
 const checkout = resolve(import.meta.dirname, '../..')
 /** The user that Dockerfile.controller names. */
 const controllerUser = 1000
-/** Any but root, with the group of the socket. */
+/** Any but root, and any group. */
 const agentUser = 1001
+const socketGroup = 2000
 
 /** Builds from the files that git knows, as they are in the work tree. */
 const buildImage = async ({ client }: BuildEngine, dockerfile: string, tag: string): Promise<void> => {
@@ -43,7 +48,7 @@ const buildImage = async ({ client }: BuildEngine, dockerfile: string, tag: stri
 }
 
 type Run = {
-  image: string
+  image: 'controller' | 'agent'
   name: string
   args?: string[]
   env?: Record<string, string>
@@ -53,24 +58,41 @@ type Run = {
   group?: number
 }
 
-/** As `docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host`. */
-const start = async ({ client }: BuildEngine, run: Run): Promise<void> => {
-  await client.post(`/containers/create?name=${run.name}`, {
-    Image: run.image,
-    ...(run.args === undefined ? {} : { Cmd: run.args }),
-    ...(run.user === undefined ? {} : { User: run.user }),
-    Env: Object.entries(run.env ?? {}).map(([name, value]) => `${name}=${value}`),
-    Tty: true,
-    HostConfig: {
-      NetworkMode: 'host',
-      Binds: run.binds ?? [],
-      ReadonlyRootfs: true,
-      Tmpfs: { '/tmp': '' },
-      CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges'],
-      ...(run.group === undefined ? {} : { GroupAdd: [String(run.group)] })
+/** The services of deploy/compose, as docker compose would read them. */
+const composed: Partial<Record<string, ServiceSpec>> = readServiceFiles(
+  [{ name: 'compose.yaml', text: readFileSync(join(checkout, 'deploy/compose/compose.yaml'), 'utf8') }],
+  {
+    environment: {},
+    readEnvFile: () => {
+      throw new Error('not prepared')
     }
+  }
+).services
+
+/** As docker compose does, but for command, volumes and settings of the test, and on the network that the engine has. */
+const start = async ({ client }: BuildEngine, run: Run): Promise<void> => {
+  const spec = composed[run.image]
+  if (spec === undefined) throw new Error(`compose.yaml has no ${run.image}`)
+  const { body } = buildCreateRequest({
+    spec: {
+      ...spec,
+      command: run.args ?? spec.command,
+      user: run.user ?? spec.user,
+      groupAdd: run.group === undefined ? [] : [String(run.group)],
+      environment: run.env ?? {},
+      networkMode: 'host',
+      ports: [],
+      volumes: [],
+      restart: { name: 'no', maxRetries: 0 },
+      tty: true
+    },
+    image: run.image,
+    name: run.name,
+    labels: {},
+    apiMinor: 41
   })
+  const HostConfig = { ...body.HostConfig, Binds: run.binds ?? [] }
+  await client.post(`/containers/create?name=${run.name}`, { ...body, HostConfig })
   await client.post(`/containers/${run.name}/start`)
 }
 
@@ -205,32 +227,29 @@ testOnRealParts(
     await pipeline.succeed(t, 'environments', 'create', 'test')
     const joinToken = await pipeline.succeed(t, 'join-token', 'create', '--env', 'test')
 
-    // the user of the socket's group, in a folder of its own
     const agentData = join(folder, 'agent')
     mkdirSync(agentData)
-    chownSync(agentData, agentUser, agentUser)
-    const socketGroup = 2000
-    chownSync(engine.socketPath, 0, socketGroup)
     chmodSync(engine.socketPath, 0o660)
-    const agentEnv = {
-      LONGSHORE_CONTROLLER_URL: url,
-      LONGSHORE_JOIN_TOKEN: joinToken.split(/\s+/).at(-1) ?? '',
-      LONGSHORE_HOST_NAME: 'boxed',
-      LONGSHORE_MIN_FREE_BYTES: '0'
-    }
-    await start(engine, {
+    const agentRun: Run = {
       image: 'agent',
       name: 'agent',
-      user: `${agentUser}:${agentUser}`,
-      group: socketGroup,
       binds: [`${engine.socketPath}:/var/run/docker.sock`, `${agentData}:/var/lib/longshore-agent`],
-      env: agentEnv
-    })
-    const headers = { authorization: `Bearer ${token}` }
-    await waitUntil('the agent in its container', async () => {
-      const agents = (await (await fetch(`${url}/v1/agents`, { headers })).json()) as { state: string }[]
-      return agents[0]?.state === 'connected'
-    })
+      env: {
+        LONGSHORE_CONTROLLER_URL: url,
+        LONGSHORE_JOIN_TOKEN: joinToken.split(/\s+/).at(-1) ?? '',
+        LONGSHORE_HOST_NAME: 'boxed',
+        LONGSHORE_MIN_FREE_BYTES: '0'
+      }
+    }
+    const waitForAgent = async (): Promise<void> => {
+      const headers = { authorization: `Bearer ${token}` }
+      await waitUntil('the agent in its container', async () => {
+        const agents = (await (await fetch(`${url}/v1/agents`, { headers })).json()) as { state: string }[]
+        return agents.length === 1 && agents[0]?.state === 'connected'
+      })
+    }
+    await start(engine, agentRun)
+    await waitForAgent()
     await expectTrueHealth(t, engine, 'agent')
 
     const begun = { agent: await inspect(engine, 'agent'), controller: await inspect(engine, 'controller') }
@@ -281,6 +300,16 @@ testOnRealParts(
     for (const name of ['agent', 'controller'] as const)
       t.same(await inspect(engine, name), begun[name], `${name} was left alone`)
     await expectOrderlyStop(t, engine, 'agent')
+
+    // another one on the same data, as a user of the socket's group
+    chownSync(engine.socketPath, 0, socketGroup)
+    await runCommand('chown', ['-R', `${agentUser}:${agentUser}`, agentData])
+    const user = `${agentUser}:${agentUser}`
+    await start(engine, { ...agentRun, name: 'agent-of-a-user', user, group: socketGroup })
+    await waitForAgent()
+    const { output } = await pipeline.run('deploy', 'web', '--env', 'test', '--tag', '1')
+    t.match(output, /succeeded/, 'it may use the socket')
+    await expectOrderlyStop(t, engine, 'agent-of-a-user')
     await expectOrderlyStop(t, engine, 'controller')
   },
   { timeoutMs: 300_000 }
