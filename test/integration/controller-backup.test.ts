@@ -16,9 +16,9 @@ import t from 'tap'
 import {
   askController,
   backUpController,
-  initController,
   restoreController
-} from '../../packages/controller/src/main.ts'
+} from '../../packages/controller/src/care/main.ts'
+import { initController } from '../../packages/controller/src/main.ts'
 import { packTar } from '../../scripts/hosts/tar.ts'
 import { enrol, newMachine } from '../support/agent-client.ts'
 import { type Behaviour, connectAnswering, obedient } from '../support/answering-agent.ts'

@@ -1,11 +1,8 @@
 // The controller put together: `initController` makes a data directory, `startController` runs one. The only file
 // that knows all parts; each part gets what it needs and nothing else.
-import { readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { Server as TlsServer } from 'node:https'
-import { basename, join } from 'node:path'
 import { signJws } from '@longshore/protocol'
-import { unpackArchive } from './adapters/backup/read-archive.ts'
-import { listBlobs, writeArchive } from './adapters/backup/write-archive.ts'
 import { createBlobs } from './adapters/blobs/blob-files.ts'
 import { imageFolderOf } from './adapters/blobs/image-folder.ts'
 import { createUploads } from './adapters/blobs/upload-files.ts'
@@ -16,18 +13,15 @@ import { reloadCertificate } from './adapters/http/reload-certificate.ts'
 import {
   DataError,
   databasePath,
-  demandPrivate,
-  listKeys,
   prepareDataDirectory,
   readSigningKey,
   removeKeyDrafts
 } from './adapters/keys/data-directory.ts'
 import { createSealer } from './adapters/keys/sealing-key.ts'
-import { askLocal, serveLocal } from './adapters/local/local-socket.ts'
+import { serveLocal } from './adapters/local/local-socket.ts'
 import { createLog } from './adapters/log/create-log.ts'
-import { type DatabaseCopy, makeCopy, removeCopies } from './adapters/sql/database-copies.ts'
+import { makeCopy, removeCopies } from './adapters/sql/database-copies.ts'
 import { openStore, type SqliteStore } from './adapters/sql/open-store.ts'
-import { checkDatabase, copyIdleDatabase, installationIn } from './adapters/sql/sqlite-dialect.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
 import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
 import { createUpstream } from './adapters/upstream/fetch-images.ts'
@@ -47,7 +41,7 @@ import { createFreezes } from './engine/freezes.ts'
 import { createImageCallers } from './engine/image-callers.ts'
 import { createImages } from './engine/images.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
-import { createLease, type Lease, raiseEpoch } from './engine/lease.ts'
+import { createLease, type Lease } from './engine/lease.ts'
 import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
@@ -63,14 +57,9 @@ import { createWriter, type Writer } from './engine/writer.ts'
 import type { Blobs, Uploads } from './image-ports.ts'
 import type { Actor, Clock, Random, Sealer, Store } from './ports.ts'
 import {
-  type BackupOptions,
-  backupSettings,
-  defaultKeepFreeBytes,
   type InitOptions,
   initSettings,
-  type RestoreOptions,
   readSettings,
-  restoreSettings,
   SettingsError,
   type StartOptions,
   startSettings
@@ -264,90 +253,6 @@ const serveLocally = async (ground: Ground, url: string, isStopping: () => boole
     },
     log
   )
-}
-
-/** @returns in words how the controller on the directory does. @throws DataError; Error when it is not healthy */
-export const askController = async ({ dataDir }: InitOptions): Promise<string> => {
-  await demandPrivate(dataDir)
-  const answer = await askLocal(dataDir, 'health', askLimitMs)
-  if (answer === undefined) throw new DataError('data-unusable', `no controller runs on ${dataDir}`)
-  answer.close()
-  return answer.text
-}
-const askLimitMs = 3_000
-
-/**
- * Writes everything that a controller needs to go on, whether one runs on the directory or not.
- * @returns what was saved. @throws SettingsError, DataError, StoreError, BackupError, each with a `code`
- */
-export const backUpController = async (
-  options: BackupOptions
-): Promise<{ installation: string; files: number; bytes: number }> => {
-  const { dataDir, file, hasImages, isOverwritten } = readSettings(backupSettings, options)
-  await readSigningKey(dataDir)
-  const copy = (await copyOfRunning(dataDir)) ?? (await copyOfIdle(dataDir))
-  try {
-    const installation = installationIn(copy.path)
-    const keys = await listKeys(dataDir)
-    const files = [
-      { name: 'controller.db', path: copy.path },
-      ...keys.map((name) => ({ name, path: join(dataDir, name) })),
-      ...(hasImages ? await listBlobs(dataDir) : [])
-    ]
-    const about = { installation, version: controllerVersion, madeAtMs: systemClock.nowMs() }
-    return { installation, ...(await writeArchive({ file, isOverwritten, files, about })) }
-  } finally {
-    await copy.remove()
-  }
-}
-
-const copyOfRunning = async (dataDir: string): Promise<DatabaseCopy | undefined> => {
-  const alive = await askLocal(dataDir, 'health', askLimitMs)
-  alive?.close()
-  const answer = alive && (await askLocal(dataDir, 'copy', null))
-  if (answer === undefined) return undefined
-  // the controller may see the directory elsewhere
-  const path = join(dataDir, basename(answer.text))
-  const remove = async (): Promise<void> => {
-    await rm(path, { force: true })
-    answer.close()
-  }
-  return { path, remove }
-}
-
-const copyOfIdle = (dataDir: string): Promise<DatabaseCopy> => {
-  const never = new AbortController().signal
-  const path = databasePath(dataDir)
-  return makeCopy(dataDir, defaultKeepFreeBytes, (target) => copyIdleDatabase(path, target, never))
-}
-
-/**
- * Makes an empty directory that of the controller that was saved.
- * @throws SettingsError, DataError, StoreError, BackupError, InstallationError, each with a `code`; nothing is left then
- */
-export const restoreController = async (
-  options: RestoreOptions
-): Promise<{ installation: string; madeAtMs: number }> => {
-  const { dataDir, file } = readSettings(restoreSettings, options)
-  const unpacked = await unpackArchive(file, dataDir)
-  try {
-    const { folder, about } = unpacked
-    const key = await readSigningKey(folder)
-    checkDatabase(databasePath(folder))
-    const nowMs = systemClock.nowMs()
-    const store = await openStore({ path: databasePath(folder), nowMs })
-    try {
-      await readInstallation(store, key)
-      await raiseEpoch(store, nowMs)
-    } finally {
-      await store.close()
-    }
-    await unpacked.settle()
-    return about
-  } catch (error) {
-    await unpacked.discard()
-    throw error
-  }
 }
 
 /** Everything that decides and waits, with the agents' link, which it needs and which needs it. */

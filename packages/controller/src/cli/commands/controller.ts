@@ -80,7 +80,7 @@ function addCare(group: Command, context: CliContext): void {
     .description('Asks the controller that runs on a data directory whether it is of use.')
     .requiredOption(...dataDir)
     .action(async ({ data }: { data: string }) => {
-      const { askController } = await import('../../main.ts')
+      const { askController } = await import('../../care/main.ts')
       const words = await failing(() => askController({ dataDir: data }), 'not-healthy')
       context.stdout.write(`${words}\n`)
     })
@@ -95,7 +95,7 @@ function addCare(group: Command, context: CliContext): void {
     .action(async (file: string, { data, images, force }: BackupFlags) => {
       if (file === '-' && context.stdout.isTerminal)
         throw new CliError('usage', 'a backup holds keys and is not written to a terminal')
-      const { backUpController } = await import('../../main.ts')
+      const { backUpController } = await import('../../care/main.ts')
       const options = { file, dataDir: data, hasImages: images === true, isOverwritten: force === true }
       const saved = await failing(() => backUpController(options), 'backup-failed')
       const { installation, files, bytes } = saved
@@ -106,7 +106,7 @@ function addCare(group: Command, context: CliContext): void {
     .description('Makes an empty data directory that of a backup (- is standard input).')
     .requiredOption('--data <dir>', 'data directory to make; it must be empty or not exist')
     .action(async (file: string, { data }: { data: string }) => {
-      const { restoreController } = await import('../../main.ts')
+      const { restoreController } = await import('../../care/main.ts')
       const restored = await failing(() => restoreController({ file, dataDir: data }), 'backup-failed')
       const { installation, madeAtMs } = restored
       const made = new Date(madeAtMs).toISOString()
