@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync
 } from 'node:fs'
@@ -142,8 +143,15 @@ t.test('what is not a whole backup is refused, and nothing of it stays', async (
   t.same(readdirSync(target), ['mine'])
 
   const killed = join(folder, 'killed')
-  mkdirSync(join(killed, 'restoring'), { recursive: true })
+  mkdirSync(join(killed, '.longshore-restore'), { recursive: true })
   writeFileSync(join(killed, 'controller.db'), 'half')
+  writeFileSync(join(killed, 'mine'), '')
+  await t.rejects(
+    restoreController({ dataDir: killed, file }),
+    { code: 'not-empty' },
+    'nothing of others is removed'
+  )
+  rmSync(join(killed, 'mine'))
   await restoreController({ dataDir: killed, file })
   t.same(
     readdirSync(killed).toSorted(),

@@ -19,8 +19,10 @@ import {
 } from './contents.ts'
 
 /** Where a restore works, in the data directory. */
-const draftName = 'restoring'
+const draftName = '.longshore-restore'
 const keyName = 'signing-key.json'
+/** What a restore that was killed can have left: the key comes last. */
+const leftNames = [draftName, 'controller.db', 'sealing-key.json', 'images']
 const maxContentsBytes = 64 * 1024 * 1024
 
 export type Unpacked = {
@@ -59,8 +61,8 @@ export const unpackArchive = async (file: string, dataDir: string): Promise<Unpa
 const demandEmpty = async (dataDir: string): Promise<void> => {
   const names = await readdir(dataDir)
   if (names.length === 0) return
-  if (!names.includes(draftName) || names.includes(keyName))
-    throw new BackupError('not-empty', `${dataDir} holds ${names.slice(0, 5).join(', ')}`)
+  const isOurs = names.includes(draftName) && names.every((name) => leftNames.includes(name))
+  if (!isOurs) throw new BackupError('not-empty', `${dataDir} holds ${names.slice(0, 5).join(', ')}`)
   for (const name of names) await rm(join(dataDir, name), { recursive: true })
 }
 
