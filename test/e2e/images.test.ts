@@ -231,7 +231,9 @@ testOnRealParts(
 
     const pipeline = new Pipeline(engine, { LONGSHORE_URL: url, LONGSHORE_TOKEN: token, TERM: 'dumb' }, binds)
     await pipeline.succeed(t, 'environments', 'create', 'test')
-    const joinToken = await pipeline.succeed(t, 'join-token', 'create', '--env', 'test')
+    // with a terminal, remarks stand beside it
+    const [joinToken = ''] =
+      /eyJ\S+/.exec(await pipeline.succeed(t, 'join-token', 'create', '--env', 'test')) ?? []
 
     const agentData = join(folder, 'agent')
     mkdirSync(agentData)
@@ -242,7 +244,7 @@ testOnRealParts(
       binds: [`${engine.socketPath}:/var/run/docker.sock`, `${agentData}:/var/lib/longshore-agent`],
       env: {
         LONGSHORE_CONTROLLER_URL: url,
-        LONGSHORE_JOIN_TOKEN: joinToken.split(/\s+/).at(-1) ?? '',
+        LONGSHORE_JOIN_TOKEN: joinToken,
         LONGSHORE_HOST_NAME: 'boxed',
         LONGSHORE_MIN_FREE_BYTES: '0'
       }
