@@ -317,5 +317,5 @@ testOnRealParts(
     await expectOrderlyStop(t, engine, 'agent-of-a-user')
     await expectOrderlyStop(t, engine, 'controller')
   },
-  { timeoutMs: 300_000 }
+  { timeoutMs: 600_000 }
 )
