@@ -1,6 +1,6 @@
 // The controller dies at every stage of a deployment, loses days of its memory, runs out of disk; pipelines deploy
 // at once or abort: the waiting command ends with the exit code of what happened, and the hosts agree with it.
-import { cpSync, readdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Held, Moment } from '../support/e2e-engine-gate.ts'
@@ -195,24 +195,28 @@ const deployTwiceAtOnce = async (t: Test, story: Story): Promise<void> => {
   story.serving = tag
 }
 
-/** Files of the store as they lie there while no controller runs. */
-const storeFiles = (folder: string): string[] =>
-  readdirSync(folder).filter((name) => name.startsWith('controller.db'))
-
+/** The backup is made while the controller runs; whatever was deployed since is known to the hosts alone. */
 const restoreYesterday = async (t: Test, story: Story): Promise<void> => {
   const { controller } = story.fleet
-  const backup = makeTestFolder(t)
-  await controller.stop()
-  for (const name of storeFiles(controller.dataFolder))
-    cpSync(join(controller.dataFolder, name), join(backup, name))
-  await controller.start()
+  const file = join(makeTestFolder(t), 'backup.tar')
+  const care = async (verb: string): Promise<void> => {
+    const { exitCode, stderr } = await controller.cli(
+      'controller',
+      verb,
+      file,
+      '--data',
+      controller.dataFolder
+    )
+    t.equal(exitCode, 0, stderr)
+  }
+  await care('backup')
   await story.succeed(t)
   await story.succeed(t)
   await story.renewAgents()
   await waitForSessions(story.fleet)
   await controller.stop()
-  for (const name of storeFiles(controller.dataFolder)) rmSync(join(controller.dataFolder, name))
-  for (const name of readdirSync(backup)) cpSync(join(backup, name), join(controller.dataFolder, name))
+  rmSync(controller.dataFolder, { recursive: true })
+  await care('restore')
   await controller.start()
   await story.succeed(t)
 }
@@ -227,7 +231,7 @@ testOnRealParts(
     await t.test('of two deployments at once one is refused, and told who holds the service', (t) =>
       deployTwiceAtOnce(t, story)
     )
-    await t.test("on yesterday's database the next deployment works", (t) => restoreYesterday(t, story))
+    await t.test("on yesterday's backup the next deployment works", (t) => restoreYesterday(t, story))
   },
   realPartsOptions
 )

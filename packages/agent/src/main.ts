@@ -25,6 +25,7 @@ import { containerLife } from './adapters/haproxy/container.ts'
 import type { ProxyFiles } from './adapters/haproxy/files.ts'
 import { type ProxyLife, processLife, unitLife } from './adapters/haproxy/life.ts'
 import { createProxy } from './adapters/haproxy/proxy.ts'
+import { askHealth, type Health, serveHealth } from './adapters/health-socket.ts'
 import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-facts.ts'
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
@@ -38,6 +39,7 @@ import {
   writeIdentity
 } from './adapters/key-files.ts'
 import { createLog } from './adapters/log.ts'
+import { findOwnContainer } from './adapters/own-container.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
 import { openSupervisor } from './adapters/supervisor.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
@@ -69,6 +71,7 @@ const main = async (): Promise<void> => {
   const invocation = readInvocation(process.argv.slice(2), process.env, host)
   if (invocation.kind === 'help') return void process.stdout.write(describeUsage())
   if (invocation.kind === 'version') return void process.stdout.write(`${packageJson.version}\n`)
+  if (invocation.kind === 'health') return showHealth(await askHealth(invocation.dataDir))
   const { settings } = invocation
   const log = createLog(settings.logLevel)
   process.once('uncaughtException', (error) => endFor(error, log))
@@ -82,6 +85,12 @@ const main = async (): Promise<void> => {
   } catch (error) {
     endFor(error, log)
   }
+}
+
+/** For HEALTHCHECK: 0 healthy, 1 not. */
+const showHealth = ({ isHealthy, words }: Health): void => {
+  process.stdout.write(`${words}\n`)
+  process.exitCode = isHealthy ? 0 : 1
 }
 
 /** As process 1 a signal without a handler is ignored by the kernel, so both are handled. */
@@ -99,7 +108,10 @@ const stopOnSignal = (log: AgentLog): AbortSignal => {
 
 const live = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
   try {
-    await withDataDir(settings, () => connectParts(settings, log, signal))
+    await withDataDir(settings, async () => {
+      await serveHealth(settings.dataDir, () => `alive for ${Math.round(process.uptime())} s`, log)
+      await connectParts(settings, log, signal)
+    })
   } catch (error) {
     // what a stop interrupted while it was waiting is no failure
     if (!signal.aborted || error !== signal.reason) throw error
@@ -158,7 +170,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   )
   const docker = createDockerClient(settings.dockerHost)
   const credentials = createCredentials({ ...process.env, DOCKER_CONFIG: settings.dockerConfigDir })
-  const engine = createEngine(docker, credentials)
+  const engine = createEngine(docker, credentials, findOwnContainer())
   const life = lifeOf(settings, createProxyContainers(docker, engine))
   const proxy = await createProxy({ folder: join(dataDir, proxyFolder), life, clock, log })
   const known: { journal?: Journal; runs?: Runs; keeper?: RouteKeeper } = {}

@@ -1,6 +1,9 @@
 // What HAProxy as a container needs of the Docker Engine, as a type: the adapter of HAProxy asks, the one of Docker
 // answers, and main.ts puts them together.
 
+/** Label of HAProxy's containers: the folder on the host. Two agents on one engine keep to their own. */
+export const proxyLabel = 'longshore.proxy'
+
 export type ProxyContainer = {
   id: string
   isRunning: boolean

@@ -194,6 +194,7 @@ export type Settings = {
 
 export type Invocation =
   | { kind: 'run' | 'deregister'; settings: Settings }
+  | { kind: 'health'; dataDir: string }
   | { kind: 'help' }
   | { kind: 'version' }
 
@@ -220,12 +221,16 @@ export const readInvocation = (
 ): Invocation => {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' }
   if (args.includes('--version')) return { kind: 'version' }
+  const isHealth = args[0] === '--health'
   const kind = args.includes(deregisterOption) ? 'deregister' : 'run'
-  const { given, problems } = readOptions(args.filter((arg) => arg !== deregisterOption))
+  const { given, problems } = readOptions(
+    (isHealth ? args.slice(1) : args).filter((arg) => arg !== deregisterOption)
+  )
   const parsed: Record<string, unknown> = {}
   for (const name of settingNames) {
     const fromEnvironment = environment[name] === '' ? undefined : environment[name]
     const text = given[name] ?? fromEnvironment
+    if (isHealth && name !== 'LONGSHORE_DATA_DIR') continue
     if (text === undefined && name === 'LONGSHORE_CONTROLLER_URL') {
       problems.push(`${name}: is not set; give the URL of the controller`)
       continue
@@ -236,6 +241,7 @@ export const readInvocation = (
   }
   problems.push(...relatedProblems(parsed))
   if (problems.length > 0) throw new SettingsError(problems)
+  if (isHealth) return { kind: 'health', dataDir: String(parsed['LONGSHORE_DATA_DIR']) }
   const settings = toSettings(parsed as Parsed, host, environment['CREDENTIALS_DIRECTORY'] || null)
   return { kind, settings }
 }
@@ -263,6 +269,8 @@ export const describeUsage = (): string => {
     'Every option can be given as the environment variable named below it; the option wins.',
     '',
     ...rows,
+    '  --health',
+    '      must come first; asks the agent that runs on the data directory: ends with 0 if it answers, else with 1',
     `  ${deregisterOption}`,
     '      says goodbye to the controller for good, forgets who this host is, and ends',
     '  --version',

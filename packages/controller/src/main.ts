@@ -20,9 +20,11 @@ import {
   removeKeyDrafts
 } from './adapters/keys/data-directory.ts'
 import { createSealer } from './adapters/keys/sealing-key.ts'
+import { serveLocal } from './adapters/local/local-socket.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { pageFolders, readPage } from './adapters/page/read-page.ts'
-import { openStore } from './adapters/sql/open-store.ts'
+import { makeCopy, removeCopies } from './adapters/sql/database-copies.ts'
+import { openStore, type SqliteStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
 import { openSupervisor } from './adapters/supervisor/open-supervisor.ts'
 import { createExchange } from './adapters/upstream/exchange.ts'
@@ -169,6 +171,7 @@ export const startController = async (
       log,
       supervisor,
       store,
+      copyTo: opened.copyTo,
       onOwed,
       installation,
       lease,
@@ -230,6 +233,7 @@ type Ground = Parts &
     ca: string | null
     log: ReturnType<typeof createLog>
     supervisor: SupervisorLink
+    copyTo: SqliteStore['copyTo']
     lease: Lease
     /** Asks the lease first. */
     writer: Writer
@@ -260,6 +264,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
     settings.tls !== undefined && app.server instanceof TlsServer
       ? reloadCertificate(app.server, settings.tls, log)
       : () => {}
+  const local = await serveLocally(ground, url, () => isStopping)
   log.info({ version: controllerVersion }, `listening on ${url}`)
   supervisor.ready(url, writer)
   return {
@@ -271,6 +276,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       log.info({}, 'stopping')
       supervisor.stopping(lease.isLost() ? 'another controller has taken over' : 'stopping')
       unwatch()
+      await local.stop()
       // before the sessions end: no host is lost by this
       await hostWatch.stop()
       await gateway.stop()
@@ -284,6 +290,26 @@ const run = async (ground: Ground): Promise<RunningController> => {
       await store.close()
     }
   }
+}
+
+/** For `controller health` and `controller backup` on this machine. */
+const serveLocally = async (ground: Ground, url: string, isStopping: () => boolean) => {
+  const { settings, log, lease, copyTo } = ground
+  const { dataDir, keepFreeBytes } = settings
+  await removeCopies(dataDir)
+  return serveLocal(
+    dataDir,
+    {
+      health: async () => {
+        if (isStopping()) throw new Error('the controller is stopping')
+        // asks the database
+        if (!(await lease.isHeld())) throw new Error('another controller has taken over')
+        return `ready on ${url}`
+      },
+      copy: (signal) => makeCopy(dataDir, keepFreeBytes, (path) => copyTo(path, signal))
+    },
+    log
+  )
 }
 
 /** Everything that decides and waits, with the agents' link, which it needs and which needs it. */

@@ -10,6 +10,9 @@ const proxy = z
 export const initSettings = z.strictObject({ dataDir: z.string().min(1) })
 export type InitOptions = z.input<typeof initSettings>
 
+/** The default of `--keep-free`. */
+export const defaultKeepFreeBytes = 256 * 1024 * 1024
+
 const startObject = z.strictObject({
   dataDir: z.string().min(1),
   /** HOST:PORT; port 0 lets the system choose. An IPv6 address stands in brackets. */
@@ -31,10 +34,7 @@ const startObject = z.strictObject({
   /** A registry that keeps images, as http(s)://HOST[:PORT][/REPOSITORY], instead of files in the data directory. */
   imageStore: z.string().transform(parseImageStore).optional(),
   /** Images leave so much of the disk to everything else. */
-  keepFreeBytes: z
-    .int()
-    .min(0)
-    .default(256 * 1024 * 1024)
+  keepFreeBytes: z.int().min(0).default(defaultKeepFreeBytes)
 })
 export const startSettings = startObject.refine(
   ({ imageStore, allowPlaintext }) =>
@@ -46,6 +46,24 @@ export const startSettings = startObject.refine(
   }
 )
 export type StartOptions = z.input<typeof startSettings>
+
+export const backupSettings = z.strictObject({
+  dataDir: z.string().min(1),
+  /** `-`: standard output. */
+  file: z.string().min(1),
+  /** With the content of images. */
+  hasImages: z.boolean().default(false),
+  /** A file that is there already is replaced. */
+  isOverwritten: z.boolean().default(false)
+})
+export type BackupOptions = z.input<typeof backupSettings>
+
+export const restoreSettings = z.strictObject({
+  dataDir: z.string().min(1),
+  /** `-`: standard input. */
+  file: z.string().min(1)
+})
+export type RestoreOptions = z.input<typeof restoreSettings>
 
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'

@@ -65,6 +65,8 @@ export type SeenContainer = {
   publishes: PublishedPort[]
   /** Its address on the agent's own network, also while it is stopped; null: it is not on it. */
   ownAddress: string | null
+  /** The agent itself or its HAProxy: never taken over. */
+  isOfAgent?: boolean
 }
 
 /** Docker's body of `POST /containers/create`, and the networks to connect before the first start. */

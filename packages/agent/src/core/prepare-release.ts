@@ -101,8 +101,10 @@ export const addressesFor = (
   return { subnet: addresses.subnet, list: taken }
 }
 
-/** @returns why the spec's fixed container name cannot be taken, or null */
+/** @returns why a container cannot be replaced, or the spec's fixed name not be taken, or null */
 export const refuseName = (task: Task, body: ReleaseBody, seen: Observation): string | null => {
+  const ofAgent = seen.containers.find((one) => one.isOfAgent === true && one.name === body.replace)
+  if (ofAgent !== undefined) return `the container ${ofAgent.name} is the agent itself or its HAProxy`
   const name = body.spec.containerName
   if (name === null) return null
   const holder = seen.containers.find((one) => one.name === name)

@@ -13,6 +13,8 @@ export const cliErrors = {
   'plaintext-refused': exitCodes.usage,
   'token-missing': exitCodes.denied,
   'controller-not-started': exitCodes.refused,
+  'not-healthy': exitCodes.refused,
+  'backup-failed': exitCodes.refused,
   'taken-over': exitCodes.unknown,
   unreachable: exitCodes.unknown,
   'connection-lost': exitCodes.unknown,

@@ -133,3 +133,14 @@ export const createLease = (ports: Ports): Lease => {
     }
   }
 }
+
+/**
+ * For a store that was put back as it was: the epochs of whoever went on with it meanwhile are left behind. Starts
+ * count up by one, so that none of them ever reaches the milliseconds of a clock.
+ */
+export const raiseEpoch = (store: Store, nowMs: number): Promise<void> =>
+  store.transaction(async (tx) => {
+    const former = await tx.lease()
+    const epoch = Math.max((former?.epoch ?? 1) + 1, nowMs)
+    await tx.putLease({ owner: former?.owner ?? '', epoch, leaseUntilMs: former?.leaseUntilMs ?? 0 })
+  })

@@ -385,6 +385,13 @@ t.test('a plan collects every refusal that it can see', async (t) => {
     status: 'succeeded',
     result: { refusals: [{ code: 'policy' }, { code: 'name-taken' }] }
   })
+  for (const one of engine.containers) if (one.id === 'stranger') one.isOfAgent = true
+  const over = plan(2, {}, { spec: sampleSpec({ containerName: 'fixed' }), replace: 'fixed' })
+  t.match(
+    finish(engine, over, noTrouble).outcome,
+    { result: { refusals: [{ code: 'name-taken', detail: /fixed is the agent itself/ }] } },
+    'the agent gives nobody its own place'
+  )
   const busy = finish(engine, plan(3), { crashes: new Set([3]), failAt: 1 })
   t.match(busy.outcome, {
     status: 'succeeded',

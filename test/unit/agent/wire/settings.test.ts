@@ -6,6 +6,7 @@ import t from 'tap'
 import { lockDataDir } from '../../../../packages/agent/src/adapters/data-lock.ts'
 import { readJoinToken } from '../../../../packages/agent/src/adapters/join-token.ts'
 import { openKeys, prepareDataDir, readIdentity } from '../../../../packages/agent/src/adapters/key-files.ts'
+import { findOwnContainer } from '../../../../packages/agent/src/adapters/own-container.ts'
 import { controllerTimeAt } from '../../../../packages/agent/src/core/controller-time.ts'
 import { dueReports, maxReportsUnderWay } from '../../../../packages/agent/src/core/due-reports.ts'
 import { adviseSession, judgeEnrolRefusal } from '../../../../packages/agent/src/core/judge-refusal.ts'
@@ -29,6 +30,28 @@ const problemsOf = (args: string[], environment: Record<string, string> = {}): r
   }
 }
 const url = ['--controller-url', 'https://longshore.example']
+
+t.test('health is asked with the data directory alone', async (t) => {
+  const environment = { LONGSHORE_DATA_DIR: '/d', LONGSHORE_LABELS: 'no label' }
+  t.same(readInvocation(['--health'], environment, host), { kind: 'health', dataDir: '/d' })
+  t.same(problemsOf([...url, '--health']), ['--health: there is no such option; see --help'])
+})
+
+t.test('the container that the agent runs in is known by what Docker mounts into it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lsh-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const id = '0123456789abcdef'.repeat(4)
+  const line = (path: string, place: string) => `1 2 8:1 ${path} ${place} rw,relatime - ext4 /dev/sda1 rw\n`
+  const found = (...lines: string[]) => {
+    writeFileSync(join(folder, 'mountinfo'), lines.join(''))
+    return findOwnContainer(join(folder, 'mountinfo'))
+  }
+  const root = line('/', '/')
+  t.equal(found(root, line(`/var/lib/docker/containers/${id}/hostname`, '/etc/hostname')), id)
+  t.equal(found(root), null)
+  t.equal(found(line(`/var/lib/docker/containers/${id}/hostname`, '/look-at-it')), null, 'that of another')
+  t.equal(findOwnContainer(join(folder, 'missing')), null)
+})
 
 t.test('an option wins over its variable, and both spell one setting', async (t) => {
   const read = readInvocation(

@@ -15,9 +15,14 @@ import { listAnswer, readImage, readInspected, readListed } from './read.ts'
 /** A registry that needs longer is as good as away. */
 const resolveLimitMs = 30_000
 
-export const createEngine = (client: DockerClient, credentials: Credentials): Engine => ({
+/** @param ownContainer id of the container that the agent runs in, if any */
+export const createEngine = (
+  client: DockerClient,
+  credentials: Credentials,
+  ownContainer: string | null = null
+): Engine => ({
   ping: () => client.negotiate(),
-  ...containerCalls(client),
+  ...containerCalls(client, ownContainer),
   ...imageCalls(client, credentials),
   hasNetwork: async (name) => {
     const path = `/networks/${encodeURIComponent(name)}`
@@ -69,8 +74,11 @@ type ContainerCalls = Pick<
   | 'followLog'
 >
 
-const containerCalls = (client: DockerClient): ContainerCalls => ({
-  listContainers: async (needsPolicy) => listContainers(client, needsPolicy),
+const containerCalls = (client: DockerClient, ownContainer: string | null): ContainerCalls => ({
+  listContainers: async (needsPolicy) => {
+    const all = await listContainers(client, needsPolicy)
+    return all.map((one) => (one.id === ownContainer ? { ...one, isOfAgent: true } : one))
+  },
   inspectContainer: async (idOrName) => {
     const request = { method: 'GET', path: `/containers/${encodeURIComponent(idOrName)}/json` } as const
     const answer = await findOrUndefined(client.call({ ...request, subject: 'container' }))

@@ -13,6 +13,7 @@ import {
 import { readOwnLabels } from '../../core/own-labels.ts'
 import { ownNetworkName } from '../../core/own-network.ts'
 import type { ContainerLook } from '../../ports.ts'
+import { proxyLabel } from '../../proxy-containers.ts'
 
 const state = z
   .enum(['created', 'running', 'restarting', 'paused', 'removing', 'exited', 'dead'])
@@ -66,7 +67,8 @@ export const readListed = (one: z.infer<typeof listed>): SeenContainer => {
         ? []
         : [{ port: port.PublicPort, protocol: port.Type, hostIp: port.IP ?? null }]
     ),
-    ownAddress: ownAddressOf(one.NetworkSettings?.Networks)
+    ownAddress: ownAddressOf(one.NetworkSettings?.Networks),
+    ...(proxyLabel in (one.Labels ?? {}) && { isOfAgent: true })
   }
 }
 

@@ -2,7 +2,12 @@
 // Another image is started beside and takes over the listening sockets; the former one ends with its last client.
 import { createHash } from 'node:crypto'
 import { isNewEnough, readVersion } from '../../core/proxy/answers.ts'
-import type { ProxyContainer, ProxyContainerRequest, ProxyContainers } from '../../proxy-containers.ts'
+import {
+  type ProxyContainer,
+  type ProxyContainerRequest,
+  type ProxyContainers,
+  proxyLabel
+} from '../../proxy-containers.ts'
 import { ProxyError } from '../../proxy-error.ts'
 import { listStarts, type ProxyFiles } from './files.ts'
 import type { ProxyLife } from './life.ts'
@@ -16,8 +21,6 @@ export type ContainerLifeParts = {
   hostFolder: string
 }
 
-/** The folder on the host: two agents on one engine keep to their own. */
-const folderLabel = 'longshore.proxy'
 /** Which start it was: `master-N.sock`. */
 const startLabel = 'longshore.proxy-start'
 
@@ -26,14 +29,14 @@ export const containerLife =
   (files: ProxyFiles): ProxyLife => {
     let known: { imageId: string; version: string } | undefined
     const folderHash = createHash('sha256').update(hostFolder).digest('hex').slice(0, 8)
-    const list = (): Promise<ProxyContainer[]> => orError('list', () => engine.list(folderLabel, hostFolder))
+    const list = (): Promise<ProxyContainer[]> => orError('list', () => engine.list(proxyLabel, hostFolder))
     const latestOf = (all: ProxyContainer[]): ProxyContainer | undefined =>
       all.filter(({ labels }) => startLabel in labels).sort((a, b) => startOf(b) - startOf(a))[0]
     const requestOf = (suffix: string, args: string[]): ProxyContainerRequest => ({
       name: `longshore-haproxy-${folderHash}-${suffix}`,
       image,
       arguments: args,
-      labels: { [folderLabel]: hostFolder },
+      labels: { [proxyLabel]: hostFolder },
       mount: { source: hostFolder, target: files.folder },
       isRestarted: false
     })
@@ -48,6 +51,11 @@ export const containerLife =
       }
     }
     const version = async (): Promise<string> => {
+      if (process.getuid?.() !== 0)
+        throw new ProxyError(
+          'proxy-missing',
+          'HAProxy as a container shares files with the agent as root, and this agent is not root'
+        )
       const imageId = await orError(`fetch ${image}`, () => engine.fetchImage(image), 'proxy-missing')
       if (known?.imageId === imageId) return known.version
       const { output } = await orError('start', () => runOnce(['-v']), 'proxy-missing')

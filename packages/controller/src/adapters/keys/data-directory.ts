@@ -54,6 +54,10 @@ export const removeKeyDrafts = async (dataDir: string): Promise<void> => {
   await Promise.all(drafts.map((name) => rm(join(dataDir, name), { force: true })))
 }
 
+/** Names of the key files that are there. */
+export const listKeys = async (dataDir: string): Promise<string[]> =>
+  (await readdir(dataDir)).filter((name) => /^(?:signing|sealing)-key\.json$/.test(name)).toSorted()
+
 /** @throws DataError `data-missing`, `data-permissions`, `key-unusable` */
 export const readSigningKey = async (dataDir: string): Promise<SigningKey> => {
   const path = keyPath(dataDir)

@@ -1,6 +1,7 @@
 // Everything that only SQLite understands: opening the file, Kysely's driver over node:sqlite, column types,
 // which error means what. One connection; whoever wants it waits until the one before has given it back.
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { chmod } from 'node:fs/promises'
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -46,6 +47,65 @@ export const openDatabase = (path: string): DatabaseSync => {
   } catch (error) {
     database?.close()
     throw openingError(path, error)
+  }
+}
+
+/** Pages at a time: between them a signal is looked at. */
+const pagesAtOnce = 1000
+
+/** SQLite's own backup, by the connection that holds the file; nobody may write with it meanwhile. */
+export const copyDatabase = async (
+  database: DatabaseSync,
+  path: string,
+  signal: AbortSignal
+): Promise<void> => {
+  await backup(database, path, { rate: pagesAtOnce, progress: () => signal.throwIfAborted() })
+  await chmod(path, 0o600)
+  const copy = new DatabaseSync(path)
+  try {
+    // one file, without a -wal beside it
+    copy.exec('PRAGMA journal_mode = DELETE')
+  } finally {
+    copy.close()
+  }
+}
+
+/**
+ * Copies a database that nobody has open, without bringing it to this version's schema.
+ * @throws StoreError `database-in-use`, `database-unusable`
+ */
+export const copyIdleDatabase = async (path: string, target: string, signal: AbortSignal): Promise<void> => {
+  const database = openDatabase(path)
+  try {
+    await copyDatabase(database, target, signal)
+  } finally {
+    database.close()
+  }
+}
+
+/** The installation that a database of whatever version belongs to. @throws StoreError `database-unusable` */
+export const installationIn = (path: string): string => {
+  const database = openDatabase(path)
+  try {
+    return String(database.prepare('select id from installation').get()?.['id'])
+  } catch (error) {
+    throw openingError(path, error)
+  } finally {
+    database.close()
+  }
+}
+
+/** @throws StoreError `database-unusable` when SQLite finds anything wrong in the file */
+export const checkDatabase = (path: string): void => {
+  const database = openDatabase(path)
+  try {
+    const [first] = database.prepare('PRAGMA integrity_check').all()
+    if (first?.['integrity_check'] === 'ok') return
+    throw new StoreError('database-unusable', `${path} is damaged: ${String(first?.['integrity_check'])}`)
+  } catch (error) {
+    throw error instanceof StoreError ? error : openingError(path, error)
+  } finally {
+    database.close()
   }
 }
 

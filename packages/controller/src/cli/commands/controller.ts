@@ -1,9 +1,10 @@
-// `longshore controller init|start`: the server itself. Its modules load only here; no other command pays for them.
+// `longshore controller init|start|health|backup|restore`: the server itself, and its data. Its modules load only here; no other command pays for them.
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../cli-context.ts'
-import { CliError } from '../cli-errors.ts'
+import { CliError, type CliErrorCode } from '../cli-errors.ts'
 import { parseList, parseListen, parseSize, parseWait } from '../parse-values.ts'
 
+type BackupFlags = { data: string; images?: true; force?: true }
 type StartFlags = {
   data: string
   listen: string
@@ -30,6 +31,7 @@ export function addController(program: Command, context: CliContext): void {
       const { token } = await failing(() => initController({ dataDir: data }))
       context.stdout.write(`${token}\n`)
     })
+  addCare(group, context)
   group
     .command('start')
     .description('Runs the controller until SIGTERM or SIGINT.')
@@ -73,6 +75,47 @@ export function addController(program: Command, context: CliContext): void {
     .action((flags: StartFlags) => runController(context, flags))
 }
 
+function addCare(group: Command, context: CliContext): void {
+  const dataDir = ['--data <dir>', 'data directory of the controller'] as const
+  group
+    .command('health')
+    .description('Asks the controller that runs on a data directory whether it is of use.')
+    .requiredOption(...dataDir)
+    .action(async ({ data }: { data: string }) => {
+      const { askController } = await import('../../care/main.ts')
+      const words = await failing(() => askController({ dataDir: data }), 'not-healthy')
+      context.stdout.write(`${words}\n`)
+    })
+  group
+    .command('backup <file>')
+    .description(
+      'Saves database and keys in one file (- is standard output), whether the controller runs or not.'
+    )
+    .requiredOption(...dataDir)
+    .option('--images', 'save the content of images too')
+    .option('--force', 'replace the file if it is there')
+    .action(async (file: string, { data, images, force }: BackupFlags) => {
+      if (file === '-' && context.stdout.isTerminal)
+        throw new CliError('usage', 'a backup holds keys and is not written to a terminal')
+      const { backUpController } = await import('../../care/main.ts')
+      const options = { file, dataDir: data, hasImages: images === true, isOverwritten: force === true }
+      const saved = await failing(() => backUpController(options), 'backup-failed')
+      const { installation, files, bytes } = saved
+      context.stderr.write(`saved installation ${installation}: ${files} files, ${bytes} bytes\n`)
+    })
+  group
+    .command('restore <file>')
+    .description('Makes an empty data directory that of a backup (- is standard input).')
+    .requiredOption('--data <dir>', 'data directory to make; it must be empty or not exist')
+    .action(async (file: string, { data }: { data: string }) => {
+      const { restoreController } = await import('../../care/main.ts')
+      const restored = await failing(() => restoreController({ file, dataDir: data }), 'backup-failed')
+      const { installation, madeAtMs } = restored
+      const made = new Date(madeAtMs).toISOString()
+      context.stderr.write(`restored installation ${installation} as it was at ${made}\n`)
+    })
+}
+
 async function runController(context: CliContext, flags: StartFlags): Promise<void> {
   const { data: dataDir, listen, tlsCert, tlsKey, trustedProxies, lostAfter: lostAfterMs } = flags
   const waits = { lostAfterMs, pauseLimitMs: flags.pauseLimit, imageGraceMs: flags.imageGrace }
@@ -112,11 +155,11 @@ function outward(env: CliContext['env']): { caFile?: string; allowPlaintext: boo
 }
 
 /** What keeps the controller from its work is told in words, not as a stack. */
-async function failing<T>(work: () => Promise<T>): Promise<T> {
+async function failing<T>(work: () => Promise<T>, code: CliErrorCode = 'controller-not-started'): Promise<T> {
   try {
     return await work()
   } catch (cause) {
     if (cause instanceof TypeError || !(cause instanceof Error)) throw cause
-    throw new CliError('controller-not-started', cause.message, [], { cause })
+    throw new CliError(code, cause.message, [], { cause })
   }
 }
