@@ -1,13 +1,12 @@
 // Strangers at the controller's image store: Debian's skopeo and a real Docker Engine push to it and pull from it, and
 // `longshore push` takes an image out of that engine. And a disk that becomes full under a push.
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { collectCommand, runCommand } from '../../scripts/hosts/run-command.ts'
 import { packTar } from '../../scripts/hosts/tar.ts'
-import { type EngineClient, startTestHost } from '../support/engine.ts'
+import { startTestHost } from '../support/engine.ts'
+import { postWithLogin } from '../support/engine-login.ts'
 import { codeOf, digestOf, registryClient } from '../support/image-samples.ts'
 import { type Image, loadImage, makeImage } from '../support/images.ts'
 import { runCli, startTestController } from '../support/processes.ts'
@@ -29,19 +28,6 @@ const imageOf = (seeds: number[], bytes = 100_000): Image =>
     { Cmd: ['/none'] }
   )
 
-/** As `docker push` and `docker pull` do, with an API token as the password. */
-const withLogin = (client: EngineClient, path: string, token: string): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const login = Buffer.from(JSON.stringify({ username: 'anyone', password: token })).toString('base64url')
-    const headers = { 'X-Registry-Auth': login, 'Content-Length': 0 }
-    const { socketPath } = client
-    const outgoing = request(
-      { socketPath, method: 'POST', path: `/v1.41${path}`, headers, agent: false },
-      (answer) => void text(answer).then(resolve, reject)
-    )
-    outgoing.on('error', reject)
-    outgoing.end()
-  })
 type Inspected = { Id: string; RootFS: { Layers: string[] }; RepoDigests: string[] }
 type Pushed = { digest: string; configDigest: string; blobs: { total: number; sent: number } }
 
@@ -59,12 +45,16 @@ testOnRealParts(
     await loadImage(client, `${at}/team/app:1`, image)
     const before = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
 
-    const pushed = await withLogin(client, `/images/${at}/team/app/push?tag=1`, controller.token)
+    const pushed = await postWithLogin(client, `/images/${at}/team/app/push?tag=1`, controller.token)
     t.notMatch(pushed, /errorDetail/)
-    const denied = await withLogin(client, `/images/${at}/team/app/push?tag=2`, 'wrong')
+    const denied = await postWithLogin(client, `/images/${at}/team/app/push?tag=2`, 'wrong')
     t.match(denied, /errorDetail|errors|denied|unauthorized/i)
     await client.delete(`/images/${at}/team/app:1?force=true`)
-    const pulled = await withLogin(client, `/images/create?fromImage=${at}/team/app&tag=1`, controller.token)
+    const pulled = await postWithLogin(
+      client,
+      `/images/create?fromImage=${at}/team/app&tag=1`,
+      controller.token
+    )
     t.notMatch(pulled, /errorDetail/)
     const after = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
     t.same(after.RootFS.Layers, before.RootFS.Layers)
@@ -92,7 +82,7 @@ testOnRealParts(
       blobs: { total: 11, sent: 2 }
     })
     const path = `/images/create?fromImage=${at}/registry.example.com/api&tag=2`
-    t.notMatch(await withLogin(client, path, controller.token), /errorDetail/)
+    t.notMatch(await postWithLogin(client, path, controller.token), /errorDetail/)
     const fetched = await client.get<Inspected>(`/images/${at}/registry.example.com/api:2/json`)
     t.same(fetched.RootFS.Layers, other.diffIds)
     t.ok(
