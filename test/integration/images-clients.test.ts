@@ -28,6 +28,8 @@ const imageOf = (seeds: number[], bytes = 100_000): Image =>
     { Cmd: ['/none'] }
   )
 
+/** Of each of three layers. `LONGSHORE_PROOF=1`, `npm run proof:images`: an image of 200 MB. */
+const layerBytes = process.env['LONGSHORE_PROOF'] === '1' ? 67_000_000 : 1_500_000
 type Inspected = { Id: string; RootFS: { Layers: string[] }; RepoDigests: string[] }
 type Pushed = { digest: string; configDigest: string; blobs: { total: number; sent: number } }
 
@@ -41,12 +43,15 @@ testOnRealParts(
     const controller = await startTestController(t, { address, port: 7300 })
     const registry = registryClient(() => controller.url, `Bearer ${controller.token}`)
     const at = `${address}:7300`
-    const image = imageOf([1, 2, 3])
+    const image = imageOf([1, 2, 3], layerBytes)
     await loadImage(client, `${at}/team/app:1`, image)
     const before = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
 
     const pushed = await postWithLogin(client, `/images/${at}/team/app/push?tag=1`, controller.token)
     t.notMatch(pushed, /errorDetail/)
+    const [, digest = ''] = /digest: (sha256:[0-9a-f]{64}) size/.exec(pushed) ?? []
+    const stored = await registry.ask('HEAD', '/v2/team/app/manifests/1')
+    t.equal(stored.headers.get('docker-content-digest'), digest)
     const denied = await postWithLogin(client, `/images/${at}/team/app/push?tag=2`, 'wrong')
     t.match(denied, /errorDetail|errors|denied|unauthorized/i)
     await client.delete(`/images/${at}/team/app:1?force=true`)
@@ -59,6 +64,7 @@ testOnRealParts(
     const after = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
     t.same(after.RootFS.Layers, before.RootFS.Layers)
     t.equal(after.Id, before.Id, 'the same configuration')
+    t.same(after.RepoDigests, [`${at}/team/app@${digest}`], 'and the same manifest')
 
     const env = {
       LONGSHORE_URL: controller.url,
