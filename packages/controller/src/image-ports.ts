@@ -1,6 +1,6 @@
 // What the image store needs from the outside, as types: rows for what refers to what, files for content. Part of
 // ports.ts, which is long enough.
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@longshore/protocol'
 import type { ByteRange } from './core/images/ranges.ts'
 import type { Login } from './ports.ts'
@@ -41,7 +41,9 @@ export type OpenBlob = {
   sizeBytes: number
   /** To be called once; closes the file at the end. @param range null: all of it */
   stream(range: ByteRange | null): Readable
-  /** Instead of `stream`. */
+  /** Instead of `stream`, where the store has a quicker way: into an answer, which it ends. Rejects when that breaks off. */
+  pour?(into: Writable, range: ByteRange | null): Promise<void>
+  /** Instead of both. */
   close(): Promise<void>
 }
 /** Content by its digest: a blob is there whole and right, or not at all. */

@@ -16,12 +16,19 @@ export const serveBlob = async ({ images, request, reply, at: { digest } }: Imag
   if (blob === undefined) throw unknown(digest)
   const range = await rangeOf(request.headers.range, reply, blob)
   describe(reply, digest)
-  if (range === null) return reply.header('content-length', blob.sizeBytes).send(blob.stream(null))
-  return reply
-    .code(206)
-    .header('content-range', `bytes ${range.first}-${range.last}/${blob.sizeBytes}`)
-    .header('content-length', range.last - range.first + 1)
-    .send(blob.stream(range))
+  if (range === null) reply.header('content-length', blob.sizeBytes)
+  else
+    reply
+      .code(206)
+      .header('content-range', `bytes ${range.first}-${range.last}/${blob.sizeBytes}`)
+      .header('content-length', range.last - range.first + 1)
+  if (blob.pour === undefined) return reply.send(blob.stream(range))
+  reply.hijack()
+  reply.raw.statusCode = reply.statusCode
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) reply.raw.setHeader(name, value)
+  // what was begun cannot be taken back: who reads sees it break off, and asks for the rest
+  await blob.pour(reply.raw, range).catch(() => {})
 }
 
 const unknown = (digest: Digest): ImageError => new ImageError('BLOB_UNKNOWN', `${digest} is not stored here`)
