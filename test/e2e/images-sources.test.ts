@@ -102,7 +102,9 @@ const betweenResolveAndPull = async (t: Test, fleet: Fleet, odd: OddRegistry): P
   t.match(deployed, { exitCode: 0, document: { outcome: 'succeeded' } }, deployed.stderr)
   const { document } = deployed
   t.not(document.digest, v3.digest, 'what runs is what the registry said')
-  t.match(document.targets, [byArtifact, byArtifact], JSON.stringify(document.targets))
+  // an engine in the middle of a pull tries again until it is given up
+  const served = { source: 'artifact', failedSources: [{ source: 'registry' }] }
+  t.match(document.targets, [served, served], JSON.stringify(document.targets))
   t.same(await fleet.pages(), ['v3', 'v3'])
   t.same(await imagesOf(fleet), [v3.config, v3.config], 'the same image on all hosts')
 
@@ -135,7 +137,8 @@ const cached = async (t: Test, fleet: Fleet, odd: OddRegistry): Promise<void> =>
     const answer = await fetch(`http://${spare.address}:80/`).catch(() => undefined)
     return (await answer?.text())?.trim() === 'v4'
   })
-  t.equal(pulls.length, layers.length, odd.asked.join('\n'))
+  t.ok(pulls.length > 0, 'what the controller has is not fetched again, but the page is new')
+  t.equal(new Set(pulls).size, pulls.length, odd.asked.join('\n'))
 }
 
 const pushedAndDeployed = async (t: Test, fleet: Fleet, odd: OddRegistry): Promise<void> => {
