@@ -1,10 +1,16 @@
 // The agent's door to the controller's images: what it lets through and how, over real sockets on loopback.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import t, { type Test } from 'tap'
-import { createArtifactDoor } from '../../packages/agent/src/adapters/artifact-door.ts'
+import { createArtifactDoor } from '../../packages/agent/src/adapters/door/artifact-door.ts'
+import { readBlobHead } from '../../packages/agent/src/adapters/door/relay-blob.ts'
+import { makeAuthority } from '../support/authority.ts'
+import { makeTestFolder } from '../support/real-parts.ts'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const blob = `blobs/sha256:${'ab'.repeat(32)}`
@@ -51,6 +57,7 @@ t.test('reads go to the controller with a token, and come back as they are', asy
     response.writeHead(isPart ? 206 : 200, {
       'content-type': 'application/octet-stream',
       'docker-content-digest': 'sha256:aa',
+      'content-length': isPart ? 10 : content.length,
       ...(isPart && { 'content-range': `bytes 10-19/${String(content.length)}` }),
       'x-secret': 'stays'
     })
@@ -78,6 +85,92 @@ t.test('reads go to the controller with a token, and come back as they are', asy
     { headers: { authorization: 'Bearer token-2', range: 'bytes=10-19' } }
   ])
   t.notOk(seen.some(({ headers }) => 'cookie' in headers))
+})
+
+t.test('whatever the controller answers, the engine gets that', async (t) => {
+  const content = randomBytes(300_000)
+  const { name, fetchAt } = await open(t, (request, response) => {
+    const length = { 'content-length': content.length }
+    const answers: Record<string, () => unknown> = {
+      '/chunked': () => response.end(content),
+      '/empty': () => response.writeHead(200, { 'content-length': 0 }).end(),
+      '/twice': () => response.writeHead(200, { ...length, 'x-note': ['a', 'b'] }).end(content),
+      '/missing': () => response.writeHead(404, { 'content-length': 4 }).end('none'),
+      '/unchanged': () => response.writeHead(304, length).end(),
+      '/early': () => {
+        response.writeEarlyHints({ link: '</a>; rel=preload' })
+        response.writeHead(200, length).end(content)
+      },
+      '/pieces': () => {
+        response.writeHead(200, length)
+        for (let at = 0; at < content.length; at += 1000) response.write(content.subarray(at, at + 1000))
+        response.end()
+      }
+    }
+    answers[request.headers.accept ?? '']?.()
+  })
+  const ask = async (accept: string) => {
+    const answer = await fetchAt(`${name}/${blob}`, { headers: { accept } })
+    return [answer.status, Buffer.from(await answer.arrayBuffer())] as const
+  }
+  for (const accept of ['/chunked', '/twice', '/early', '/pieces'])
+    t.same(await ask(accept), [200, content], accept)
+  t.same(await ask('/empty'), [200, Buffer.alloc(0)])
+  t.same(await ask('/missing'), [404, Buffer.from('none')])
+  t.same(await ask('/unchanged'), [304, Buffer.alloc(0)])
+})
+
+t.test('over TLS blobs come only from the controller that its certificate names', async (t) => {
+  const authority = await makeAuthority(makeTestFolder(t), '127.0.0.1')
+  const { cert, key } = await authority.certify('controller')
+  const content = randomBytes(2_000_000)
+  const server = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) }, (_, response) =>
+    response.writeHead(200, { 'content-length': content.length }).end(content)
+  )
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const { port } = server.address() as AddressInfo
+  const fetchWith = async (ca: string | undefined, host: string) => {
+    const base = new URL(`https://${host}:${String(port)}`)
+    const tls = createSecureContext(ca === undefined ? {} : { ca })
+    const door = createArtifactDoor({ base, tls, token: async () => 'token', randomBytes, log: silent })
+    const { repository, close } = await door.open('team/api')
+    const [address = '', ...path] = repository.split('/')
+    const answer = await fetch(`http://${address}/v2/${path.join('/')}/${blob}`)
+    const body = Buffer.from(await answer.arrayBuffer())
+    await close()
+    return [answer.status, body.equals(content)]
+  }
+  const ca = readFileSync(authority.caFile, 'utf8')
+  t.same(await fetchWith(ca, '127.0.0.1'), [200, true])
+  t.same(await fetchWith(undefined, '127.0.0.1'), [503, false], 'of another authority')
+  t.same(await fetchWith(ca, 'localhost'), [503, false], 'for another name')
+})
+
+t.test('a head that could be read in two ways is left to the ordinary client', (t) => {
+  const read = (...lines: string[]) => readBlobHead(lines.join('\r\n'))
+  t.match(read('HTTP/1.1 206 Partial Content', 'ETag:  "a" ', 'Content-Length: 3'), {
+    status: 206,
+    headers: { etag: '"a"' },
+    lengthBytes: 3
+  })
+  for (const lines of [
+    ['HTTP/1.1 200 OK'],
+    ['HTTP/1.1 404 Not Found', 'content-length: 3'],
+    ['HTTP/1.1 100 Continue', 'content-length: 3'],
+    ['HTTP/2 200', 'content-length: 3'],
+    ['HTTP/1.1 200 OK', 'content-length: 3', 'transfer-encoding: chunked'],
+    ['HTTP/1.1 200 OK', 'content-length: 3', 'content-length: 4'],
+    ['HTTP/1.1 200 OK', 'content-length: +3'],
+    ['HTTP/1.1 200 OK', 'content-length: 3', ' folded'],
+    ['HTTP/1.1 200 OK', 'content-length : 3']
+  ])
+    t.equal(read(...lines), undefined, lines.join(' | '))
+  t.end()
 })
 
 t.test('nothing else is let through, and nothing once it is closed', async (t) => {

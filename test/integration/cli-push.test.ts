@@ -1,10 +1,15 @@
 // `longshore push` from archives, as a process against a real controller: only what is missing, the same digest each
 // time, interrupted by a kill -9 of the controller, and what is refused. From real engines: images-clients.test.ts.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { stripVTControlCharacters } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { packTar } from '../../scripts/hosts/tar.ts'
+import { cliMain, environmentFor } from '../support/cli-process.ts'
 import {
   digestOf,
   fileEntry,
@@ -124,6 +129,46 @@ t.test('a push goes on after the controller was killed', { timeout: 300_000 }, a
   t.ok(large?.equals(body), 'byte for byte')
   t.same(readdirSync(uploads), [])
 })
+
+t.test(
+  'a terminal shows one line that is redrawn, a pipe a line per blob',
+  { timeout: 300_000 },
+  async (t) => {
+    const layersOf = (letter: string) => [1, 2, 3].map((at) => Buffer.alloc(at * 4_000_000, `${letter}${at}`))
+    const shown = write('shown.tar', savedArchive(sampleImage(layersOf('t')), 'api:shown'))
+    const columns = 70
+    const command = `stty cols ${columns} rows 20; exec '${process.execPath}' '${cliMain}' push --archive ${shown}`
+    const child = spawn('script', ['-qefc', command, '/dev/null'], {
+      env: { ...environmentFor(controller.url), LONGSHORE_TOKEN: controller.token }
+    })
+    child.stdin.end()
+    const [out] = await Promise.all([text(child.stdout), once(child, 'close')])
+    t.equal(child.exitCode, 0, out)
+    const [frames = '', result = ''] = out.split('\u001b[?25h')
+    t.match(result, /^api:shown sha256:[0-9a-f]{64}, 4 of 4 blobs sent, 24\.0 MB\r\n$/, 'it stands alone')
+    const lines = frames.split('\r\n').map((line) => stripVTControlCharacters(line).trim())
+    t.ok(
+      lines.every((line) => line.length < columns),
+      'no line is wrapped'
+    )
+    t.equal(frames.split('\u001b[1A').length, lines.length, 'each line goes over the one before')
+    const bars = lines.flatMap((line) => /^\[(#*)(-*)\] .* of 24\.0 MB, \d of 4 blobs$/.exec(line) ?? [])
+    const full = bars.flatMap((part, at) => (at % 3 === 1 ? [part.length] : []))
+    t.ok(full.length >= 4, JSON.stringify(lines))
+    t.same(
+      full,
+      full.toSorted((a, b) => a - b),
+      'it only grows'
+    )
+    t.equal(full.at(-1), 30)
+
+    const piped = write('piped.tar', savedArchive(sampleImage(layersOf('p')), 'api:piped'))
+    const { exitCode, stderr } = await controller.cli('push', '--archive', piped)
+    t.equal(exitCode, 0, stderr)
+    t.equal(stderr.trim().split('\n').length, 6, stderr)
+    t.notOk(stderr.includes('\r') || stderr.includes('\u001b'), 'nothing is redrawn')
+  }
+)
 
 t.test('says what is wrong with an image, a name or a token', { timeout: 300_000 }, async (t) => {
   const image = sampleImage(['x'])

@@ -1,13 +1,12 @@
 // Strangers at the controller's image store: Debian's skopeo and a real Docker Engine push to it and pull from it, and
 // `longshore push` takes an image out of that engine. And a disk that becomes full under a push.
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { collectCommand, runCommand } from '../../scripts/hosts/run-command.ts'
 import { packTar } from '../../scripts/hosts/tar.ts'
-import { type EngineClient, startTestHost } from '../support/engine.ts'
+import { startTestHost } from '../support/engine.ts'
+import { postWithLogin } from '../support/engine-login.ts'
 import { codeOf, digestOf, registryClient } from '../support/image-samples.ts'
 import { type Image, loadImage, makeImage } from '../support/images.ts'
 import { runCli, startTestController } from '../support/processes.ts'
@@ -29,19 +28,8 @@ const imageOf = (seeds: number[], bytes = 100_000): Image =>
     { Cmd: ['/none'] }
   )
 
-/** As `docker push` and `docker pull` do, with an API token as the password. */
-const withLogin = (client: EngineClient, path: string, token: string): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const login = Buffer.from(JSON.stringify({ username: 'anyone', password: token })).toString('base64url')
-    const headers = { 'X-Registry-Auth': login, 'Content-Length': 0 }
-    const { socketPath } = client
-    const outgoing = request(
-      { socketPath, method: 'POST', path: `/v1.41${path}`, headers, agent: false },
-      (answer) => void text(answer).then(resolve, reject)
-    )
-    outgoing.on('error', reject)
-    outgoing.end()
-  })
+/** Of each of three layers. `LONGSHORE_PROOF=1`, `npm run proof:images`: an image of 200 MB. */
+const layerBytes = process.env['LONGSHORE_PROOF'] === '1' ? 67_000_000 : 1_500_000
 type Inspected = { Id: string; RootFS: { Layers: string[] }; RepoDigests: string[] }
 type Pushed = { digest: string; configDigest: string; blobs: { total: number; sent: number } }
 
@@ -55,20 +43,28 @@ testOnRealParts(
     const controller = await startTestController(t, { address, port: 7300 })
     const registry = registryClient(() => controller.url, `Bearer ${controller.token}`)
     const at = `${address}:7300`
-    const image = imageOf([1, 2, 3])
+    const image = imageOf([1, 2, 3], layerBytes)
     await loadImage(client, `${at}/team/app:1`, image)
     const before = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
 
-    const pushed = await withLogin(client, `/images/${at}/team/app/push?tag=1`, controller.token)
+    const pushed = await postWithLogin(client, `/images/${at}/team/app/push?tag=1`, controller.token)
     t.notMatch(pushed, /errorDetail/)
-    const denied = await withLogin(client, `/images/${at}/team/app/push?tag=2`, 'wrong')
+    const [, digest = ''] = /digest: (sha256:[0-9a-f]{64}) size/.exec(pushed) ?? []
+    const stored = await registry.ask('HEAD', '/v2/team/app/manifests/1')
+    t.equal(stored.headers.get('docker-content-digest'), digest)
+    const denied = await postWithLogin(client, `/images/${at}/team/app/push?tag=2`, 'wrong')
     t.match(denied, /errorDetail|errors|denied|unauthorized/i)
     await client.delete(`/images/${at}/team/app:1?force=true`)
-    const pulled = await withLogin(client, `/images/create?fromImage=${at}/team/app&tag=1`, controller.token)
+    const pulled = await postWithLogin(
+      client,
+      `/images/create?fromImage=${at}/team/app&tag=1`,
+      controller.token
+    )
     t.notMatch(pulled, /errorDetail/)
     const after = await client.get<Inspected>(`/images/${at}/team/app:1/json`)
     t.same(after.RootFS.Layers, before.RootFS.Layers)
     t.equal(after.Id, before.Id, 'the same configuration')
+    t.same(after.RepoDigests, [`${at}/team/app@${digest}`], 'and the same manifest')
 
     const env = {
       LONGSHORE_URL: controller.url,
@@ -92,7 +88,7 @@ testOnRealParts(
       blobs: { total: 11, sent: 2 }
     })
     const path = `/images/create?fromImage=${at}/registry.example.com/api&tag=2`
-    t.notMatch(await withLogin(client, path, controller.token), /errorDetail/)
+    t.notMatch(await postWithLogin(client, path, controller.token), /errorDetail/)
     const fetched = await client.get<Inspected>(`/images/${at}/registry.example.com/api:2/json`)
     t.same(fetched.RootFS.Layers, other.diffIds)
     t.ok(

@@ -115,7 +115,8 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
       signer: { sign: async (command) => JSON.stringify(command) },
       artifacts: {
         findArtifact: async () => undefined,
-        fetchArtifact: () => Promise.reject(new Error('no registry'))
+        fetchArtifact: () => Promise.reject(new Error('no registry')),
+        configsOf: async () => []
       },
       publisher: { publish: () => {} },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 600_000 },

@@ -67,6 +67,8 @@ export const startFleet = async (
     agentEnv?: Record<string, string>
     controllerArgs?: readonly string[]
     controllerData?: string
+    /** More of its environment. @param address where everything listens */
+    controllerEnv?: (address: string) => Promise<Record<string, string>>
     /** Files to run instead of the sources. */
     programs?: { cli: string; agent: string }
     /** What is different about the agent of this host. */
@@ -83,6 +85,7 @@ export const startFleet = async (
     address: network.address,
     ...(options.programs === undefined ? {} : { program: options.programs.cli }),
     ...(options.controllerArgs === undefined ? {} : { args: options.controllerArgs }),
+    ...(options.controllerEnv === undefined ? {} : { env: await options.controllerEnv(network.address) }),
     ...(options.controllerData === undefined ? {} : { dataFolder: options.controllerData })
   })
   const expectDone = async (...args: string[]): Promise<string> => {

@@ -1,8 +1,11 @@
 // A registry that misbehaves on demand, in front of a real one: answers with a status, sends other bytes than a digest
-// names, or stops in the middle of a layer.
+// names, stops in the middle of a layer, or goes away once an engine pulls.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { Test } from 'tap'
+import type { Certificate } from './authority.ts'
 
 export type Oddity =
   | { kind: 'none' }
@@ -17,6 +20,8 @@ export type Oddity =
   | { kind: 'cuts-once'; afterBytes: number }
   /** The first upload breaks off after so many bytes. */
   | { kind: 'cuts-upload-once'; afterBytes: number }
+  /** When the first engine asks for a layer: to resolve a tag it takes the config only. */
+  | { kind: 'ends-at-pull' }
 
 export type OddRegistry = {
   /** HOST:PORT */
@@ -30,14 +35,20 @@ export type OddRegistry = {
   end(): void
 }
 
-/** @param behind HOST:PORT of the real one */
+/** @param behind HOST:PORT of the real one; `certificate`: absent for plain HTTP */
 export const startOddRegistry = async (
   test: Test,
   address: string,
   port: number,
-  behind: string
+  behind: string,
+  certificate?: Certificate
 ): Promise<OddRegistry> => {
-  const server = createServer((asked, response) => serve(odd, behind, asked, response))
+  const answer = (asked: IncomingMessage, response: ServerResponse): void =>
+    serve(odd, behind, asked, response)
+  const server =
+    certificate === undefined
+      ? createServer(answer)
+      : createTlsServer({ cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) }, answer)
   const end = (): void => {
     server.close()
     server.closeAllConnections()
@@ -66,9 +77,13 @@ const serve = (odd: OddRegistry, behind: string, asked: IncomingMessage, respons
   }
   const [host = '', port = ''] = behind.split(':')
   const sent = request({ host, port, path: url, method, headers: { ...headers, host: behind } }, (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.headers)
     const isBlob = url.includes('/blobs/')
     const isLayer = isBlob && Number(answer.headers['content-length']) > layerBytes
+    if (oddity.kind === 'ends-at-pull' && isLayer && headers['user-agent']?.startsWith('docker')) {
+      odd.end()
+      return
+    }
+    response.writeHead(answer.statusCode ?? 502, answer.headers)
     let bytes = 0
     answer.on('data', (received: Buffer) => {
       const chunk = isBlob ? falsified(oddity, isLayer, received) : misnumbered(oddity, url, received)

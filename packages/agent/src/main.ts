@@ -12,7 +12,6 @@ import {
   type Teller
 } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
-import { createArtifactDoor } from './adapters/artifact-door.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
@@ -21,6 +20,7 @@ import { createEngine } from './adapters/docker/engine.ts'
 import { createHostChecks } from './adapters/docker/host-checks.ts'
 import { createProxyContainers } from './adapters/docker/proxy-containers.ts'
 import { createContainerWatch, type OwnKnowledge } from './adapters/docker/watch.ts'
+import { createArtifactDoor } from './adapters/door/artifact-door.ts'
 import { containerLife } from './adapters/haproxy/container.ts'
 import type { ProxyFiles } from './adapters/haproxy/files.ts'
 import { type ProxyLife, processLife, unitLife } from './adapters/haproxy/life.ts'

@@ -1,6 +1,6 @@
 // What the image store needs from the outside, as types: rows for what refers to what, blobs for content. Part of
 // ports.ts, which is long enough.
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@longshore/protocol'
 import type { ByteRange } from './core/images/ranges.ts'
 import type { Login } from './ports.ts'
@@ -45,7 +45,9 @@ export type OpenBlob = {
    * @throws ImageError `STORE_UNAVAILABLE`, `STORE_CORRUPT`
    */
   stream(range: ByteRange | null): Promise<Readable>
-  /** Instead of `stream`. */
+  /** Instead of `stream`, where the store has a quicker way: into an answer, which it ends. Rejects when that breaks off. */
+  pour?(into: Writable, range: ByteRange | null): Promise<void>
+  /** Instead of both. */
   close(): Promise<void>
 }
 /** A manifest as content. */

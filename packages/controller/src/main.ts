@@ -57,6 +57,7 @@ import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
+import { createConfigReader } from './engine/read-configs.ts'
 import { createRegistries } from './engine/registries.ts'
 import { createRegistryCredentials, type RegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
@@ -329,6 +330,7 @@ const createEngine = (ground: Ground) => {
       images,
       cache: createImageCache({ images, upstream }),
       logins: credentials,
+      configsOf: createConfigReader({ ...ground, upstream, logins: credentials }),
       log: ground.log
     }),
     publisher: events,

@@ -131,6 +131,11 @@ export type Artifacts = {
   findArtifact(repository: string, reference: string): Promise<FoundArtifact | undefined>
   /** The image is in the store when it resolves, fetched if it was not. Rejects with why each place did not give it. */
   fetchArtifact(wanted: ArtifactWanted): Promise<FoundArtifact>
+  /**
+   * What registries say that the image is made of, by the digests of its configurations; nothing is stored.
+   * @returns none when no place says it, and at once for a while after one took too long; never rejects
+   */
+  configsOf(wanted: ArtifactWanted): Promise<Digest[]>
 }
 /** In-process publication of what was committed; listeners must not throw. */
 export type Publisher = { publish(event: StreamEvent): void }

@@ -1,12 +1,12 @@
 // Images of other registries, fetched once and kept in our own store, so that a hundred hosts cost their registry one
 // pull. Always by digest, and stored like a push: what does not have its digest never gets in.
-import { createHash } from 'node:crypto'
 import { artifactRepository, type Digest } from '@longshore/protocol'
 import { ImageError } from '../core/images/image-error.ts'
-import { blobsOf, type Manifest, readManifest } from '../core/images/read-manifest.ts'
+import { blobsOf } from '../core/images/read-manifest.ts'
 import { UpstreamError } from '../core/images/upstream-error.ts'
 import type { Upstream } from '../image-ports.ts'
 import type { Actor, Login } from '../ports.ts'
+import { askManifest, childrenOf } from './ask-manifest.ts'
 import type { Artifact } from './find-artifact.ts'
 import type { Images } from './images.ts'
 
@@ -61,10 +61,7 @@ const fetchImage = async (ports: Ports, wanted: WantedImage): Promise<Artifact> 
 /** A manifest comes after all that it refers to, as in a push. */
 const fetchManifest = async (ports: Ports, wanted: WantedImage): Promise<void> => {
   const { repository, from = repository, digest, platforms, login } = wanted
-  const { mediaType, content } = await ports.upstream.manifest(from, digest, login)
-  const found = `sha256:${createHash('sha256').update(content).digest('hex')}`
-  if (found !== digest) throw new UpstreamError('registry-corrupt', `the manifest ${digest} came as ${found}`)
-  const manifest = readManifest(mediaType, Buffer.from(content).toString('utf8'))
+  const { mediaType, content, manifest } = await askManifest(ports.upstream, { from, digest, login })
   for (const child of childrenOf(manifest, platforms)) {
     await fetchManifest(ports, { ...wanted, digest: child })
   }
@@ -79,17 +76,6 @@ const fetchManifest = async (ports: Ports, wanted: WantedImage): Promise<void> =
     isSparse: platforms !== null
   })
 }
-
-const childrenOf = (manifest: Manifest, platforms: readonly string[] | null): Digest[] =>
-  manifest.kind === 'image'
-    ? []
-    : manifest.manifests
-        .filter(({ platform }) => {
-          if (platforms === null || platform === undefined) return true
-          const name = `${platform.os}/${platform.architecture}`
-          return platforms.some((one) => one === name || one === `${name}/${platform.variant ?? ''}`)
-        })
-        .map(({ digest }) => digest)
 
 const fetchBlob = async ({ images, upstream }: Ports, wanted: WantedImage, blob: Digest): Promise<void> => {
   if ((await images.blobs.sizeOf(blob)) !== undefined) return

@@ -1,7 +1,8 @@
-// Fetches for deployments whose service says `cache: true`: what a deployment waits for is read from its state after
-// each commit, so that a controller that was restarted goes on with it, and the answer is an event. Which images those
-// are is core/deployment/cache.ts.
+// What deployments ask of registries by way of the controller: to fetch an image, or to say what it is made of. What a
+// deployment waits for is read from its state after each commit, so that a controller that was restarted goes on with
+// it, and the answer is an event. Which images those are is core/deployment/cache.ts and compare-stored.ts.
 import { type Fetch, fetchesOf } from '../core/deployment/cache.ts'
+import { type Comparison, comparisonsOf } from '../core/deployment/compare-stored.ts'
 import type { DeploymentEvent } from '../core/deployment/events.ts'
 import { placesOf } from '../core/requests/choose-cache.ts'
 import type { Artifacts, Clock, DeploymentRow, Log, Tx } from '../ports.ts'
@@ -29,7 +30,7 @@ export const createImageFetches = ({ artifacts, writer, clock, log, driver }: Po
   const retries = new Set<() => void>()
   let isStopped = false
 
-  const answerTo = async (wanted: Fetch): Promise<DeploymentEvent> => {
+  const fetchOne = async (wanted: Fetch): Promise<DeploymentEvent> => {
     const { service, repository, digest, platforms } = wanted
     const places = placesOf(repository, wanted.sources)
     try {
@@ -39,6 +40,19 @@ export const createImageFetches = ({ artifacts, writer, clock, log, driver }: Po
       const detail = error instanceof Error ? error.message : String(error)
       return { kind: 'imageNotFetched', atMs: clock.nowMs(), service, detail }
     }
+  }
+  const compareOne = async (wanted: Comparison): Promise<DeploymentEvent> => {
+    const { service, repository, sources } = wanted
+    const configs = await artifacts.configsOf({ ...wanted, places: placesOf(repository, sources) })
+    return { kind: 'imageCompared', atMs: clock.nowMs(), service, configs }
+  }
+  const begin = (id: string, what: string, ask: () => Promise<DeploymentEvent>): void => {
+    const key = `${id} ${what}`
+    if (running.has(key)) return
+    running.add(key)
+    void ask()
+      .then((event) => tell(id, event))
+      .finally(() => running.delete(key))
   }
   const tell = async (id: string, event: DeploymentEvent): Promise<void> => {
     if (isStopped) return
@@ -62,14 +76,11 @@ export const createImageFetches = ({ artifacts, writer, clock, log, driver }: Po
   }
   return {
     moved: (row) => {
-      for (const wanted of isStopped ? [] : fetchesOf(stateOf(row))) {
-        const key = `${row.id} ${wanted.service}`
-        if (running.has(key)) continue
-        running.add(key)
-        void answerTo(wanted)
-          .then((event) => tell(row.id, event))
-          .finally(() => running.delete(key))
-      }
+      if (isStopped) return
+      const { id } = row
+      const state = stateOf(row)
+      for (const one of fetchesOf(state)) begin(id, `fetch ${one.service}`, () => fetchOne(one))
+      for (const one of comparisonsOf(state)) begin(id, `compare ${one.service}`, () => compareOne(one))
     },
     stop: () => {
       isStopped = true

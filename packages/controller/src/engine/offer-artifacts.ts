@@ -12,10 +12,11 @@ type Ports = {
   images: Pick<Images, 'find'>
   cache: ImageCache
   logins: Pick<RegistryCredentials, 'forRepository'>
+  configsOf: Artifacts['configsOf']
   log: Log
 }
 
-export const offerArtifacts = ({ images, cache, logins, log }: Ports): Artifacts => ({
+export const offerArtifacts = ({ images, cache, logins, configsOf, log }: Ports): Artifacts => ({
   findArtifact: async (repository, reference) => {
     try {
       const found = await images.find(repository, reference)
@@ -25,7 +26,8 @@ export const offerArtifacts = ({ images, cache, logins, log }: Ports): Artifacts
       return undefined
     }
   },
-  fetchArtifact: async (wanted) => offered(await fetchFrom({ cache, logins }, wanted))
+  fetchArtifact: async (wanted) => offered(await fetchFrom({ cache, logins }, wanted)),
+  configsOf
 })
 
 const offered = ({ digest, platforms }: Artifact): FoundArtifact => {

@@ -210,6 +210,12 @@ export class Scene {
     this.#take(step(this.state, { kind: 'clockJumped', atMs: this.atMs, byMs }))
   }
 
+  /** The registry told the controller what its image is made of; nothing: it did not. */
+  compared(configs: Digest[], service = api): void {
+    this.atMs += 1000
+    this.#take(step(this.state, { kind: 'imageCompared', atMs: this.atMs, service, configs }))
+  }
+
   /** By the controller; a text: why it could not be. */
   fetched(result: Stored | string, service = api): void {
     this.atMs += 1000

@@ -4,9 +4,14 @@ import type { ImageContent, ImageSource, RunOutcome, ServiceSpec } from '@longsh
 import { capabilitiesFor } from '@longshore/protocol'
 import t from 'tap'
 import { commandBody } from '../../../../packages/controller/src/core/delivery/command-body.ts'
+import {
+  compareLimitMs,
+  comparisonsOf
+} from '../../../../packages/controller/src/core/deployment/compare-stored.ts'
+import { nextDeadline } from '../../../../packages/controller/src/core/deployment/deadlines.ts'
 import type { RequestedPart } from '../../../../packages/controller/src/core/deployment/events.ts'
 import { chooseSources } from '../../../../packages/controller/src/core/requests/choose-sources.ts'
-import { digestOf, failed, requestOf, resolved, Scene, staged } from './deployment-scenes.ts'
+import { api, digestOf, failed, requestOf, resolved, Scene, staged } from './deployment-scenes.ts'
 
 const registry: ImageSource = { kind: 'registry' }
 const artifact: ImageSource = { kind: 'artifact' }
@@ -90,11 +95,63 @@ t.test('a store that is first says what the tag means, and no host is asked', as
 })
 
 t.test('where the registry says it, the store is not needed', async (t) => {
-  const scene = sceneOf(['a', 'b'], [registry, artifact], true)
+  const scene = sceneOf(['a', 'b'], [registry, artifact], false)
   t.same(scene.sent, ['a resolve'])
   scene.report('a', resolved)
   t.same(scene.sent, ['a stage', 'b stage'])
   t.equal(scene.state.parts[0]?.digest, digestOf('7'))
+})
+
+t.test('the same image under another digest in the store is one that hosts may take', async (t) => {
+  const scene = sceneOf(['a', 'b'], [registry, artifact], true)
+  t.same(comparisonsOf(scene.state), [], 'not before the digest is known')
+  scene.report('a', resolved)
+  t.same(scene.sent, [], 'the registry is asked first')
+  const asked = { service: api, repository: 'api', digest: digestOf('7'), platforms: ['linux/amd64'] }
+  t.same(comparisonsOf(scene.state), [{ ...asked, sources: [registry, artifact] }])
+  t.equal(nextDeadline(scene.state), scene.atMs + compareLimitMs)
+  scene.restart()
+  scene.presence('hostConnected', 'a')
+  scene.jump(3_600_000)
+  t.equal(comparisonsOf(scene.state).length, 1, 'also after a restart')
+  scene.compared([digestOf('d'), digestOf('c')])
+  t.same(scene.sent, ['a stage', 'b stage'])
+  t.same(scene.state.parts[0]?.artifact, { digest: digestOf('7'), contents: [content] })
+  t.same(comparisonsOf(scene.state), [])
+})
+
+t.test('a registry that does not say it, or says another image, holds nothing up', async (t) => {
+  for (const configs of [[], [digestOf('d')]]) {
+    const scene = sceneOf(['a'], [registry, artifact], true)
+    scene.report('a', resolved)
+    scene.compared(configs)
+    t.same(scene.sent, ['a stage'])
+    t.match(scene.state, { warnings: [], parts: [{ artifact: stored }] })
+  }
+  const silent = sceneOf(['a'], [registry, artifact], true)
+  silent.report('a', resolved)
+  silent.pass(compareLimitMs - 1)
+  t.same(silent.sent, [])
+  silent.pass(1)
+  t.same(silent.sent, ['a stage'])
+  const { state } = silent
+  silent.compared([digestOf('c')])
+  t.equal(silent.state, state, 'what comes later changes nothing')
+})
+
+t.test('nobody is asked where it would help nobody', async (t) => {
+  const useless: [string, Partial<RequestedPart>][] = [
+    ['no tag to find it by', { tag: null }],
+    ['the digest is the same', { artifact: { ...stored, digest: digestOf('7') } }],
+    ['nothing is known of it', { artifact: { ...stored, contents: [] } }],
+    ['hosts may not take it', { sources: [registry] }],
+    ['no registry may be asked', { sources: [artifact] }],
+    ['it will be fetched', { cache: { platforms: null } }]
+  ]
+  for (const [why, change] of useless) {
+    const part = { digest: digestOf('7'), sources: [registry, artifact], artifact: stored, ...change }
+    t.same(comparisonsOf(new Scene(requestOf(['a'], part)).state), [], why)
+  }
 })
 
 t.test('two hosts are asked before the store counts for a registry that does not say it', async (t) => {

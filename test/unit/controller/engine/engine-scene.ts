@@ -180,6 +180,8 @@ export class EngineScene {
   fetchArtifact: Artifacts['fetchArtifact'] = async () => {
     throw new Error('nothing is fetched here')
   }
+  /** What the registry says that an image is made of. */
+  configsOf: Artifacts['configsOf'] = async () => []
   /** Of every agent. */
   capabilities: readonly string[] = agentCapabilities
   /** For every command to an agent that can take them, and how many came with each command sent. */
@@ -216,7 +218,8 @@ export class EngineScene {
       signer: { sign: async (command) => JSON.stringify(command) },
       artifacts: {
         findArtifact: (repository, reference) => this.findArtifact(repository, reference),
-        fetchArtifact: (wanted) => this.fetchArtifact(wanted)
+        fetchArtifact: (wanted) => this.fetchArtifact(wanted),
+        configsOf: (wanted) => this.configsOf(wanted)
       },
       publisher: { publish: (event) => this.events.push(event) },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },

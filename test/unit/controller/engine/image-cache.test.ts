@@ -80,6 +80,7 @@ t.test('a hundred hosts cost the registry one pull, and the next deployment none
     images,
     cache: createImageCache({ images, upstream }),
     logins: noLogins,
+    configsOf: async () => [],
     log
   })
   scene.fetchArtifact = fetchArtifact
@@ -174,7 +175,13 @@ t.test('a controller that cannot fetch says so, and hosts use their own sources'
   }
   const cache = createImageCache({ images, upstream })
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-  scene.fetchArtifact = offerArtifacts({ images, cache, logins, log }).fetchArtifact
+  scene.fetchArtifact = offerArtifacts({
+    images,
+    cache,
+    logins,
+    configsOf: async () => [],
+    log
+  }).fetchArtifact
   const view = await deploy(scene)
   t.match(view, {
     outcome: 'succeeded',

@@ -2,6 +2,9 @@
 // has, environments say where images come from, and a host that converges is told what the others were.
 import type { Digest, ImageSource, RunOutcome } from '@longshore/protocol'
 import t from 'tap'
+import { UpstreamError } from '../../../../packages/controller/src/core/images/upstream-error.ts'
+import { createConfigReader } from '../../../../packages/controller/src/engine/read-configs.ts'
+import { digestOf as sampleDigestOf } from '../../../support/image-samples.ts'
 import { agentOf, digestOf, failed } from '../core/deployment-scenes.ts'
 import { containerOf } from '../core/inventory-scenes.ts'
 import { type EngineScene, helloOf, jenkins, openScene, requestFor } from './engine-scene.ts'
@@ -130,6 +133,65 @@ t.test('status says which source served what a host runs', async (t) => {
   tell(id)
   t.same(await sources(), ['mirror:mirror.test', 'not known'])
   await scene.close()
+})
+
+t.test('what the registry said of an image is known to whatever brings it later', async (t) => {
+  const { scene } = await openScene(['a'], deploying)
+  const [content, other] = ['c', 'd'].map((one) => ({
+    platform: 'linux/amd64/v2',
+    config: digestOf(one),
+    diffIds: [digestOf('e')]
+  }))
+  if (content === undefined || other === undefined) throw new Error('there are two')
+  scene.artifacts.set('api v1', { digest: digestOf('8'), contents: [content, other] })
+  const asked: unknown[] = []
+  scene.configsOf = async (wanted) => {
+    asked.push(wanted)
+    return [content.config]
+  }
+  t.match(await run(scene), { outcome: 'succeeded', digest: digestOf('7'), warnings: [] })
+  t.match(asked, [{ digest: digestOf('7'), places: ['api'], platforms: ['linux/amd64'] }])
+  await run(scene, { what: { by: 'tag', tag: 'v2' } })
+  const told = () => stages(scene).map(({ contents }) => contents)
+  t.same(told(), [[content], undefined])
+  t.match(await run(scene, { what: { by: 'rollback', release: 1 } }), { outcome: 'succeeded' })
+  t.same(told().at(-1), [content])
+  scene.artifacts.set('api v1', { digest: digestOf('8'), contents: [other] })
+  t.match(await run(scene, { what: { by: 'current' }, recreate: true }), { outcome: 'succeeded' })
+  t.same(told().at(-1), undefined, 'the tag has another image by now')
+  t.equal(asked.length, 1)
+  await scene.close()
+})
+
+t.test('a registry that takes too long to say it is left alone for a while', async (t) => {
+  const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf('c'), size: 2 }
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+  const content = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [] }))
+  const asked: string[] = []
+  let nowMs = 0
+  const configsOf = createConfigReader({
+    upstream: {
+      manifest: async (repository) => {
+        asked.push(repository)
+        if (repository === 'mirror.test/api') return { mediaType, content }
+        nowMs += 3_000
+        throw new UpstreamError('registry-unreachable', 'nothing came')
+      },
+      blob: () => Promise.reject(new Error('not prepared'))
+    },
+    logins: { forRepository: async () => null },
+    steadyClock: { nowMs: () => nowMs },
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+  })
+  const wanted = { repository: 'api', digest: sampleDigestOf(content) as Digest, platforms: [] }
+  const places = ['slow.test/api', 'mirror.test/api']
+  t.same(await configsOf({ ...wanted, places }), [digestOf('c')])
+  t.same(await configsOf({ ...wanted, places }), [digestOf('c')])
+  t.same(asked, [...places, 'mirror.test/api'])
+  nowMs += 10 * 60_000
+  t.same(await configsOf({ ...wanted, places: ['slow.test/api'] }), [])
+  t.equal(asked.at(-1), 'slow.test/api')
+  t.same(await configsOf({ ...wanted, digest: digestOf('1'), places: ['mirror.test/api'] }), [], 'a lie')
 })
 
 t.test('a host that converges gets the image as the deployment of the release did', async (t) => {

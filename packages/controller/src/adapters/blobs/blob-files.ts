@@ -7,6 +7,7 @@ import { type Digest, digest } from '@longshore/protocol'
 import type { Blobs, OpenBlob } from '../../image-ports.ts'
 import type { Clock } from '../../ports.ts'
 import { codeOf, type ImageFolder, listFolder, makeFolderOf, syncFolder } from './image-folder.ts'
+import { pourFile } from './pour-file.ts'
 
 /** Read at once: each read costs a turn of the thread pool. */
 const readBytes = 512 * 1024
@@ -29,6 +30,7 @@ export const createBlobs = (folder: ImageFolder, clock: Clock): Blobs => {
           highWaterMark: readBytes,
           ...(range === null ? {} : { start: range.first, end: range.last })
         }),
+      pour: (into, range) => pourFile(file, into, range ?? { first: 0, last: size - 1 }),
       close: () => file.close()
     }
   }

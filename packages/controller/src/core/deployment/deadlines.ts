@@ -1,4 +1,4 @@
-// Until when the deployment waits for each host, for the image that the controller fetches, and for the next batch.
+// Until when the deployment waits for each host, for the image that the controller fetches or compares, and for the next batch.
 import { isRunningCommand } from './release-command.ts'
 import type { DeploymentState, Target } from './state.ts'
 
@@ -16,8 +16,10 @@ export const dueOf = (state: DeploymentState, target: Target): Due | null => {
 export const nextDeadline = (state: DeploymentState): number | null => {
   if (state.phase === 'ended') return null
   const moments = state.targets.flatMap((target) => dueOf(state, target)?.atMs ?? [])
-  for (const { cache } of state.phase === 'requested' ? state.parts : [])
+  for (const { cache, comparing } of state.phase === 'requested' ? state.parts : []) {
     if (cache?.state === 'fetching' && cache.untilMs !== null) moments.push(cache.untilMs)
+    if (comparing != null) moments.push(comparing.untilMs)
+  }
   for (const atMs of [state.nextBatchAtMs, state.pausedUntilMs]) if (atMs !== null) moments.push(atMs)
   return moments.length === 0 ? null : Math.min(...moments)
 }

@@ -23,7 +23,10 @@ import type {
 import type { Mode } from './vocabulary.ts'
 
 /** `release` is a new number, or the one to roll back to (then `digest` is known). */
-export type RequestedPart = Omit<Part, 'resolve' | 'isUnchanged' | 'releaseCommand' | 'cache'> & {
+export type RequestedPart = Omit<
+  Part,
+  'resolve' | 'isUnchanged' | 'releaseCommand' | 'cache' | 'comparing'
+> & {
   cache?: Pick<Cache, 'platforms'> | null
   releaseCommand: Pick<ReleaseCommand, 'command' | 'timeoutMs'> | null
 }
@@ -67,6 +70,8 @@ export type DeploymentEvent =
   /** The controller has the image of the service in its own store. */
   | { kind: 'imageFetched'; atMs: number; service: ServiceName; artifact: Stored }
   | { kind: 'imageNotFetched'; atMs: number; service: ServiceName; detail: string }
+  /** Digests of the configurations of what the registry has; none: nobody can say. */
+  | { kind: 'imageCompared'; atMs: number; service: ServiceName; configs: Digest[] }
   /** The controller was away and nobody is connected yet: every wait begins anew. */
   | { kind: 'controllerRestarted'; atMs: number }
   /** The time of day was set, forward or (negative) back: every wait goes along. */

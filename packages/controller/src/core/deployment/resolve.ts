@@ -3,6 +3,7 @@
 import { isArtifactFirst, sourcesOnHosts } from '../requests/choose-sources.ts'
 import { beginFetches, isFetching } from './cache.ts'
 import { giveCommand, withPart, withState } from './change-step.ts'
+import { beginComparisons, isComparing } from './compare-stored.ts'
 import { endCancelledEarly, endRefused } from './end.ts'
 import type { Step } from './events.ts'
 import { planEverywhere } from './plan.ts'
@@ -30,8 +31,8 @@ export const advanceRequested = (step: Step, atMs: number): Step => {
 /** A plan only looks. */
 const fetchThenGoOn = (step: Step, atMs: number): Step => {
   if (step.state.mode === 'plan') return goOn(step, atMs)
-  const fetching = beginFetches(step, atMs)
-  return isFetching(fetching.state) ? fetching : goOn(fetching, atMs)
+  const asked = beginComparisons(beginFetches(step, atMs), atMs)
+  return isFetching(asked.state) || isComparing(asked.state) ? asked : goOn(asked, atMs)
 }
 
 const goOn = (step: Step, atMs: number): Step => {

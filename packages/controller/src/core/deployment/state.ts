@@ -69,6 +69,7 @@ export type Refusal = { code: string; detail: string }
 
 /** An image of the controller's own store. */
 export type Stored = {
+  /** Of the store; or what the tag was resolved to, once that is known to be the same image. */
   digest: Digest
   contents: ImageContent[]
   /** What the tag meant when it was deployed last: that counts only when nobody can say what it means now. */
@@ -112,6 +113,8 @@ export type Part = {
   artifact?: Stored | null
   /** The controller fetches the image before hosts are told to; absent, or null: it does not. */
   cache?: Cache | null
+  /** The controller asks the registry whether it has the same image; null: that is over. Absent: not begun. */
+  comparing?: { untilMs: number } | null
   /** Every host runs the release already. */
   isUnchanged: boolean
 }

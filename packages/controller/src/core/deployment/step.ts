@@ -3,6 +3,7 @@
 import { advance } from './advance.ts'
 import { fetchLimitMs, moveFetches, recordFetched, recordNotFetched, recordSlowFetches } from './cache.ts'
 import { giveCommand, withState } from './change-step.ts'
+import { compareLimitMs, moveComparisons, recordCompared, recordSlowComparisons } from './compare-stored.ts'
 import { dueOf } from './deadlines.ts'
 import type { CommandName, DeploymentEvent, Requested, RequestedPart, Step, StoredEvent } from './events.ts'
 import { recordResumed } from './pause.ts'
@@ -122,6 +123,8 @@ const record = (at: Step, event: DeploymentEvent): Step => {
       return recordFetched(at, event.service, event.artifact)
     case 'imageNotFetched':
       return recordNotFetched(at, event.service, event.detail)
+    case 'imageCompared':
+      return recordCompared(at, event.service, event.configs)
     case 'controllerRestarted':
       return recordRestart(at, event.atMs)
     case 'clockJumped':
@@ -182,7 +185,10 @@ const recordRestart = (at: Step, atMs: number): Step => {
   const { pausedUntilMs } = at.state
   return withState(at, {
     pausedUntilMs: pausedUntilMs === null ? null : Math.max(pausedUntilMs, deadlineAtMs),
-    parts: moveFetches(at.state.parts, () => atMs + fetchLimitMs),
+    parts: moveComparisons(
+      moveFetches(at.state.parts, () => atMs + fetchLimitMs),
+      () => atMs + compareLimitMs
+    ),
     targets: at.state.targets.map((target) => ({
       ...target,
       absentSinceMs: atMs,
@@ -201,7 +207,10 @@ const recordJump = (at: Step, byMs: number): Step => {
   return withState(at, {
     nextBatchAtMs: moved(at.state.nextBatchAtMs),
     pausedUntilMs: moved(at.state.pausedUntilMs),
-    parts: moveFetches(at.state.parts, (untilMs) => untilMs + byMs),
+    parts: moveComparisons(
+      moveFetches(at.state.parts, (untilMs) => untilMs + byMs),
+      (untilMs) => untilMs + byMs
+    ),
     targets: at.state.targets.map((target) => ({
       ...target,
       absentSinceMs: moved(target.absentSinceMs),
@@ -224,7 +233,7 @@ const recordTime = (at: Step, atMs: number): Step =>
           const due = dueOf(at.state, target)
           return due === null || due.atMs > atMs ? done : recordSilence(done, target, due.isLost)
         },
-        recordSlowFetches(at, atMs)
+        recordSlowComparisons(recordSlowFetches(at, atMs), atMs)
       )
 
 const frozen = (result: Step): Step => ({ state: deepFreeze(result.state), effects: result.effects })

@@ -15,14 +15,21 @@ export const serveBlob = async ({ images, request, reply, at: { digest } }: Imag
   const blob = await images.blobs.open(digest)
   if (blob === undefined) throw unknown(digest)
   const range = await rangeOf(request.headers.range, reply, blob)
-  const content = await blob.stream(range)
+  const content = blob.pour === undefined ? await blob.stream(range) : undefined
   describe(reply, digest)
-  if (range === null) return reply.header('content-length', blob.sizeBytes).send(content)
-  return reply
-    .code(206)
-    .header('content-range', `bytes ${range.first}-${range.last}/${blob.sizeBytes}`)
-    .header('content-length', range.last - range.first + 1)
-    .send(content)
+  if (range === null) reply.header('content-length', blob.sizeBytes)
+  else
+    reply
+      .code(206)
+      .header('content-range', `bytes ${range.first}-${range.last}/${blob.sizeBytes}`)
+      .header('content-length', range.last - range.first + 1)
+  if (blob.pour === undefined) return reply.send(content)
+  reply.hijack()
+  reply.raw.statusCode = reply.statusCode
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) reply.raw.setHeader(name, value)
+  // what was begun cannot be taken back: who reads sees it break off, and asks for the rest
+  await blob.pour(reply.raw, range).catch(() => {})
 }
 
 const unknown = (digest: Digest): ImageError => new ImageError('BLOB_UNKNOWN', `${digest} is not stored here`)

@@ -4,10 +4,11 @@
 import type { ClientRequest, IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { SecureContext } from 'node:tls'
 import { artifactRepository } from '@longshore/protocol'
-import { controllerPath, doorKey, doorRepository, isDoorName } from '../core/door-path.ts'
-import { EngineError } from '../engine-error.ts'
-import type { Log } from '../link.ts'
-import type { ArtifactDoor } from '../ports.ts'
+import { controllerPath, doorKey, doorRepository, isDoorName } from '../../core/door-path.ts'
+import { EngineError } from '../../engine-error.ts'
+import type { Log } from '../../link.ts'
+import type { ArtifactDoor } from '../../ports.ts'
+import { relayBlob } from './relay-blob.ts'
 
 /** Until the controller's answer begins: it reads from its own disk, or asks a registry first. */
 const answerLimitMs = 25_000
@@ -99,7 +100,10 @@ const serve = async (
   if (path === undefined)
     return refuse(response, 403, 'DENIED', 'only what a run of this host pulls is served')
   try {
-    const answer = await askController(ports, request, response, path)
+    const headers = { ...pick(request.headers, asked), authorization: `Bearer ${await ports.token()}` }
+    const wanted: Wanted = { method: request.method ?? 'GET', path: pathBelow(ports.base, path), headers }
+    if (await serveBlob(ports, wanted, response)) return
+    const answer = await askController(ports, wanted, response)
     response.writeHead(answer.statusCode ?? 502, pick(answer.headers, answered))
     await process.getBuiltinModule('node:stream/promises').pipeline(answer, response)
   } catch (error) {
@@ -111,20 +115,34 @@ const serve = async (
   }
 }
 
-const askController = async (
-  { base, tls, token }: DoorPorts,
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string
+/** Of the controller, with the path of its address. */
+type Wanted = { method: string; path: string; headers: Record<string, string> }
+
+/** @returns false when it is no blob, or not answered as one: then nothing was written */
+const serveBlob = async (
+  { base, tls }: DoorPorts,
+  { method, path, headers }: Wanted,
+  response: ServerResponse
+): Promise<boolean> => {
+  if (method !== 'GET' || !path.includes('/blobs/')) return false
+  const limits = { answerMs: answerLimitMs, idleMs: idleLimitMs }
+  return relayBlob({ base, tls, path, headers, limits }, response, (head) =>
+    response.writeHead(head.status, pick(head.headers, answered))
+  )
+}
+
+const pathBelow = (base: URL, path: string): string => base.pathname.replace(/\/+$/, '') + path
+
+const askController = (
+  { base, tls }: DoorPorts,
+  wanted: Wanted,
+  response: ServerResponse
 ): Promise<IncomingMessage> => {
-  const headers = { ...pick(request.headers, asked), authorization: `Bearer ${await token()}` }
   const options = {
+    ...wanted,
     protocol: base.protocol,
     host: base.hostname.replace(/^\[|\]$/g, ''),
     port: base.port,
-    path: base.pathname.replace(/\/+$/, '') + path,
-    method: request.method ?? 'GET',
-    headers,
     agent: false as const,
     timeout: idleLimitMs
   }
@@ -149,14 +167,12 @@ const askController = async (
   })
 }
 
-const pick = (
-  headers: IncomingMessage['headers'],
-  names: readonly string[]
-): Record<string, string | string[]> =>
+/** None of them comes more than once. */
+const pick = (headers: IncomingMessage['headers'], names: readonly string[]): Record<string, string> =>
   Object.fromEntries(
     names.flatMap((name) => {
       const value = headers[name]
-      return value === undefined ? [] : [[name, value] as const]
+      return typeof value === 'string' ? [[name, value] as const] : []
     })
   )
 
