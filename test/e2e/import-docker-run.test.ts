@@ -31,6 +31,8 @@ type Inspected = {
     PortBindings: Record<string, { HostPort: string }[]>
     RestartPolicy: { Name: string }
     Ulimits: { Name: string }[] | null
+    CapAdd: string[] | null
+    CapDrop: string[] | null
   }
   Mounts: { Type: string; Name?: string; Destination: string; Mode: string }[]
   NetworkSettings: { Ports: Record<string, { HostPort: string }[] | null>; Networks: object }
@@ -85,6 +87,9 @@ const comparable = (one: Inspected): unknown => {
     HostConfig: {
       ...host,
       NetworkMode: HostConfig.NetworkMode.replace(/^default$/, 'bridge'),
+      // the engine takes the names with and without it, and keeps them as they came
+      CapAdd: HostConfig.CapAdd?.map((name) => name.replace(/^CAP_/, '')),
+      CapDrop: HostConfig.CapDrop?.map((name) => name.replace(/^CAP_/, '')),
       Ulimits: HostConfig.Ulimits?.toSorted((a, b) => a.Name.localeCompare(b.Name))
     },
     Mounts: Mounts.toSorted((a, b) => a.Destination.localeCompare(b.Destination)).map(
