@@ -293,7 +293,7 @@ t.test('the event stream begins with a snapshot and goes on with what happens', 
   await readUntil('"name":"living"')
   await enrol(controller.url, await newMachine('newcomer'), (await joinToken()).token)
   await readUntil('"name":"newcomer"')
-  t.match(text, /^id: 1\ndata: \{"type":"agent"/)
+  t.match(text, /^id: ctl_\S+-\d+\ndata: \{"type":"agent"/)
   await reader?.cancel()
 })
 
