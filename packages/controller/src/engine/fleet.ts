@@ -43,7 +43,7 @@ export type Fleet = {
    * @param nameOrId an agent id, or a host name that is unique among the environments looked at
    * @throws ApiError `unknown-agent`, with what exists; `invalid-request` when several have the name
    */
-  find(nameOrId: string, environments: readonly string[]): Promise<AgentRow>
+  find(nameOrId: string, environments: readonly string[], preferred?: AgentRow['state']): Promise<AgentRow>
   view(row: AgentRow): AgentView
   approve(actor: Actor, agent: AgentRow): Promise<AgentView>
   revoke(actor: Actor, agent: AgentRow): Promise<AgentView>
@@ -147,9 +147,9 @@ const agentsOf = (ports: FleetPorts) =>
       const rows = await ports.store.agents(environment === undefined ? {} : { environment })
       return rows.map(ports.presences.view)
     },
-    find: async (nameOrId, environments) => {
+    find: async (nameOrId, environments, preferred) => {
       const rows = (await ports.store.agents()).filter((row) => environments.includes(row.environment))
-      return pickAgent(rows, nameOrId)
+      return pickAgent(rows, nameOrId, preferred)
     },
     view: ports.presences.view,
     approve: (actor, agent) => approve(ports, actor, agent),
@@ -187,7 +187,12 @@ const forget = async (
   ports.presences.forget(agent.id)
 }
 
-const pickAgent = (rows: readonly AgentRow[], nameOrId: string): AgentRow => {
+/** @param preferred of several with the name, the only one in this state is meant */
+const pickAgent = (
+  rows: readonly AgentRow[],
+  nameOrId: string,
+  preferred: AgentRow['state'] | undefined
+): AgentRow => {
   const byId = rows.find((row) => row.id === nameOrId)
   if (byId !== undefined) return byId
   const named = rows.filter((row) => row.hostName === nameOrId)
@@ -198,6 +203,8 @@ const pickAgent = (rows: readonly AgentRow[], nameOrId: string): AgentRow => {
     throw new ApiError('unknown-agent', `there is no agent ${nameOrId}`, { known })
   }
   if (others.length === 0) return only
+  const [meant, ...more] = named.filter((row) => row.state === preferred)
+  if (meant !== undefined && more.length === 0) return meant
   const known = named.map((row) => `${row.id} (${row.environment}, ${row.state})`)
   throw new ApiError('invalid-request', `several agents are named ${nameOrId}: give the id of one`, { known })
 }

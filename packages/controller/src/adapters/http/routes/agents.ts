@@ -24,9 +24,11 @@ export const addAgentRoutes = ({ app, services: { fleet } }: RouteScope): void =
   }
   const find = async (
     request: FastifyRequest<{ Params: { agent: string }; Querystring: { environment?: string } }>,
-    verb: Verb
+    verb: Verb,
+    preferred?: AgentRow['state']
   ): Promise<AgentRow> => {
-    const row = await fleet.find(request.params.agent, await readable(request, request.query.environment))
+    const environments = await readable(request, request.query.environment)
+    const row = await fleet.find(request.params.agent, environments, preferred)
     demand(request, need(verb, row.environment))
     return row
   }
@@ -49,7 +51,10 @@ export const addAgentRoutes = ({ app, services: { fleet } }: RouteScope): void =
     fleet.view(await find(request as Parameters<typeof find>[0], 'read'))
   )
   app.post('/v1/agents/:agent/approve', { ...one('agents'), schema: answered }, async (request) =>
-    fleet.approve(callerOf(request).actor, await find(request as Parameters<typeof find>[0], 'agents'))
+    fleet.approve(
+      callerOf(request).actor,
+      await find(request as Parameters<typeof find>[0], 'agents', 'held')
+    )
   )
   app.post('/v1/agents/:agent/revoke', { ...one('agents'), schema: answered }, async (request) =>
     fleet.revoke(callerOf(request).actor, await find(request as Parameters<typeof find>[0], 'agents'))
