@@ -50,7 +50,8 @@ const orders = {
   plan: { kind: 'plan', recreate: false },
   rehearse: { kind: 'rehearse' },
   'run-once': { kind: 'run-once', command: ['migrate'], timeoutMs: 1000 },
-  settle: { kind: 'settle', release: 2, keepImages: 3 }
+  settle: { kind: 'settle', release: 2, keepImages: 3 },
+  upgrade: { kind: 'upgrade' }
 } satisfies { [K in Order['kind']]: Order & { kind: K } }
 const commandWith = (body: object) => ({
   id: idFrom('cmd', 1),

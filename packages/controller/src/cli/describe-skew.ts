@@ -6,7 +6,7 @@ type Skew = Exclude<NonNullable<AgentView['versionSkew']>, 'none'>
 export const describeSkew = (skew: Skew): string => {
   switch (skew) {
     case 'older':
-      return 'older than the controller'
+      return 'older than the controller, bring it up with: longshore agents upgrade'
     case 'newer':
       return 'newer than the controller, upgrade that first'
     case 'unsupported':
