@@ -7,6 +7,8 @@ import { bundlePrograms } from '../../scripts/bundle.ts'
 import { bundledPrograms } from '../../scripts/hosts/programs.ts'
 import { makeAgentImage } from '../support/agent-image.ts'
 import { type DeployDocument, type Fleet, type FleetHost, startFleet } from '../support/fleet.ts'
+import { startBoxedAgent } from '../support/load/boxed-agent.ts'
+import { startUnitAgent } from '../support/load/unit-agent.ts'
 import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
 
@@ -25,17 +27,11 @@ class Upgrades {
   }
   run(version: string, ...args: string[]) {
     const to = ['--to', `${this.fleet.registry.name}/agent:${version}`]
-    return this.fleet.controller.cliJson<DeployDocument & { warnings: string[] }>(
-      'agents',
-      'upgrade',
-      '--env',
-      'test',
-      ...to,
-      ...args
-    )
+    const ask = ['agents', 'upgrade', ...(args.includes('--env') ? [] : ['--env', 'test'])]
+    return this.fleet.controller.cliJson<DeployDocument & { warnings: string[] }>(...ask, ...to, ...args)
   }
-  async versions(): Promise<string[]> {
-    const { document } = await this.fleet.controller.cliJson<AgentRow[]>('agents')
+  async versions(environment = 'test'): Promise<string[]> {
+    const { document } = await this.fleet.controller.cliJson<AgentRow[]>('agents', '--env', environment)
     return document.map(({ name, state, agentVersion }) => `${name} ${state} ${agentVersion}`)
   }
   waitFor(...versions: string[]): Promise<unknown> {
@@ -46,6 +42,12 @@ class Upgrades {
         wanted.every((one, at) => one === wanted[at]) && (await this.versions()).join() === wanted.join()
     )
   }
+}
+
+const firstOf = ({ fleet }: Upgrades): FleetHost => {
+  const [first] = fleet.hosts
+  if (first === undefined) throw new RangeError('a fleet without hosts')
+  return first
 }
 
 /** As a supervisor: whenever it has ended, it is started again. @returns how often that was, once it serves */
@@ -89,7 +91,7 @@ const upgradeAll = async (t: Test, upgrades: Upgrades): Promise<void> => {
     pids,
     'whoever supervises them sees the same processes'
   )
-  t.match(placementOf(fleet.hosts[0] as FleetHost), { serving: { image: digest }, trial: null })
+  t.match(placementOf(firstOf(upgrades)), { serving: { image: digest }, trial: null })
 }
 
 const stayAsTheyAre = async (t: Test, upgrades: Upgrades): Promise<void> => {
@@ -104,8 +106,7 @@ const stayAsTheyAre = async (t: Test, upgrades: Upgrades): Promise<void> => {
 }
 
 const comeBack = async (t: Test, upgrades: Upgrades): Promise<void> => {
-  const [first] = upgrades.fleet.hosts
-  if (first === undefined) throw new RangeError('a fleet without hosts')
+  const first = firstOf(upgrades)
   await upgrades.push('0.2.2', 'dies in its place')
   const asked = upgrades.run('0.2.2', '--host', first.name)
   let hasEnded = false
@@ -122,9 +123,58 @@ const comeBack = async (t: Test, upgrades: Upgrades): Promise<void> => {
   await upgrades.waitFor('0.2.0', '0.2.0')
 }
 
+const finishAfterKills = async (t: Test, upgrades: Upgrades): Promise<void> => {
+  const first = firstOf(upgrades)
+  const { controller } = upgrades.fleet
+  const digest = await upgrades.push('0.3.0', 'kills who tries it once')
+  const asked = upgrades.run('0.3.0', '--parallelism', '2')
+  await waitUntil('the agent to die', async () => !first.agent.process.isRunning)
+  await controller.kill()
+  await first.agent.start()
+  await controller.start()
+  let hasEnded = false
+  void asked.finally(() => {
+    hasEnded = true
+  })
+  await Promise.all(upgrades.fleet.hosts.map((host) => superviseUntil(host, async () => hasEnded)))
+  const { exitCode, document, stderr } = await asked
+  t.match({ exitCode, document }, { exitCode: 0, document: { outcome: 'succeeded', digest } }, stderr)
+  await upgrades.waitFor('0.3.0', '0.3.0')
+}
+
+/** The same image for an agent in a container of its host's engine, and for one that systemd runs. */
+const upgradeKept = async (t: Test, upgrades: Upgrades, program: string): Promise<void> => {
+  const { controller, spares } = upgrades.fleet
+  const [boxHost, unitHost] = spares
+  if (boxHost === undefined || unitHost === undefined)
+    throw new RangeError('two hosts without agents are needed')
+  await controller.cli('environments', 'create', 'kept')
+  const partsFor = async () => {
+    const { stdout } = await controller.cli('join-token', 'create', '--env', 'kept')
+    const [folder, dataFolder] = [makeTestFolder(t), makeTestFolder(t)]
+    return { program, folder, dataFolder, controllerUrl: controller.url, joinToken: stdout.trim() }
+  }
+  await startBoxedAgent(boxHost, { ...(await partsFor()), env: {} })
+  const unit = await startUnitAgent(unitHost, await partsFor())
+  t.teardown(() => unit.end())
+  const names = [boxHost.name, unitHost.name]
+  const becomes = (version: string) =>
+    waitUntil(`both to be ${version}`, async () => {
+      const wanted = names.map((name) => `${name} connected ${version}`)
+      return (await upgrades.versions('kept')).join() === wanted.join()
+    })
+  await becomes('0.1.0')
+  const { exitCode, document } = await upgrades.run('0.2.0', '--env', 'kept', '--parallelism', '2')
+  t.match({ exitCode, document }, { exitCode: 0, document: { outcome: 'succeeded' } }, document.reason ?? '')
+  await becomes('0.2.0')
+  const { State } = await boxHost.engine.client.get<{ State: { Running: boolean } }>('/containers/agent/json')
+  t.match(State, { Running: true }, 'the container runs on')
+  await unit.kill()
+  await becomes('0.2.0')
+}
+
 const outlive = async (t: Test, upgrades: Upgrades): Promise<void> => {
-  const [first] = upgrades.fleet.hosts
-  if (first === undefined) throw new RangeError('a fleet without hosts')
+  const first = firstOf(upgrades)
   await first.agent.kill()
   await first.agent.start()
   await upgrades.waitFor('0.2.0', '0.2.0')
@@ -135,10 +185,14 @@ testOnRealParts(t, 'agents become another version, or stay what they are and say
   const folder = makeTestFolder(t)
   await bundlePrograms(folder)
   const programs = bundledPrograms(folder)
-  const fleet = await startFleet(t, 2, { programs })
+  const fleet = await startFleet(t, 2, { programs, spares: 2 })
   const upgrades = new Upgrades(fleet, programs.agent)
   await t.test('one after the other, in place', (t) => upgradeAll(t, upgrades))
   await t.test('the first that cannot serve ends it', (t) => stayAsTheyAre(t, upgrades))
   await t.test('one that dies in its place is given up', (t) => comeBack(t, upgrades))
   await t.test('and a kill changes nothing', (t) => outlive(t, upgrades))
+  await t.test('kills of agent and controller in the middle change nothing either', (t) =>
+    finishAfterKills(t, upgrades)
+  )
+  await t.test('in a container and under systemd likewise', (t) => upgradeKept(t, upgrades, programs.agent))
 })

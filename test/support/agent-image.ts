@@ -10,7 +10,15 @@ const faults = {
   /** It cannot even be tried. */
   'ends at once': "console.error('no such thing'); process.exit(70)\n",
   /** It passes every look, and dies as soon as it has the place. */
-  'dies in its place': `if (!${isTried}) process.kill(process.pid, 'SIGKILL')\n`
+  'dies in its place': `if (!${isTried}) process.kill(process.pid, 'SIGKILL')\n`,
+  /** The agent dies while it tries it, the first time. */
+  'kills who tries it once': `import { existsSync as __existsSync, writeFileSync as __writeFileSync } from 'node:fs'
+const __marker = process.env.LONGSHORE_DATA_DIR + '/was-tried'
+if (${isTried} && !__existsSync(__marker)) {
+  __writeFileSync(__marker, '')
+  process.kill(process.ppid, 'SIGKILL')
+}
+`
 } as const
 
 /** @param bundle path of `agent.mjs` */
@@ -22,7 +30,7 @@ export const makeAgentImage = (
   const text = readFileSync(bundle, 'utf8')
   const renamed = text.replace(/(name:"@longshore\/agent",version:")\d+\.\d+\.\d+(")/, `$1${version}$2`)
   if (renamed === text) throw new Error('the bundle does not say its version')
-  const content = Buffer.from(renamed.replace(/\n/, `\n${faults[fault]}`))
+  const content = Buffer.from(renamed.replace('\n', () => `\n${faults[fault]}`))
   return makeImage(
     [
       [
