@@ -143,7 +143,7 @@ const finishAfterKills = async (t: Test, upgrades: Upgrades): Promise<void> => {
 }
 
 /** The same image for an agent in a container of its host's engine, and for one that systemd runs. */
-const upgradeKept = async (t: Test, upgrades: Upgrades, program: string): Promise<void> => {
+const upgradeKept = async (t: Test, upgrades: Upgrades, programs: string): Promise<void> => {
   const { controller, spares } = upgrades.fleet
   const [boxHost, unitHost] = spares
   if (boxHost === undefined || unitHost === undefined)
@@ -152,7 +152,15 @@ const upgradeKept = async (t: Test, upgrades: Upgrades, program: string): Promis
   const partsFor = async () => {
     const { stdout } = await controller.cli('join-token', 'create', '--env', 'kept')
     const [folder, dataFolder] = [makeTestFolder(t), makeTestFolder(t)]
-    return { program, folder, dataFolder, controllerUrl: controller.url, joinToken: stdout.trim() }
+    const joinToken = stdout.trim()
+    return {
+      program: join(programs, 'agent.mjs'),
+      programs,
+      folder,
+      dataFolder,
+      controllerUrl: controller.url,
+      joinToken
+    }
   }
   await startBoxedAgent(boxHost, { ...(await partsFor()), env: {} })
   const unit = await startUnitAgent(unitHost, await partsFor())
@@ -169,6 +177,9 @@ const upgradeKept = async (t: Test, upgrades: Upgrades, program: string): Promis
   await becomes('0.2.0')
   const { State } = await boxHost.engine.client.get<{ State: { Running: boolean } }>('/containers/agent/json')
   t.match(State, { Running: true }, 'the container runs on')
+  const shown = await unit.inside('systemctl', 'show', 'longshore-agent.service')
+  t.match(shown, /^NRestarts=0$/m, 'systemd sees the process that it started')
+  t.match(shown, /^ActiveState=active$/m)
   await unit.kill()
   await becomes('0.2.0')
 }
@@ -194,5 +205,5 @@ testOnRealParts(t, 'agents become another version, or stay what they are and say
   await t.test('kills of agent and controller in the middle change nothing either', (t) =>
     finishAfterKills(t, upgrades)
   )
-  await t.test('in a container and under systemd likewise', (t) => upgradeKept(t, upgrades, programs.agent))
+  await t.test('in a container and under systemd likewise', (t) => upgradeKept(t, upgrades, folder))
 })

@@ -14,6 +14,7 @@ import {
   type Teller
 } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
+import { becomeProgram } from './adapters/become-program.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
@@ -71,9 +72,6 @@ import { watchLoop } from './watch-loop.ts'
 
 type AgentLog = ReturnType<typeof createLog>
 
-/** With what the agent takes out of its own: the program after this one is told by the same supervisor. */
-const givenEnvironment = { ...process.env }
-
 const main = async (): Promise<void> => {
   // options may hold a join token: from here on they are in no process list
   process.title = 'longshore-agent'
@@ -95,7 +93,7 @@ const main = async (): Promise<void> => {
   try {
     if (invocation.kind === 'deregister') await withDataDir(settings, () => deregister(settings, log))
     else await live(settings, log, place)
-    if (place.next !== null) become(place.next)
+    if (place.next !== null) becomeProgram(place.next)
     log.info({}, 'stopped')
     process.exit(exitCodes.stopped.code)
   } catch (error) {
@@ -122,13 +120,6 @@ const createPlace = (dataDir: string, stopping: AbortController): Place => {
   const [, path = ''] = process.argv
   const self = { path, sha256: hashOf(readFileSync(path)), version: packageJson.version }
   return { files: createProgramFiles(dataDir), self, stopping, next: null }
-}
-
-/** The same process, so that nobody who watches it has to start anything. Locks and connections end with this program. */
-const become = (path: string): never => {
-  if (process.execve === undefined) throw new TypeError('only Node 24 can replace a process')
-  const args = [process.execPath, ...process.execArgv, path, ...process.argv.slice(2)]
-  return process.execve(process.execPath, args, givenEnvironment)
 }
 
 /** Tried beside the agent: says its version once the controller has answered, and ends. */
@@ -431,7 +422,7 @@ const endFor = (error: unknown, log: AgentLog | null, place: Place | null): neve
   if (log === null) process.stderr.write(`longshore-agent: ${exit.message}\n`)
   else log.fatal({ err: exit.code === 'failed' ? error : undefined, exit: exit.code }, exit.message)
   const former = place === null ? null : giveBack(place.files, place.self, exit.message)
-  if (former !== null) become(former)
+  if (former !== null) becomeProgram(former)
   process.exit(exit.exitCode)
 }
 
