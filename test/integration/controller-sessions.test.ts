@@ -68,6 +68,28 @@ t.test('a second session replaces a first one that answers no ping', async (t) =
   await waitForState(controller, 'cloned', 'silent')
 })
 
+t.test('a program that is tried beside the agent is answered, and displaces nobody', async (t) => {
+  const { controller } = await startScene(t)
+  const machine = await newAgent(controller, 'trying')
+  const trusted = await controller.trust()
+  const agent = await connect(controller.url, machine, trusted)
+  await waitForState(controller, 'trying', 'connected')
+  const isAnswered = Promise.withResolvers<void>()
+  const tried = await connect(controller.url, machine, trusted, {
+    isCandidate: true,
+    hear: () => isAnswered.resolve()
+  })
+  await isAnswered.promise
+  t.same(tried.delivered, [{ type: 'ack', reportsUpTo: 0 }])
+  tried.socket.terminate()
+  await tried.closed
+  agent.send([{ type: 'accepted', command: `cmd_${'0'.repeat(20)}` as never }])
+  t.match((await controller.ask('GET', '/v1/agents/trying')).body, { state: 'connected' })
+  const alone = await newAgent(controller, 'alone')
+  await connect(controller.url, alone, trusted, { isCandidate: true })
+  t.match((await controller.ask('GET', '/v1/agents/alone')).body, { state: 'silent', agentVersion: null })
+})
+
 t.test('a session that says nothing for 40 seconds is over', async (t) => {
   const { controller, steadyClock } = await startScene(t)
   const machine = await newAgent(controller, 'quiet')

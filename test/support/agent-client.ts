@@ -162,10 +162,17 @@ export const connect = async (
   url: string,
   machine: Machine,
   controller: { installation: string; key: VerifyKey },
-  options: { answersPings?: boolean; hear?: (message: DeliveredDown, client: Client) => void } = {}
+  options: {
+    answersPings?: boolean
+    isCandidate?: boolean
+    hear?: (message: DeliveredDown, client: Client) => void
+  } = {}
 ): Promise<Client> => {
   const clientNonce = nonce()
-  const assertion = await assertionOf(machine, controller.installation, { nonce: clientNonce })
+  const assertion = await assertionOf(machine, controller.installation, {
+    nonce: clientNonce,
+    ...(options.isCandidate === true && { isCandidate: true })
+  })
   const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/agents/session`, subprotocol, {
     headers: { authorization: `Bearer ${assertion}` },
     autoPong: options.answersPings ?? true

@@ -68,7 +68,11 @@ const requestOf: Record<StepKind, RegExp> = {
   'close-ports': /^GET .*\/containers\/json/,
   monitor: /^GET .*\/containers\/[^/]+\/json/,
   'remove-container': /^DELETE .*\/containers\//,
-  'prune-images': /^GET .*\/images\/json/
+  'prune-images': /^GET .*\/images\/json/,
+  'take-agent': /^POST .*\/containers\/create/,
+  // neither asks the engine for anything of its own
+  'try-agent': /^GET .*\/containers\/json/,
+  'hand-over': /^GET .*\/containers\/json/
 }
 
 const policyRequest = /^POST .*\/containers\/[^/]+\/update/

@@ -44,6 +44,7 @@ export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime 
       known: createKnownImages(),
       artifacts: noArtifacts
     },
+    successor: undefined,
     logins: noLogins,
     clock: {
       nowMs: () => nowMs,

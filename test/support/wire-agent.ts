@@ -136,6 +136,7 @@ export const startWireAgent = async (
     },
     served: () => undefined,
     recovered: () => undefined,
+    heard: () => undefined,
     openRuns: async () => runs
   }
   const stopping = new AbortController()

@@ -28,6 +28,7 @@ import {
   switchTraffic,
   takeOverPorts
 } from './execute/traffic.ts'
+import { handOver, takeAgent, tryAgent } from './execute/upgrade.ts'
 import { enginePollMs, engineWaitMs, waitForEngine } from './execute/wait-for-engine.ts'
 import type { Runtime } from './ports.ts'
 import { ProxyError } from './proxy-error.ts'
@@ -62,7 +63,10 @@ const executors: Executors = {
   'drain-containers': drainContainers,
   'close-ports': closePorts,
   'remove-container': removeContainer,
-  'prune-images': pruneImages
+  'prune-images': pruneImages,
+  'take-agent': takeAgent,
+  'try-agent': tryAgent,
+  'hand-over': handOver
 }
 
 /** Never rejects: whatever happens is a result. */

@@ -1,20 +1,24 @@
 #!/usr/bin/env node
 // longshore-agent: reads the settings, puts the adapters together, ends with an exit code that means something.
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import { join } from 'node:path'
 import type { SecureContext } from 'node:tls'
 import {
   createTeller,
+  hostName as hostNameSchema,
   openRegistryLogin,
   signPullToken,
   silentTeller,
   type Teller
 } from '@longshore/protocol'
 import packageJson from '../package.json' with { type: 'json' }
+import { becomeProgram } from './adapters/become-program.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
+import { createCopyFile } from './adapters/docker/copy-file.ts'
 import { createCredentials } from './adapters/docker/credentials.ts'
 import { createEngine } from './adapters/docker/engine.ts'
 import { createHostChecks } from './adapters/docker/host-checks.ts'
@@ -29,7 +33,7 @@ import { askHealth, type Health, serveHealth } from './adapters/health-socket.ts
 import { type MeasuredFacts, measureFacts, measureUsage } from './adapters/host-facts.ts'
 import { createControllerClient, createEngineClient, urlBelow } from './adapters/http-client.ts'
 import { readJoinToken } from './adapters/join-token.ts'
-import { openJournal } from './adapters/journal.ts'
+import { checkJournal, openJournal } from './adapters/journal.ts'
 import {
   forgetAgent,
   journalFileName,
@@ -41,9 +45,12 @@ import {
 import { createLog } from './adapters/log.ts'
 import { findOwnContainer } from './adapters/own-container.ts'
 import { createPolicySource } from './adapters/policy-file.ts'
+import { createProgramFiles, hashOf } from './adapters/program-files.ts'
 import { openSupervisor } from './adapters/supervisor.ts'
 import { trustCas } from './adapters/trusted-cas.ts'
+import { tryProgram } from './adapters/try-program.ts'
 import { createDial } from './adapters/ws.ts'
+import { candidateOption, proveCandidate } from './candidate.ts'
 import { createControllerClock } from './controller-clock.ts'
 import { apiMinorOf, expressRequest } from './core/express-request.ts'
 import type { Ownership } from './core/observation.ts'
@@ -55,11 +62,12 @@ import { JournalError } from './journal-error.ts'
 import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
 import { leave } from './leave.ts'
 import type { LifeSigns } from './link.ts'
-import type { Clock, Journal, OpenLogin, Runs } from './ports.ts'
+import type { Clock, Journal, OpenLogin, ProgramFiles, Runs } from './ports.ts'
 import { openRegistration, openStoredKeys } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
 import { type BuildRequest, createRuns } from './runs.ts'
 import { describeUsage, readInvocation, type Settings, SettingsError } from './settings.ts'
+import { createSuccessor, findPlace, giveBack, type Self } from './successor.ts'
 import { watchLoop } from './watch-loop.ts'
 
 type AgentLog = ReturnType<typeof createLog>
@@ -68,22 +76,28 @@ const main = async (): Promise<void> => {
   // options may hold a join token: from here on they are in no process list
   process.title = 'longshore-agent'
   const host = { name: os.hostname(), homeDir: os.homedir() }
-  const invocation = readInvocation(process.argv.slice(2), process.env, host)
+  const [first, ...others] = process.argv.slice(2)
+  const isCandidate = first === candidateOption
+  const args = isCandidate ? others : process.argv.slice(2)
+  const invocation = readInvocation(args, process.env, host)
   if (invocation.kind === 'help') return void process.stdout.write(describeUsage())
   if (invocation.kind === 'version') return void process.stdout.write(`${packageJson.version}\n`)
   if (invocation.kind === 'health') return showHealth(await askHealth(invocation.dataDir))
   const { settings } = invocation
+  if (isCandidate) return prove(settings)
   const log = createLog(settings.logLevel)
-  process.once('uncaughtException', (error) => endFor(error, log))
-  process.once('unhandledRejection', (error) => endFor(error, log))
+  const stopping = stopOnSignal(log)
+  const place = createPlace(settings.dataDir, stopping)
+  process.once('uncaughtException', (error) => endFor(error, log, place))
+  process.once('unhandledRejection', (error) => endFor(error, log, place))
   try {
-    const signal = stopOnSignal(log)
     if (invocation.kind === 'deregister') await withDataDir(settings, () => deregister(settings, log))
-    else await live(settings, log, signal)
+    else await live(settings, log, place)
+    if (place.next !== null) becomeProgram(place.next)
     log.info({}, 'stopped')
     process.exit(exitCodes.stopped.code)
   } catch (error) {
-    endFor(error, log)
+    endFor(error, log, place)
   }
 }
 
@@ -93,8 +107,62 @@ const showHealth = ({ isHealthy, words }: Health): void => {
   process.exitCode = isHealthy ? 0 : 1
 }
 
+/** Which program this process is, and which it is to become. */
+type Place = {
+  files: ProgramFiles
+  self: Self
+  stopping: AbortController
+  /** Path of the program to become; null: none. */
+  next: string | null
+}
+
+const createPlace = (dataDir: string, stopping: AbortController): Place => {
+  const [, path = ''] = process.argv
+  const self = { path, sha256: hashOf(readFileSync(path)), version: packageJson.version }
+  return { files: createProgramFiles(dataDir), self, stopping, next: null }
+}
+
+/** Tried beside the agent: says its version once the controller has answered, and ends. */
+const prove = async (settings: Settings): Promise<void> => {
+  const { dataDir, controllerUrl, hostName } = settings
+  const log = createLog('fatal')
+  const clock = createClock()
+  const tls = trustFor(settings)
+  const [keys, identity] = [await openKeys(dataDir), await readIdentity(dataDir)]
+  if (identity === null) throw new AgentExit('not-enrolled', `${dataDir} holds no identity`)
+  checkJournal(join(dataDir, journalFileName))
+  const { facts } = await measureFacts(createEngineClient(settings.dockerHost))
+  if (facts.engineVersion === null) throw new AgentExit('failed', 'the Docker Engine does not answer it')
+  const { find: keyOf } = await openStoredKeys(identity, async () => undefined)
+  const dial = createDial(urlBelow(controllerUrl, sessionPath), tls, clock)
+  const nothing = {
+    containers: [],
+    diskFreeBytes: null,
+    diskTotalBytes: null,
+    load: null,
+    memoryFreeBytes: null
+  }
+  await proveCandidate(
+    { dial, clock, log, randomBytes },
+    { signing: keys.signing, installation: identity.installation, keyOf },
+    {
+      type: 'hello',
+      agentVersion: packageJson.version,
+      hostName: hostNameSchema.parse(hostName),
+      facts,
+      policy: createPolicySource(settings.policyFile).summary(),
+      inventory: { isEngineReachable: true, ...nothing },
+      marks: [],
+      runs: [],
+      clockSkewMs: 0
+    }
+  )
+  process.stdout.write(`${JSON.stringify({ version: packageJson.version })}\n`)
+  process.exit(exitCodes.stopped.code)
+}
+
 /** As process 1 a signal without a handler is ignored by the kernel, so both are handled. */
-const stopOnSignal = (log: AgentLog): AbortSignal => {
+const stopOnSignal = (log: AgentLog): AbortController => {
   const stopping = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
@@ -103,14 +171,17 @@ const stopOnSignal = (log: AgentLog): AbortSignal => {
       stopping.abort()
     })
   }
-  return stopping.signal
+  return stopping
 }
 
-const live = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
+const live = async (settings: Settings, log: AgentLog, place: Place): Promise<void> => {
+  const { signal } = place.stopping
   try {
     await withDataDir(settings, async () => {
+      place.next = findPlace(place.files, place.self)
+      if (place.next !== null) return
       await serveHealth(settings.dataDir, () => `alive for ${Math.round(process.uptime())} s`, log)
-      await connectParts(settings, log, signal)
+      await connectParts(settings, log, place)
     })
   } catch (error) {
     // what a stop interrupted while it was waiting is no failure
@@ -144,10 +215,11 @@ const deregister = async (settings: Settings, log: AgentLog): Promise<void> => {
 const trustFor = ({ controllerUrl, caFile }: Settings): SecureContext | null =>
   controllerUrl.protocol === 'https:' ? trustCas(caFile) : null
 
-const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSignal): Promise<void> => {
+const connectParts = async (settings: Settings, log: AgentLog, place: Place): Promise<void> => {
+  const { signal } = place.stopping
   const { dataDir, controllerUrl, hostName } = settings
   const clock = createClock()
-  const { signs, served } = createLifeSigns(clock, log, signal)
+  const { signs, served } = createLifeSigns(clock, log, place)
   const tls = trustFor(settings)
   const ask = createControllerClient(controllerUrl, tls)
   const keys = await openKeys(dataDir)
@@ -201,13 +273,37 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     return ownImages(await engine.listImages(), journal.marks(), journal.images.digestOf)
   }
   const inventory = createInventoryWatch({ watch, proxy, measure, images, clock, log })
+  const successor = createSuccessor({
+    files: place.files,
+    self: place.self,
+    clock,
+    log,
+    copyFile: createCopyFile(docker),
+    tryProgram,
+    leaveTo: (path) => {
+      place.next = path
+      place.stopping.abort()
+    }
+  })
   const openRuns: AgentWorld['openRuns'] = async (reporter) => {
     const journal = openJournal(join(dataDir, journalFileName))
     const { minFreeBytes, ownSubnets } = settings
     const host = createHostChecks()
     const openLogin: OpenLogin = (jwe, wanted) => openRegistryLogin(jwe, keys.decryption, wanted)
     const runs = createRuns(
-      { engine, proxy, events: watch, ownSubnets, artifacts, host, journal, clock, policy, openLogin },
+      {
+        engine,
+        proxy,
+        events: watch,
+        ownSubnets,
+        artifacts,
+        host,
+        journal,
+        clock,
+        policy,
+        openLogin,
+        successor
+      },
       { minFreeBytes, buildRequest },
       {
         progressed: reporter.progressed,
@@ -232,7 +328,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
   const world: AgentWorld = {
     ...network,
     controllerClock,
-    dial: createDial(urlBelow(controllerUrl, '/v1/agents/session'), tls, clock),
+    dial: createDial(urlBelow(controllerUrl, sessionPath), tls, clock),
     signing: keys.signing,
     encryption: keys.encryption,
     version: packageJson.version,
@@ -244,7 +340,8 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
     inventory,
     openRuns,
     served,
-    recovered
+    recovered,
+    heard: successor.heard
   }
   await runAgent(world, signal)
   known.keeper?.stop()
@@ -256,7 +353,7 @@ const connectParts = async (settings: Settings, log: AgentLog, signal: AbortSign
 const createLifeSigns = (
   clock: Clock,
   log: AgentLog,
-  signal: AbortSignal
+  place: Place
 ): { signs: LifeSigns; served: (idle: () => Promise<void>) => void } => {
   const supervisor = openSupervisor(process.env)
   const loop = watchLoop(clock)
@@ -265,7 +362,9 @@ const createLifeSigns = (
   const prove = (): Promise<string | null> => idle().then(loop.complaint)
   const teller: Teller =
     supervisor === null ? silentTeller : createTeller({ ...supervisor, after, log, prove })
-  signal.addEventListener('abort', () => teller.stopping('stopping'), { once: true })
+  // a process that becomes another program does not stop
+  const stop = (): void => (place.next === null ? teller.stopping('stopping') : teller.status('upgrading'))
+  place.stopping.signal.addEventListener('abort', stop, { once: true })
   return {
     signs: { turnsWithin: loop.turnsWithin, ready: teller.ready, status: teller.status },
     served: (given) => {
@@ -274,6 +373,7 @@ const createLifeSigns = (
   }
 }
 
+const sessionPath = '/v1/agents/session'
 /** Below the data directory, also as the host sees it. */
 const proxyFolder = 'haproxy'
 
@@ -316,11 +416,13 @@ const watchFacts = async (settings: Settings): Promise<{ now(): MeasuredFacts; r
   }
 }
 
-/** Says why and ends. Docker's open streams would keep the process for ever. */
-const endFor = (error: unknown, log: AgentLog | null): never => {
+/** Says why and ends. Docker's open streams would keep the process for ever. A program on trial gives the place back. */
+const endFor = (error: unknown, log: AgentLog | null, place: Place | null): never => {
   const exit = toExit(error)
   if (log === null) process.stderr.write(`longshore-agent: ${exit.message}\n`)
   else log.fatal({ err: exit.code === 'failed' ? error : undefined, exit: exit.code }, exit.message)
+  const former = place === null ? null : giveBack(place.files, place.self, exit.message)
+  if (former !== null) becomeProgram(former)
   process.exit(exit.exitCode)
 }
 
@@ -332,4 +434,4 @@ const toExit = (error: unknown): AgentExit => {
   return new AgentExit('failed', error instanceof Error ? error.message : String(error), { cause: error })
 }
 
-main().catch((error: unknown) => endFor(error, null))
+main().catch((error: unknown) => endFor(error, null, null))

@@ -31,9 +31,10 @@ import type { SeenImage } from './core/image-match.ts'
 import type { ContainerRequest, ReleaseRecord, RestartPolicy, SeenContainer } from './core/observation.ts'
 import type { ListedImage } from './core/own-images.ts'
 import type { PolicyState } from './core/policy.ts'
+import type { Placement, Program } from './core/programs.ts'
 import type { ServiceKey, ServiceRoute } from './core/proxy/routes.ts'
 import type { RunState } from './core/run-state.ts'
-import type { WantedImage } from './core/steps.ts'
+import type { Versions, WantedImage } from './core/steps.ts'
 
 export type Clock = {
   /** Wall clock, milliseconds since the epoch; for people and for tokens, never for durations. */
@@ -295,6 +296,36 @@ export type SentLogins = {
 export type ImageHelp = { memory: SourceMemory; known: KnownImages; artifacts: ArtifactDoor }
 
 /** Everything that step functions touch. */
+/** Programs of the agent in its data directory, and the file that says which one has the place. */
+export type ProgramFiles = {
+  /** null: no upgrade was ever begun here. @throws AgentExit `data-directory` when it is damaged */
+  read(): Placement | null
+  /** null: forgets it, and every program. */
+  write(next: Placement | null): void
+  keep(image: Digest, content: Uint8Array): Program
+  pathOf(program: Pick<Program, 'image'>): string
+  /** Whether the file is there as it was kept. */
+  isWhole(program: Program): boolean
+  /** Removes the others. */
+  prune(kept: readonly Program[]): void
+}
+
+/** Resolves with an archive that holds the file. Rejects with EngineError, `not-found` where the image has none such. */
+export type CopyFile = (image: string, path: string, maxBytes: number) => Promise<Buffer>
+
+/** Runs the program beside this one; resolves with its version. @throws StepError `upgrade-failed`, and why */
+export type TryProgram = (path: string, signal: AbortSignal) => Promise<string>
+
+/** What makes the agent another version of itself. The three steps of an upgrade; each may be repeated. */
+export type Successor = {
+  /** Keeps the program that the image holds. @throws StepError, EngineError */
+  take(reference: string, image: Digest): Promise<void>
+  /** Resolves with its version once it was answered. @throws StepError `upgrade-failed` */
+  tryOut(image: Digest, signal: AbortSignal): Promise<string>
+  /** Resolves in the program that has the place then. @throws StepError `upgrade-failed` in the one that got it back */
+  handOver(image: Digest, signal: AbortSignal): Promise<Versions>
+}
+
 export type Runtime = {
   engine: Engine
   proxy: Proxy
@@ -302,6 +333,8 @@ export type Runtime = {
   host: HostChecks
   images: ImageHelp
   /** Of the run's own command. */
+  /** undefined: a process that cannot be replaced. */
+  successor: Successor | undefined
   logins: {
     find(repository: string): Promise<FoundLogin>
     arrival(signal: AbortSignal): Promise<boolean>

@@ -36,6 +36,8 @@ export type AgentWorld = {
   served: (idle: () => Promise<void>) => void
   /** Every run that was in flight is under way again. */
   recovered: () => void
+  /** The controller has spoken in a session of this process. */
+  heard: () => void
 }
 
 /** Runs go on in the journal; a Docker call that hangs does not hold the process up. */
@@ -82,7 +84,13 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
         keyOf: (kid) => registration.keys().find(kid)
       }),
       hostName: world.hostName,
-      listener,
+      listener: {
+        ...listener,
+        delivered(messages) {
+          world.heard()
+          listener.delivered(messages)
+        }
+      },
       disconnected() {
         listener.disconnected()
         world.refreshFacts()

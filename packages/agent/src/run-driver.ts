@@ -159,7 +159,7 @@ class RunDriver {
   }
 
   #runtime(step: string, position: number, total: number): Runtime {
-    const { engine, proxy, events, host, images, logins, clock } = this.#ports
+    const { engine, proxy, events, host, images, logins, clock, successor } = this.#ports
     const { id } = this.#state.task.command
     return {
       engine,
@@ -167,6 +167,7 @@ class RunDriver {
       events,
       host,
       images,
+      successor,
       logins: {
         find: (repository) => logins.find(id, repository),
         arrival: (signal) => logins.arrival(id, signal)

@@ -25,7 +25,8 @@ import type {
   PolicySource,
   Proxy as ProxyPort,
   Runs,
-  RunsListener
+  RunsListener,
+  Successor
 } from './ports.ts'
 import { driveRun, type RunHandle } from './run-driver.ts'
 import { createSentLogins } from './sent-logins.ts'
@@ -58,6 +59,7 @@ export type RunsPorts = {
   clock: Clock
   policy: PolicySource
   openLogin: OpenLogin
+  successor?: Successor
 }
 
 export type RunsSettings = { minFreeBytes: number; buildRequest: BuildRequest }

@@ -48,6 +48,8 @@ export type SessionParty = {
   keyOf: (kid: string) => VerifyKey | undefined
   /** What to add to the host's clock, as a refusal taught it. */
   clockOffsetMs: number
+  /** It is tried beside the agent. */
+  isCandidate?: boolean
 }
 /** What the session asks of the agent and tells it. */
 export type SessionListener = {
@@ -140,7 +142,7 @@ class OpenSession implements Session {
   }
 
   #assert(): Promise<string> {
-    const { installation, signing, clockOffsetMs } = this.#party
+    const { installation, signing, clockOffsetMs, isCandidate } = this.#party
     const claims: AssertionClaims = {
       installation,
       key: signing.kid,
@@ -148,7 +150,8 @@ class OpenSession implements Session {
       issuedAtMs: this.#ports.clock.nowMs() + clockOffsetMs,
       minor: protocolMinor,
       capabilities: [...agentCapabilities],
-      nonce: this.#clientNonce
+      nonce: this.#clientNonce,
+      ...(isCandidate === true && { isCandidate })
     }
     return signJws('assertion', claims, signing)
   }

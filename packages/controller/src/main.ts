@@ -33,6 +33,7 @@ import { createRegistryBlobs } from './adapters/upstream/registry-blobs.ts'
 import { createWebhookSender } from './adapters/webhooks/send.ts'
 import { createGateway, type Gateway } from './adapters/ws/gateway.ts'
 import { createUpgradeHandler } from './adapters/ws/upgrade.ts'
+import { controllerVersion } from './core/fleet/judge-skew.ts'
 import { createAdmission } from './engine/admit-agent.ts'
 import { createHelpers, type Helpers } from './engine/ask-helpers.ts'
 import { createBrowserSessions } from './engine/browser-sessions.ts'
@@ -77,7 +78,7 @@ import {
   startSettings
 } from './settings.ts'
 
-export const controllerVersion = '0.1.0'
+export { controllerVersion }
 
 /** Time and randomness; tests bring their own. */
 export type Parts = { clock: Clock; steadyClock: Clock; random: Random }

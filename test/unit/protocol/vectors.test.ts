@@ -57,7 +57,8 @@ const codeOf = async (work: Promise<unknown>): Promise<string | null> => {
   }
 }
 
-for (const name of ['kinds', 'frames', 'tokens', 'messages']) {
+const files = ['kinds', 'frames', 'tokens', 'messages']
+for (const name of [...files, ...files.map((one) => `previous/${one}`)]) {
   t.test(`gives every vector of ${name}.json its code`, async (t) => {
     const url = new URL(`../../vectors/${name}.json`, import.meta.url)
     const { keys, vectors } = vectorFile.parse(JSON.parse(readFileSync(url, 'utf8')))

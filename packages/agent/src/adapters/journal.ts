@@ -50,6 +50,17 @@ export const openJournal = (path: string): Journal => {
   }
 }
 
+/** Whether this version can read the journal that another process has open; writes nothing. @throws JournalError */
+export const checkJournal = (path: string): void =>
+  orJournalError(path, () => {
+    const db = new DatabaseSync(path, { readOnly: true })
+    try {
+      demandVersion(db, path)
+    } finally {
+      db.close()
+    }
+  })
+
 const looks = agentCapabilities
   .filter(isLook)
   .map((kind) => `'${kind}'`)
@@ -296,13 +307,19 @@ const orJournalError = <T>(path: string, work: () => T): T => {
 const corruptWords = (path: string): string =>
   `the journal ${path} is damaged; stop the agent and move journal.sqlite* away to begin with an empty one: containers stay as they are, releases before it cannot be made again for a revert`
 
-const createTables = (db: DatabaseSync, path: string): void => {
+/** @returns the version of the tables, 0 for none */
+const demandVersion = (db: DatabaseSync, path: string): number => {
   const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
   if (version > journalVersion)
     throw new JournalError(
       'journal-newer',
       `the journal ${path} has version ${version}; this agent knows ${journalVersion}: install the newer agent again`
     )
+  return version
+}
+
+const createTables = (db: DatabaseSync, path: string): void => {
+  const version = demandVersion(db, path)
   db.exec(addedTables)
   if (version === journalVersion) return
   transact(db, () => {

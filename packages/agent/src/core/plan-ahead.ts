@@ -134,6 +134,12 @@ const describe = (step: Step, nameOf: (ref: ContainerRef) => string): string => 
       return `wait until ${nameOf(step.container)} ends`
     case 'remove-container':
       return `remove ${nameOf(step.container)}`
+    case 'take-agent':
+      return 'take the agent out of the image'
+    case 'try-agent':
+      return 'try it beside the running one'
+    case 'hand-over':
+      return 'give the place to it'
     case 'prune-images':
       return `remove images beyond ${step.keepImages}`
     default:

@@ -16,6 +16,7 @@ import { planRehearse, planRunOnce } from './plan-beside.ts'
 import { isRunningExactly, planRelease, planUntouched } from './plan-release.ts'
 import { planRevert } from './plan-revert.ts'
 import { ownNetworkSteps } from './plan-start-first.ts'
+import { planUpgrade } from './plan-upgrade.ts'
 import { addressesFor, refuseName } from './prepare-release.ts'
 import type { Step, UsableSources } from './steps.ts'
 import { answeringContainers, routedReleaseOf, serviceKeyOf } from './traffic.ts'
@@ -80,6 +81,8 @@ export const planSteps = (task: Task, seen: Observation, isForced: boolean): Pla
       return planAhead(task, body, seen, servedBefore(task, seen, null))
     case 'run-once':
       return planRunOnce(task, body, seen, servedBefore(task, seen, body.release))
+    case 'upgrade':
+      return planUpgrade(task, body)
     case 'rehearse':
       return planRehearse(task, body, seen, servedBefore(task, seen, body.release))
     default:

@@ -28,7 +28,9 @@ export const hostPolicy = z.strictObject({
       /** Prefixes of host paths, as for bind mounts: HAProxy reads certificates and keys there, with root's rights. */
       tls_files: z.array(z.string().startsWith('/')).max(100).default([]),
       /** Images from the controller's own store, where `repositories` names what else may run. */
-      artifacts: z.boolean().default(false)
+      artifacts: z.boolean().default(false),
+      /** The agent may become another version of itself: whoever decides on its program decides on all of the host. */
+      upgrade: z.boolean().default(false)
     })
     .prefault({}),
   /** Host ports that may be published, single or `from-to`. */
@@ -56,7 +58,9 @@ export const checkPolicy = (state: PolicyState, service: ServiceName, body: Comm
 }
 
 const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBody): string | null => {
-  if (policy.services !== undefined && !policy.services.some((one) => matches(one, service)))
+  const isOwn = body.kind === 'upgrade'
+  if (isOwn && !policy.allow.upgrade) return says('upgrades of its agent (allow: upgrade)')
+  if (!isOwn && policy.services !== undefined && !policy.services.some((one) => matches(one, service)))
     return says(`the service ${service}`)
   const repository = 'image' in body ? body.image.repository : null
   if (repository !== null && policy.repositories !== undefined)

@@ -100,6 +100,8 @@ const resultOf = (state: RunState): RunResult => {
       return { kind: body.kind }
     case 'plan':
       return { kind: 'plan', ...limitForecast(demand(state.found.forecast, 'forecast')) }
+    case 'upgrade':
+      return { kind: 'upgrade', ...demand(state.found.upgraded, 'versions') }
     case 'run-once':
       return { kind: 'run-once', exitCode: 0, log: demand(state.found.exit, 'exit').log }
     default:

@@ -5,7 +5,7 @@ import { command as commandSchema } from '@longshore/protocol'
 import type { Observation, ReleaseRecord } from './observation.ts'
 import type { Served, Task } from './plan.ts'
 import type { Forecast } from './plan-ahead.ts'
-import type { CommandExit, Finding, ServedBy, Step } from './steps.ts'
+import type { CommandExit, Finding, ServedBy, Step, Versions } from './steps.ts'
 
 export type RunState = {
   task: Task
@@ -40,6 +40,8 @@ export type RunState = {
     traffic: TrafficMove | null
     /** For the report of what went well, in words for people. */
     notes: string[]
+    /** Of `upgrade`. */
+    upgraded: Versions | null
   }
   receipts: StepReceipt[]
   stepStartedMs: number
@@ -97,7 +99,8 @@ export const beginRun = (task: Task): RunState => ({
     exit: null,
     forecast: null,
     traffic: null,
-    notes: []
+    notes: [],
+    upgraded: null
   },
   receipts: [],
   stepStartedMs: 0,

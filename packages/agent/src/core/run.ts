@@ -175,10 +175,14 @@ const isNeeded = (undo: Step, begun: readonly Step[]): boolean => {
 
 const askToStop = (state: RunState, reason: 'cancelled' | 'time-limit'): Turn => {
   const { kind } = state.task.command.body
-  const isOneWay = kind === 'revert' || kind === 'settle' || kind === 'remove'
+  const isOneWay = kind === 'revert' || kind === 'settle' || kind === 'remove' || isHandingOver(state)
   if (state.stop !== null || state.phase === 'undoing' || isOneWay) return { state, effects: [] }
   return { state: { ...state, stop: reason }, effects: [{ kind: 'interrupt' }] }
 }
+
+/** Which of the two programs goes on is decided within a limit of its own, and by nobody else. */
+const isHandingOver = ({ phase, steps, position }: RunState): boolean =>
+  phase === 'acting' && steps[position]?.kind === 'hand-over'
 
 /**
  * The step under way is executed again: it finds what it had done. A run that was to stop goes back at once, unless a
@@ -240,6 +244,8 @@ const takeFinding = ({ found }: RunState, finding: Finding): RunState['found'] =
     }
     case 'notes':
       return { ...found, notes: [...found.notes, ...finding.notes] }
+    case 'upgraded':
+      return { ...found, upgraded: finding.versions }
     default:
       return finding satisfies never
   }

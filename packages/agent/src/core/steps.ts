@@ -129,6 +129,12 @@ export type Step =
       release: number
       keepImages: number
     }
+  /** The program of an agent out of an image that is here, kept in the data directory. */
+  | { kind: 'take-agent'; image: WantedImage }
+  /** Runs it beside this one, until it has been answered in a session of its own. */
+  | { kind: 'try-agent'; image: Digest }
+  /** This process becomes that program. Done by it, once it is connected; or by this one, once it is back. */
+  | { kind: 'hand-over'; image: Digest }
 
 export type StepKind = Step['kind']
 
@@ -144,9 +150,14 @@ export type Finding =
   | { kind: 'switched'; switchMs: number; gapMs: number | null }
   | { kind: 'drained'; drainMs: number; closed: Connections }
   | { kind: 'notes'; notes: string[] }
+  /** Versions of the agent. */
+  | { kind: 'upgraded'; versions: Versions }
 
 /** Which source an image, or what its tag means, came from; null: it was here. */
 export type ServedBy = { source: ImageSource | null; failed: SourceFailure[] }
+
+/** Of the agent that serves now, and of the one before. */
+export type Versions = { version: string; former: string }
 
 /** How the command of a `run-once` ended, with its last lines of output. */
 export type CommandExit = { code: number; log: string[] }
@@ -170,6 +181,9 @@ export const movesContainers = (kind: StepKind): boolean => {
     case 'await-healthy':
     case 'monitor':
     case 'prune-images':
+    case 'take-agent':
+    case 'try-agent':
+    case 'hand-over':
       return false
     case 'create-container':
     case 'remake-container':

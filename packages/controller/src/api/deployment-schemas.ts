@@ -1,6 +1,7 @@
 // Deployments and releases over HTTP: what may be asked for, and how a deployment is shown.
 import {
   agentId,
+  agentService,
   amount,
   connections,
   deploymentId,
@@ -36,7 +37,7 @@ export const deployWhat = z.discriminatedUnion('by', [
 ])
 export type DeployWhat = z.infer<typeof deployWhat>
 
-export const deployMode = z.enum(['deploy', 'rehearse', 'plan', 'remove'])
+export const deployMode = z.enum(['deploy', 'rehearse', 'plan', 'remove', 'upgrade'])
 export type DeployMode = z.infer<typeof deployMode>
 /** `converge` is begun by the controller itself, never asked for. */
 export const mode = z.enum(modes)
@@ -64,10 +65,21 @@ export const deployRequest = z
     replace: z.string().max(255).nullable().default(null),
     /** The same key again attaches to what the first request began, see docs/api.md. */
     idempotencyKey: z.string().min(1).max(maxKeyChars).nullable().default(null),
+    /** Goes with mode `upgrade`, and only with that. */
+    upgrade: z
+      .strictObject({
+        /** Of the agent's image; tag or digest stand in `what`. */
+        repository: z.string().min(1).max(512),
+        /** So many hosts at a time. */
+        parallelism: amount.default({ unit: 'count', value: 1 }),
+        /** Absent: every active agent of the environment. */
+        hosts: z.array(hostName).min(1).max(10_000).optional()
+      })
+      .optional(),
     /** Shown to whoever meets the lock. */
     reason: requestReason.nullable().default(null)
   })
-  .superRefine(({ service, services = [], what, mode: asked }, context) => {
+  .superRefine(({ service, services = [], what, mode: asked, upgrade }, context) => {
     const refuse = (path: (string | number)[], message: string): void =>
       context.addIssue({ code: 'custom', path, message })
     const names = services.map((one) => one.service)
@@ -76,6 +88,11 @@ export const deployRequest = z
     const wanted = [what, ...services.flatMap((one) => one.what ?? [])]
     if (wanted.some(({ by }) => (by === 'nothing') !== (asked === 'remove')))
       refuse(['what'], 'by nothing goes with mode remove, and only with that')
+    if ((asked === 'upgrade') !== (upgrade !== undefined))
+      refuse(['upgrade'], 'goes with mode upgrade, and only with that')
+    if (asked !== 'upgrade') return
+    if (service !== agentService || services.length > 0) refuse(['service'], `is not ${agentService} alone`)
+    if (what.by !== 'tag' && what.by !== 'digest') refuse(['what'], 'is neither a tag nor a digest')
   })
 export type DeployRequest = z.infer<typeof deployRequest>
 

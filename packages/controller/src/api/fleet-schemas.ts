@@ -11,6 +11,7 @@ import {
   policySummary
 } from '@longshore/protocol'
 import * as z from 'zod'
+import { versionSkews } from '../core/fleet/judge-skew.ts'
 import { freezeOf } from './lock-schemas.ts'
 
 const atMs = z.int()
@@ -59,6 +60,8 @@ export const agentView = z.object({
   reason: z.string().optional(),
   labels,
   agentVersion: z.string().nullable(),
+  /** From the controller's version; null: not known. Absent: a controller of the version before does not say. */
+  versionSkew: z.enum(versionSkews).nullable().optional(),
   lastSeenAtMs: atMs.nullable(),
   /** The same moment as text (RFC 3339), for scripts. */
   lastSeenAt: z.string().nullable(),

@@ -9,6 +9,7 @@ import {
   serviceName
 } from '@longshore/protocol'
 import * as z from 'zod'
+import { versionSkews } from '../core/fleet/judge-skew.ts'
 import { freezeOf, lockOf } from './lock-schemas.ts'
 
 /** How a host may differ from what was decided for it. */
@@ -64,7 +65,9 @@ export const hostStatus = z.object({
   /** Absent: none is told, or the host was not heard of lately. */
   traffic: trafficView.optional(),
   /** HAProxy on the host, where the service needs it. */
-  proxy: proxyState.optional()
+  proxy: proxyState.optional(),
+  /** Its agent has another version than the controller: which. */
+  agent: z.object({ version: z.string(), skew: z.enum(versionSkews).exclude(['none']) }).optional()
 })
 export type HostStatus = z.infer<typeof hostStatus>
 

@@ -31,7 +31,8 @@ const modeWords = {
   converge: 'convergence to ',
   rehearse: 'rehearsal of ',
   plan: 'plan of ',
-  remove: ''
+  remove: '',
+  upgrade: 'upgrade to '
 }
 
 function describeWanted({ what }: DeploymentView, { tag, digest }: ServicePart): string {

@@ -8,6 +8,7 @@ import type {
   ReleaseView,
   ServicePart
 } from '../api/schemas.ts'
+import { describeSkew } from './describe-skew.ts'
 import { formatAge, formatDigest, formatDuration, formatTime } from './format-values.ts'
 import { renderTable } from './render-table.ts'
 import { type Colors, paintColumn } from './state-colors.ts'
@@ -48,7 +49,7 @@ export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs
     agent.facts?.engineVersion ?? '-',
     agent.policy?.state ?? '-',
     formatLabels(agent.labels),
-    agent.reason ?? describeProxy(agent)
+    agent.reason ?? [describeProxy(agent), skewOf(agent)].filter((one) => one !== '').join('; ')
   ])
   const head = ['HOST', 'ENVIRONMENT', 'STATE', 'SEEN', 'AGENT', 'ENGINE', 'POLICY', 'LABELS', 'REASON']
   return renderTable(head, rows, paintColumn(colors, 2))
@@ -72,6 +73,9 @@ export const agentLines = (agents: readonly AgentView[]): Map<string, string> =>
       ]
     })
   )
+
+const skewOf = ({ versionSkew }: AgentView): string =>
+  versionSkew == null || versionSkew === 'none' ? '' : describeSkew(versionSkew)
 
 export function renderJoinTokens(tokens: readonly JoinTokenView[], colors: Colors, nowMs: number): string {
   if (tokens.length === 0) return 'no join tokens\n'

@@ -124,7 +124,8 @@ const modeWords = {
   converge: 'convergence of ',
   rehearse: 'rehearsal of ',
   plan: 'plan of ',
-  remove: 'removal of '
+  remove: 'removal of ',
+  upgrade: 'upgrade of '
 }
 
 function describeRelease(deployment: DeploymentView): string {

@@ -1,6 +1,7 @@
 // What runs where, for people: each service with who holds it, each host with how it differs and what is done about
 // that. Pure.
 import type { ConvergenceView, HostStatus, StatusView } from '../api/schemas.ts'
+import { describeSkew } from './describe-skew.ts'
 import { describeSource } from './describe-sources.ts'
 import { describeLoad } from './describe-traffic.ts'
 import { formatDigest, formatDuration, formatText, formatTime } from './format-values.ts'
@@ -24,9 +25,12 @@ export function renderStatus(
 function renderService(view: StatusView, colors: Colors, nowMs: number, isWide: boolean): string {
   const load = view.traffic === undefined ? '' : `, ${describeLoad(view.traffic)}`
   const title = `${colors.bold(`${view.service} in ${view.environment}`)}: ${describeRelease(view)}${load}\n`
-  const held = [describeLock(view), describeFreeze(view), ...view.hosts.map(describeProxy)].filter(
-    (line) => line !== null
-  )
+  const held = [
+    describeLock(view),
+    describeFreeze(view),
+    ...view.hosts.map(describeProxy),
+    ...view.hosts.map(describeAgent)
+  ].filter((line) => line !== null)
   const notes = held.map((line) => `  ${colors.yellow(formatText(line))}\n`).join('')
   return `${title}${notes}${renderHosts(view, colors, nowMs, isWide)}`
 }
@@ -68,6 +72,9 @@ const describeFreeze = ({ freeze }: StatusView): string | null =>
 
 const describeProxy = ({ host, proxy }: HostStatus): string | null =>
   proxy?.state === 'down' ? `HAProxy on ${host} is down: ${proxy.detail}` : null
+
+const describeAgent = ({ host, agent }: HostStatus): string | null =>
+  agent === undefined ? null : `the agent of ${host} is ${agent.version}: ${describeSkew(agent.skew)}`
 
 const stateColumn = 1
 

@@ -54,7 +54,7 @@ const findFormer = async (tx: Reads, id: string): Promise<FormerAttempt | undefi
   const row = await tx.deployment(id)
   if (row === undefined) return undefined
   const { outcome, mode, parts } = stateOf(row)
-  if (mode === 'rehearse') return { outcome, services: null }
+  if (mode === 'rehearse' || mode === 'upgrade') return { outcome, services: null }
   const services: { release: number | null; current: number | null }[] = []
   for (const { service, release } of parts) {
     const current = (await tx.currentRelease(row.environment, service))?.number ?? null

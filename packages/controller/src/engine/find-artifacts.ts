@@ -20,6 +20,12 @@ export const findArtifacts = async (
 ): Promise<KnownArtifacts> => {
   const known = new Map<string, Stored>()
   if (request.mode === 'remove') return known
+  const { upgrade, what, service } = request
+  if (upgrade !== undefined) {
+    const reference = what.by === 'tag' ? what.tag : what.by === 'digest' ? what.digest : null
+    const found = reference === null ? undefined : await artifacts.findArtifact(upgrade.repository, reference)
+    return found === undefined ? known : known.set(service, found)
+  }
   for (const wish of wishesOf(request)) {
     const found = await findOne(reads, artifacts, { ...wish, environment: request.environment })
     if (found !== undefined) known.set(wish.service, found)

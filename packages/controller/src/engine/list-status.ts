@@ -3,6 +3,7 @@
 import type { AgentId } from '@longshore/protocol'
 import type { ConvergenceView, StatusView } from '../api/schemas.ts'
 import { isGivenUp, maxTries } from '../core/convergence/decide.ts'
+import { judgeSkew } from '../core/fleet/judge-skew.ts'
 import { findFreeze } from '../core/requests/find-freeze.ts'
 import { sumFigures } from '../core/traffic/sum-traffic.ts'
 import type { AgentRow, ConvergenceRow, DeploymentRow, FreezeRow, LockRow, Reads } from '../ports.ts'
@@ -79,6 +80,7 @@ const statusOf = async (given: Sources, { environment, service }: Address): Prom
     hosts: shown.map((host) => ({
       ...viewHost(host, convergences),
       ...sources.get(host.agent),
+      ...viewSkew(agents, host.agent),
       ...viewTraffic(knowledge, host.agent, { environment, service }),
       ...((spec?.routing ?? null) !== null && viewProxy(knowledge, host.agent))
     })),
@@ -131,6 +133,16 @@ const viewTraffic = (
 const viewProxy = (knowledge: HostKnowledge, agent: AgentId): Pick<StatusView['hosts'][number], 'proxy'> => {
   const proxy = knowledge.freshInventoryOf(agent)?.proxy
   return proxy === undefined ? {} : { proxy }
+}
+
+const viewSkew = (
+  agents: readonly AgentRow[],
+  agent: AgentId
+): Pick<StatusView['hosts'][number], 'agent'> => {
+  const version = agents.find(({ id }) => id === agent)?.agentVersion ?? null
+  if (version === null) return {}
+  const skew = judgeSkew(version)
+  return skew === 'none' ? {} : { agent: { version, skew } }
 }
 
 const viewTries = (soFar: ConvergenceRow): ConvergenceView => {

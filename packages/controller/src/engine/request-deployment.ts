@@ -13,6 +13,7 @@ import type { AgentRow, EnvironmentRow, Reads, ReleaseRow, SpecRow } from '../po
 import { type Asked, describeWanted, findWrongWay } from './describe-wanted.ts'
 import type { KnownArtifacts } from './find-artifacts.ts'
 import { findFrozen } from './freezes.ts'
+import { describeUpgrade } from './request-upgrade.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 
 export type RequestContext = {
@@ -36,6 +37,7 @@ export const describeRequest = async (
 ): Promise<Requested> => {
   const { tx, id, nowMs } = context
   const environment = await requireEnvironment(tx, request.environment)
+  if (request.upgrade !== undefined) return describeUpgrade(request, request.upgrade, environment, context)
   const described = await describeAll(wishesOf(request), (wish) =>
     describePart(request, { ...wish, environment: environment.name }, environment, context)
   )
@@ -254,7 +256,7 @@ export const timingOf = (
   lostAfterMs,
   startWithinMs: Math.max(startWithinMs, 2 * lostAfterMs),
   resolveLimitMs,
-  runLimitMs: Math.max(...specs.map(runLimitOf)),
+  runLimitMs: Math.max(runLimitMs, ...specs.map(runLimitOf)),
   reportGraceMs,
   revertWithinMs,
   pauseLimitMs

@@ -1,6 +1,6 @@
 // Which spec has a service in an environment? Applied as numbered revisions, a new one only when something
 // changed; read back by revision. What a spec means is left to the protocol's spec/ and to deployments.
-import type { EnvironmentName, ServiceName, ServiceSpec } from '@longshore/protocol'
+import { agentService, type EnvironmentName, type ServiceName, type ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
 import type { ApplyAnswer, SpecView } from '../api/schemas.ts'
 import { maxSpecBytes, specBytes } from '../core/delivery/spec-size.ts'
@@ -52,6 +52,7 @@ export const createSpecs = ({
 /** The answer as long as nothing is stored: its revision is the current one, 0 for none. */
 const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promise<ApplyAnswer> => {
   await requireEnvironment(reads, at.environment)
+  demandOwnName(at)
   demandCarriable(at, spec)
   demandRouted(at, spec)
   const current = await reads.spec(at.environment, at.service)
@@ -59,6 +60,14 @@ const compare = async (reads: Reads, at: SpecAddress, spec: ServiceSpec): Promis
   const { diffSpecs } = await import('@longshore/protocol/spec')
   const changes = diffSpecs(current?.spec ?? null, spec)
   return { ...at, revision: current?.revision ?? 0, isChanged: changes.length > 0, changes }
+}
+
+const demandOwnName = ({ service }: SpecAddress): void => {
+  if (service === agentService)
+    throw new ApiError(
+      'invalid-request',
+      `${agentService} is the agents themselves, no service can have that name`
+    )
 }
 
 const demandCarriable = ({ environment, service }: SpecAddress, spec: ServiceSpec): void => {

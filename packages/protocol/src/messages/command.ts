@@ -167,6 +167,15 @@ export const rehearseBody = z.strictObject({
   replace: z.string().max(255).nullable()
 })
 
+/** The agent itself: takes its program out of the image, tries it, and leaves to it; or stays and says why. */
+export const upgradeBody = z.strictObject({
+  kind: z.literal('upgrade'),
+  /** Counts the upgrades of the environment. */
+  release: releaseNumber,
+  image: pinnedImage,
+  sources
+})
+
 export const commandBody = z.discriminatedUnion('kind', [
   resolveBody,
   stageBody,
@@ -176,7 +185,8 @@ export const commandBody = z.discriminatedUnion('kind', [
   removeBody,
   planBody,
   runOnceBody,
-  rehearseBody
+  rehearseBody,
+  upgradeBody
 ])
 export type CommandBody = z.infer<typeof commandBody>
 /** As it is sent: what has its default may be left out. */
@@ -191,6 +201,10 @@ export type RemoveBody = z.infer<typeof removeBody>
 export type PlanBody = z.infer<typeof planBody>
 export type RunOnceBody = z.infer<typeof runOnceBody>
 export type RehearseBody = z.infer<typeof rehearseBody>
+export type UpgradeBody = z.infer<typeof upgradeBody>
+
+/** In the place of a service's name, in commands for the agent itself; no service may have it. */
+export const agentService = serviceName.parse('longshore-agent')
 
 /** What an agent can do, as its assertion says: kinds of commands, and what not every agent can do within them. */
 export type Capability =

@@ -40,7 +40,8 @@ export const runErrorCodes = [
   'proxy-missing',
   'proxy-error',
   'no-address',
-  'worse-than-before'
+  'worse-than-before',
+  'upgrade-failed'
 ] as const
 export const runErrorCode = z.enum(runErrorCodes)
 export type RunErrorCode = z.infer<typeof runErrorCode>
@@ -168,7 +169,9 @@ export const runResult = z.discriminatedUnion('kind', [
     /** Last lines of its output, oldest first. */
     log: z.array(z.string().max(maxReportLineChars)).max(maxCommandLogLines)
   }),
-  z.object({ kind: z.literal('rehearse') })
+  z.object({ kind: z.literal('rehearse') }),
+  /** Versions of the agent: that which serves now, and the one before. */
+  z.object({ kind: z.literal('upgrade'), version: z.string().max(64), former: z.string().max(64) })
 ])
 export type RunResult = z.infer<typeof runResult>
 

@@ -20,7 +20,9 @@ export const assertionClaims = z.object({
   minor: z.int().min(0),
   capabilities: z.array(z.string().max(64)).max(64),
   /** Client nonce: `welcome` repeats it, and it makes one half of the session id. */
-  nonce
+  nonce,
+  /** A program that is tried beside the agent: its session is answered, and never counts. Optional: it is the agent. */
+  isCandidate: z.boolean().optional()
 })
 export type AssertionClaims = z.infer<typeof assertionClaims>
 

@@ -458,7 +458,8 @@ t.test('a state in the journal of an older agent is taken up', async (t) => {
     exit: null,
     forecast: null,
     traffic: null,
-    notes: []
+    notes: [],
+    upgraded: null
   })
   t.equal(revived.position, rest.position)
   t.match(revived.task.command.body, { spec: { releaseCommand: null } })

@@ -15,6 +15,7 @@ import {
   rolloutOf,
   Scene,
   staged,
+  upgraded,
   wentBack
 } from './deployment-scenes.ts'
 
@@ -273,4 +274,48 @@ t.test('goes on with what runs when it is preempted, and takes nothing back', as
   scene.report('a', released)
   t.equal(scene.state.outcome, 'cancelled')
   t.notOk(scene.all.some((effect) => effect.kind === 'sendCommand' && effect.order.kind === 'revert'))
+})
+
+const upgradeOf = (hosts: string[]) => inMode('upgrade', requestOf(hosts, { current: null, recreate: true }))
+
+t.test('an upgrade of agents goes from batch to batch and takes nothing back', async (t) => {
+  const scene = new Scene(upgradeOf(['a', 'b', 'c']))
+  t.same(scene.sent, ['a upgrade'])
+  scene.report('a', upgraded)
+  t.same(scene.sent, ['b upgrade'])
+  scene.presence('hostDisconnected', 'b')
+  scene.presence('hostConnected', 'b')
+  scene.report('b', failed('old', 'upgrade-failed'))
+  t.same(scene.sent, [], 'the first that stays ends it')
+  t.match(scene.state, { phase: 'ended', outcome: 'mixed' })
+  t.match(
+    scene.state.reason,
+    /^host b: .* \(the former agent runs on\); 1 of 3 agents run api:v7, the others/
+  )
+  t.same(
+    scene.state.targets.map(({ state, serving }) => `${state} ${serving}`),
+    ['released new', 'failed old', 'untouched old']
+  )
+  t.same(scene.state.warnings, ['host a: its agent was 0.1.0 and is 0.2.0'])
+})
+
+t.test('an upgrade whose first agent stays is refused; one that all took has succeeded', async (t) => {
+  const refused = new Scene(upgradeOf(['a', 'b']))
+  refused.refuse('a', 'policy')
+  t.match(refused.state, { outcome: 'refused', targets: [{ state: 'failed' }, { state: 'untouched' }] })
+  const good = new Scene(upgradeOf(['a']))
+  good.report('a', upgraded)
+  t.match(good.state, { outcome: 'succeeded', reason: 'the 1 agent runs api:v7' })
+})
+
+t.test('an upgrade that is cancelled waits for the agent that was told, and then stops', async (t) => {
+  const scene = new Scene(upgradeOf(['a', 'b']))
+  scene.cancel()
+  t.equal(scene.state.phase, 'rolling')
+  scene.report('a', upgraded)
+  t.match(scene.state, { outcome: 'mixed', reason: /^cancelled by .*; 1 of 2 agents run/ })
+  const lost = new Scene(upgradeOf(['a', 'b']))
+  lost.presence('hostDisconnected', 'a')
+  lost.pass(60_000)
+  t.match(lost.state, { outcome: 'mixed', reason: /which agent runs there is not known/ })
 })

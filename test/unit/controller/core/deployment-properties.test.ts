@@ -34,6 +34,7 @@ import {
   requestOfServices,
   resolved,
   staged,
+  upgraded,
   wentBack
 } from './deployment-scenes.ts'
 
@@ -57,7 +58,8 @@ const truths: Record<Kind, RunOutcome[]> = {
   ],
   revert: [wentBack('revert', 'old'), failed('new'), failed('unknown')],
   remove: [wentBack('remove', 'none'), failed('new'), failed('unknown')],
-  settle: [{ status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }]
+  settle: [{ status: 'succeeded', result: { kind: 'settle', warnings: [] }, serving: 'new', release: 7 }],
+  upgrade: [upgraded, failed('old', 'upgrade-failed')]
 }
 type Happening =
   /** @param back 0: the command in flight; more: an older one. `as`: the kind that it answers; null: the true one */
@@ -208,7 +210,8 @@ const allowed: Record<Mode, readonly Kind[]> = {
   converge: ['stage', 'release', 'settle'],
   rehearse: ['resolve', 'stage', 'rehearse'],
   plan: ['resolve', 'plan'],
-  remove: ['remove']
+  remove: ['remove'],
+  upgrade: ['resolve', 'upgrade']
 }
 
 /** What must hold after every single step. */
@@ -259,7 +262,13 @@ const isAnswered = (
 const checkOutcome = (state: DeploymentState): void => {
   const targets = participants(state)
   if (state.outcome === 'succeeded') {
-    const good = { deploy: 'released', converge: 'released', rehearse: 'rehearsed', plan: 'planned' }
+    const good = {
+      deploy: 'released',
+      converge: 'released',
+      rehearse: 'rehearsed',
+      plan: 'planned',
+      upgrade: 'released'
+    }
     const word = state.mode === 'remove' ? 'removed' : good[state.mode]
     demand(
       targets.every((target) => target.state === word),
@@ -289,7 +298,8 @@ const checkOutcome = (state: DeploymentState): void => {
   }
   if (state.outcome === 'mixed') {
     demand(
-      targets.some(({ state: is }) => is === 'failed' || is === 'unknown'),
+      targets.some(({ state: is }) => is === 'failed' || is === 'unknown') ||
+        (state.mode === 'upgrade' && state.cancelledBy !== null),
       'mixed without an odd host'
     )
   }
@@ -358,7 +368,11 @@ t.test('never throws, always ends, never says anything untrue, and replays to th
     'rehearse succeeded',
     'remove mixed',
     'remove refused',
-    'remove succeeded'
+    'remove succeeded',
+    'upgrade cancelled',
+    'upgrade mixed',
+    'upgrade refused',
+    'upgrade succeeded'
   ]
   t.same(
     [...ends].sort().filter((end) => !reachable.includes(end)),

@@ -132,6 +132,12 @@ export const rehearsed: RunOutcome = {
   serving: 'old',
   release: 6
 }
+export const upgraded: RunOutcome = {
+  status: 'succeeded',
+  result: { kind: 'upgrade', version: '0.2.0', former: '0.1.0' },
+  serving: 'new',
+  release: null
+}
 export const wentBack = (kind: 'revert' | 'remove', serving: Serving): RunOutcome => ({
   status: 'succeeded',
   result: { kind },

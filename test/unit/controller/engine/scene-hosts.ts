@@ -9,6 +9,7 @@ import {
   released,
   resolved,
   staged,
+  upgraded,
   wentBack
 } from '../core/deployment-scenes.ts'
 
@@ -30,6 +31,8 @@ export const obedient = (_host: string, { body }: Command): RunOutcome => {
       return wentBack('remove', 'none')
     case 'run-once':
       return ranOnce
+    case 'upgrade':
+      return upgraded
     case 'rehearse':
       return rehearsed
     case 'plan':

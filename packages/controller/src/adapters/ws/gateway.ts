@@ -49,6 +49,8 @@ type Session = {
   agent: AgentId
   address: string
   capabilities: readonly string[]
+  /** Tried beside the agent: it is answered, and never counts. */
+  isCandidate: boolean
   connection: Connection
   inbox: Inbox
   hello: HelloMessage | undefined
@@ -169,6 +171,7 @@ const beginSession = (gate: Gate, { name, socket, admission, address, welcome }:
     agent: agent.id,
     address,
     capabilities: claims.capabilities,
+    isCandidate: claims.isCandidate === true,
     connection,
     inbox,
     hello: undefined,
@@ -181,6 +184,10 @@ const beginSession = (gate: Gate, { name, socket, admission, address, welcome }:
 
 const established = (gate: Gate, session: Session, hello: HelloMessage): void => {
   session.hello = hello
+  if (session.isCandidate) {
+    answerCandidate(gate, session, hello)
+    return
+  }
   const first = gate.current.get(session.agent)
   if (first === undefined) {
     admit(gate, session)
@@ -188,6 +195,12 @@ const established = (gate: Gate, session: Session, hello: HelloMessage): void =>
   }
   session.connection.pause()
   gate.duplicates.arrived(session.agent, { first: first.name, second: session.name })
+}
+
+/** Any message proves to it that its session would serve; this one changes nothing. It closes by itself. */
+const answerCandidate = ({ log }: Gate, { agent, connection }: Session, hello: HelloMessage): void => {
+  log.info({ agent, version: hello.agentVersion }, 'another version of an agent is tried, and answered')
+  connection.send([{ type: 'ack', reportsUpTo: 0 }])
 }
 
 const settleDuplicate = (gate: Gate, effect: DuplicateEffect): void => {

@@ -14,6 +14,7 @@ import {
   writeList
 } from '../output-format.ts'
 import { createColors } from '../state-colors.ts'
+import { addAgentsUpgrade } from './agents-upgrade.ts'
 
 type Flags = { url?: string; env?: string; watch?: true; output: OutputFormat }
 type Query = { environment: string | undefined }
@@ -46,6 +47,7 @@ export function addAgents(program: Command, context: CliContext): void {
       const agents = await client.agents({ environment })
       writeList(context, output, 'agent', agents, () => render(agents))
     })
+  addAgentsUpgrade(group, context)
   addChange(group, context, 'approve', 'Lets a held agent in.', 'is approved', (client, name, query) =>
     client.changeAgent('approve', name, query)
   )

@@ -69,6 +69,8 @@ export const commandBody = (order: Order, given: ReleaseContent): WrittenBody =>
       const { kind, containers } = order
       return { kind, release: order.release, ...(containers !== null && { containers }) }
     }
+    case 'upgrade':
+      return { kind: order.kind, release, image: pinned(content), ...sourcesOf(content.sources ?? []) }
     case 'revert':
     case 'settle':
       return order

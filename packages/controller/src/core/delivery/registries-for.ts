@@ -1,4 +1,4 @@
-// Of which registries may a host need credentials for a command? Only `resolve` and `stage` ask registries.
+// Of which registries may a host need credentials for a command? Only `resolve`, `stage` and `upgrade` ask registries.
 import { type ImageSource, imageSources, registryOf, registrySource } from '@longshore/protocol'
 import * as z from 'zod'
 
@@ -9,9 +9,11 @@ export const pullingBody = z.object({
   sources: imageSources.default([registrySource])
 })
 
+const asking: ReadonlySet<string> = new Set(['resolve', 'stage', 'upgrade'])
+
 /** @returns names as registry-name.ts has them, in the order of the sources, each once */
 export const registriesFor = ({ kind, image, sources }: z.infer<typeof pullingBody>): string[] => {
-  if (image === undefined || (kind !== 'resolve' && kind !== 'stage')) return []
+  if (image === undefined || !asking.has(kind)) return []
   return [...new Set(sources.flatMap((source) => registryAt(source, image.repository) ?? []))]
 }
 

@@ -11,6 +11,7 @@ import { advanceReverting } from './revert.ts'
 import { advanceRolling } from './roll.ts'
 import { advanceStaging } from './stage.ts'
 import { isRemoval } from './state.ts'
+import { advanceUpgrading } from './upgrade.ts'
 
 export const advance = (step: Step, atMs: number): Step => {
   const next = advanceOnce(step, atMs)
@@ -26,6 +27,7 @@ const advanceOnce = (step: Step, atMs: number): Step => {
     case 'staging':
       return advanceStaging(step, atMs)
     case 'rolling':
+      if (step.state.mode === 'upgrade') return advanceUpgrading(step, atMs)
       return isRemoval(step.state) ? advanceRemoving(step, atMs) : advanceRolling(step, atMs)
     case 'reverting':
       return advanceReverting(step, atMs)

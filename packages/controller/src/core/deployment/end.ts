@@ -10,7 +10,8 @@ import {
   rehearsedReason,
   removedReason,
   revertedReason,
-  succeededReason
+  succeededReason,
+  upgradedReason
 } from './reasons.ts'
 import { type DeploymentState, isRepair, participants, partOf, type Target } from './state.ts'
 import type { Outcome, TargetState } from './vocabulary.ts'
@@ -57,6 +58,21 @@ export const endPlanned = (step: Step, atMs: number): Step =>
 export const endRemoved = (step: Step, atMs: number): Step => {
   const areGone = participants(step.state).every((target) => target.state === 'removed')
   return finish(step, areGone ? 'succeeded' : 'mixed', removedReason(step.state), atMs)
+}
+
+/** The agents that were not asked, or stayed what they were, serve as before. */
+export const endUpgrade = (step: Step, atMs: number): Step => {
+  const targets = participants(step.state)
+  const done = targets.filter(({ state }) => state === 'released').length
+  const isUnsure = targets.some(({ state }) => state === 'unknown')
+  const stayed = targets.some(({ state }) => state === 'failed') ? 'refused' : 'cancelled'
+  const partly = done === 0 && !isUnsure ? stayed : 'mixed'
+  const outcome = done === targets.length ? 'succeeded' : partly
+  const reason = upgradedReason(step.state, outcome)
+  const rested = forEachTarget(step, (at, target) =>
+    target.state === 'ready' ? withTarget(at, target, { state: 'untouched', serving: 'old' }) : at
+  )
+  return finish(rested, outcome, reason, atMs)
 }
 
 /** Nothing was stopped anywhere. @param why what stood in the way; absent: the votes say */

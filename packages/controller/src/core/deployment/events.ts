@@ -91,6 +91,7 @@ export type Order =
   | { kind: 'rehearse' }
   | { kind: 'run-once'; command: string[]; timeoutMs: number }
   | { kind: 'settle'; release: number; keepImages: number }
+  | { kind: 'upgrade' }
 
 export type Effect =
   | ({ kind: 'sendCommand'; order: Order; notAfterMs: number; timeLimitMs: number } & CommandName)

@@ -1,5 +1,6 @@
 // The one sentence that says why a deployment ended as it did, for somebody who was just woken up: which host,
 // what happened there, and what runs now. With several services each is named beside its host or release.
+
 import { lastingEffects, unknownCommands } from './release-command.ts'
 import {
   type DeploymentState,
@@ -11,6 +12,7 @@ import {
   partOf,
   type Target
 } from './state.ts'
+import type { Outcome } from './vocabulary.ts'
 
 export const succeededReason = (state: DeploymentState): string => {
   const hosts = allOf(hostsOf(participants(state)).length)
@@ -58,6 +60,22 @@ export const removedReason = (state: DeploymentState): string => {
     return `${services} ${isSingle(state) ? 'is' : 'are'} gone from ${countText(state)}${skippedText(state)}`
   const named = left.map((target) => `${hostAndReason(state, target)} (${leftText(target)})`)
   return `${services} could not be removed everywhere; ${named.join('; ')}`
+}
+
+export const upgradedReason = (state: DeploymentState, outcome: Outcome): string => {
+  const targets = participants(state)
+  const done = targets.filter((target) => target.state === 'released').length
+  const [part] = state.parts
+  const image = part === undefined ? '' : `${part.repository}${part.tag === null ? '' : `:${part.tag}`}`
+  if (outcome === 'succeeded')
+    return `${done === 1 ? 'the 1 agent runs' : `all ${done} agents run`} ${image}${skippedText(state)}`
+  const stayed = targets.filter((target) => target.state === 'failed' || target.state === 'unknown')
+  const named = stayed.map(
+    (target) =>
+      `${hostAndReason(state, target)} (${target.state === 'unknown' ? 'which agent runs there is not known' : 'the former agent runs on'})`
+  )
+  const cause = named.length > 0 ? named.join('; ') : cancelledText(state)
+  return `${cause}; ${done} of ${targets.length} agents run ${image}, the others are as they were`
 }
 
 export const refusedReason = (state: DeploymentState, why?: string): string => {

@@ -45,6 +45,8 @@ export const recordAnswer = (step: Step, target: Target, index: number, answer: 
       return answer.kind === 'refused'
         ? recordRunOnceRefused(answered, target, answer.detail)
         : recordRunOnce(answered, target, answer.outcome)
+    case 'upgrade':
+      return recordUpgraded(answered, target, answer)
     case 'settle':
       return answered
     default:
@@ -152,6 +154,23 @@ const recordRemoved = (step: Step, target: Target, answer: Answer): Step => {
     return withTarget(step, target, { ...done, ...nothingWrong, state: 'removed', serving })
   const state = status === 'unknown' ? 'unknown' : 'failed'
   return withTarget(step, target, { ...done, ...whyNot(answer), state, serving })
+}
+
+/** The agent that answers is the new one, or the one that was there. */
+const recordUpgraded = (step: Step, target: Target, answer: Answer): Step => {
+  if (answer.kind === 'refused')
+    return withTarget(step, target, { ...whyNot(answer), state: 'failed', serving: 'old' })
+  const { outcome } = answer
+  if (outcome.status !== 'succeeded')
+    return withTarget(step, target, { ...whyNot(answer), state: 'failed', serving: 'old' })
+  const { result } = outcome
+  if (result.kind !== 'upgrade')
+    return withTarget(step, target, { ...mismatch(result.kind), state: 'unknown' })
+  const { version, former } = result
+  const note =
+    version === former ? `its agent is ${version}, as before` : `its agent was ${former} and is ${version}`
+  const released = withTarget(step, target, { ...nothingWrong, state: 'released', serving: 'new' })
+  return withWarnings(released, target, [note])
 }
 
 const recordReleased = (step: Step, target: Target, answer: Answer): Step => {

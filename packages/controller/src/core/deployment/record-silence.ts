@@ -29,6 +29,7 @@ export const recordSilence = (step: Step, target: Target, isLost: boolean): Step
     case 'rehearse':
       return withTarget(silent, target, { ...why, state: 'failed' })
     case 'release':
+    case 'upgrade':
       return withTarget(silent, target, { ...why, state: 'unknown', serving: 'unknown' })
     case 'revert':
     case 'remove':

@@ -11,6 +11,7 @@ import { unresolvedReason } from './reasons.ts'
 import { removeEverywhere } from './remove.ts'
 import { stageEverywhere } from './stage.ts'
 import { type DeploymentState, isRemoval, type Part, participants, partOf, type Target } from './state.ts'
+import { beginUpgrading } from './upgrade.ts'
 
 export const advanceRequested = (step: Step, atMs: number): Step => {
   const { state } = step
@@ -41,6 +42,8 @@ const goOn = (step: Step, atMs: number): Step => {
       return planEverywhere(step.state.parts.reduce(recognise, step), atMs)
     case 'rehearse':
       return stageEverywhere(step, atMs)
+    case 'upgrade':
+      return beginUpgrading(step)
     case 'deploy':
     case 'converge':
     case 'remove':

@@ -11,7 +11,9 @@ export const modes = [
   /** only looked at: what would run */
   'plan',
   /** the service leaves every host */
-  'remove'
+  'remove',
+  /** the agents of an environment become another version of themselves */
+  'upgrade'
 ] as const
 export type Mode = (typeof modes)[number]
 

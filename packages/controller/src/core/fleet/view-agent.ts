@@ -2,6 +2,7 @@
 import type { Inventory } from '@longshore/protocol'
 import type { AgentState, AgentView } from '../../api/schemas.ts'
 import type { AgentRow } from '../../ports.ts'
+import { judgeSkew } from './judge-skew.ts'
 
 /** Kept in memory: nothing needs it to survive the controller. */
 export type Presence = {
@@ -32,6 +33,7 @@ export const viewAgent = (row: AgentRow, presence: Presence): AgentView => {
     ...(reason === undefined ? {} : { reason }),
     labels: row.labels,
     agentVersion: row.agentVersion,
+    versionSkew: row.agentVersion === null ? null : judgeSkew(row.agentVersion),
     lastSeenAtMs,
     lastSeenAt: lastSeenAtMs === null ? null : new Date(lastSeenAtMs).toISOString(),
     connectedSinceMs: presence.connectedSinceMs,

@@ -5,8 +5,9 @@ import { wishesOf } from './wishes.ts'
 
 /** Equal texts: the same request. */
 export const requestText = (request: DeployRequest): string => {
-  const { mode, recreate, offline, replace } = request
-  return JSON.stringify({ mode, recreate, offline, replace, wishes: wishesOf(request).map(wishText) })
+  const { mode, recreate, offline, replace, upgrade } = request
+  const wishes = wishesOf(request).map(wishText)
+  return JSON.stringify({ mode, recreate, offline, replace, wishes, ...(upgrade && { upgrade }) })
 }
 
 /** Members in an order of their own, whatever the client's was. */

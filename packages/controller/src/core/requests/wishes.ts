@@ -9,11 +9,14 @@ export const wishesOf = ({ service, what, services }: DeployRequest): Wish[] =>
   services?.map((one) => ({ service: one.service, what: one.what ?? what })) ?? [{ service, what }]
 
 /** Every permission that the request asks for; a promotion reads where it takes the release from. */
-export const needsOf = (request: DeployRequest): Need[] =>
-  wishesOf(request).flatMap(({ service, what }) => {
+export const needsOf = (request: DeployRequest): Need[] => {
+  const { environment, mode } = request
+  if (mode === 'upgrade') return [{ verb: 'agents', environment, service: '*' }]
+  return wishesOf(request).flatMap(({ service, what }) => {
     const own: Need = { verb: verbOf(what), environment: request.environment, service }
     return what.by === 'promote' ? [own, { verb: 'read', environment: what.from, service }] : [own]
   })
+}
 
 const verbOf = ({ by }: DeployWhat): Verb => {
   switch (by) {
