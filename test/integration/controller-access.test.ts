@@ -271,6 +271,12 @@ const cases: Case[] = [
     gives: 'unknown-deployment',
     hidden: 'unknown-deployment'
   },
+  {
+    route: 'GET /v1/logs',
+    path: '/v1/logs?environment=staging&service=none',
+    needs: ['logs:staging/none'],
+    gives: 'unknown-service'
+  },
   { route: 'GET /v1/releases', path: '/v1/releases', needs: [], gives: 200 },
   { route: 'GET /v1/status', path: '/v1/status', needs: [], gives: 200 },
   { route: 'GET /v1/images', path: '/v1/images', needs: [], gives: 200 },

@@ -134,6 +134,7 @@ export const startWireAgent = async (
       detach() {},
       stop() {}
     },
+    logs: { attach() {}, received() {}, detach() {} },
     served: () => undefined,
     recovered: () => undefined,
     heard: () => undefined,

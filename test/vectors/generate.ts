@@ -51,8 +51,23 @@ const swaps = async (): Promise<Vector[]> => {
 const [goodHeader = '', goodPayload = '', goodSignature = ''] = (await signed('frame')).split('.')
 const frame = payloads.frame
 const credential = { registry: 'registry.example.com', jwe: 'a..b.c.d', problem: null }
+const withMessages = (messages: object[]) => signed('frame', { ...frame, messages })
 const withCredentials = (credentials: object[]) =>
-  signed('frame', { ...frame, messages: [{ type: 'command', jws: 'a.b.c', credentials }] })
+  withMessages([{ type: 'command', jws: 'a.b.c', credentials }])
+const logsOpen = {
+  type: 'logs.open',
+  stream: 1,
+  environment: 'staging',
+  service: 'api',
+  isFollowed: true,
+  maxAgeMs: 600_000,
+  tail: 100,
+  grep: 'ready',
+  after: [{ container: '0123456789ab', time: '2026-01-01T00:00:00.000000001Z' }],
+  grant: 262_144
+}
+const logsGrant = { type: 'logs.grant', stream: 1, bytes: 262_144 }
+const logsClose = { type: 'logs.close', stream: 1 }
 const frames = async (): Promise<Vector[]> =>
   (
     [
@@ -104,6 +119,21 @@ const frames = async (): Promise<Vector[]> =>
       [
         '257 messages',
         await signed('frame', { ...frame, messages: Array(257).fill(payloads.ack) }),
+        'frame-malformed'
+      ],
+      [
+        'a log is opened, granted more, and closed',
+        await withMessages([logsOpen, logsGrant, logsClose]),
+        null
+      ],
+      [
+        'a log is opened with a text to search that is empty',
+        await withMessages([{ ...logsOpen, grep: '' }]),
+        'frame-malformed'
+      ],
+      [
+        'more of a log is granted than may be at once',
+        await withMessages([{ ...logsGrant, bytes: 262_145 }]),
         'frame-malformed'
       ],
       ['a command with credentials', await withCredentials([credential]), null],

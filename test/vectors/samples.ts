@@ -112,6 +112,26 @@ export const welcome = {
 const progress = { type: 'progress', command: id('cmd'), step: 'pull', position: 1, total: 4 }
 const malformed = 'frame-malformed'
 
+const logged = '0123456789ab'
+const logLine = {
+  kind: 'line',
+  container: logged,
+  from: 'stderr',
+  time: '2026-01-01T00:00:00.000000001Z',
+  text: 'ready\u001b[0m'
+}
+const logEntries = [
+  { kind: 'begun', container: logged, name: 'web-r7-0', release: 7, index: 0 },
+  logLine,
+  { ...logLine, from: 'tty', time: null, isCut: true },
+  { kind: 'left-out', container: logged, lines: 12 },
+  { kind: 'left-out', container: logged, lines: null },
+  { kind: 'unreadable', container: logged, detail: 'the log driver keeps nothing' },
+  { kind: 'ended', container: logged },
+  { kind: 'done', outcome: 'complete', detail: '' }
+]
+const logsData = (entries: object[]) => ({ type: 'logs.data', stream: 1, entries })
+
 const upMessages: { name: string; message: object; code: string | null }[] = [
   { name: 'hello', message: hello, code: null },
   { name: 'accepted', message: { type: 'accepted', command: id('cmd') }, code: null },
@@ -170,6 +190,19 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
     },
     code: malformed
   },
+  { name: 'lines of logs and what there is to say of them', message: logsData(logEntries), code: null },
+  {
+    name: 'a line of a log from a container without a name',
+    message: logsData([{ ...logLine, container: '' }]),
+    code: malformed
+  },
+  {
+    name: 'a line of a log with a time of another form',
+    message: logsData([{ ...logLine, time: '2026-01-01T00:00:00Z' }]),
+    code: malformed
+  },
+  { name: 'logs without an entry', message: logsData([]), code: malformed },
+  { name: '501 entries of logs', message: logsData(Array(501).fill(logLine)), code: malformed },
   { name: 'bye', message: { type: 'bye', reason: 'stopping' }, code: null },
   { name: 'a field from a later version', message: { ...progress, mood: 'good' }, code: null },
   {

@@ -18,6 +18,7 @@ import { becomeProgram } from './adapters/become-program.ts'
 import { createClock } from './adapters/clock.ts'
 import { lockDataDir } from './adapters/data-lock.ts'
 import { createDockerClient } from './adapters/docker/client.ts'
+import { createContainerLogs } from './adapters/docker/container-logs.ts'
 import { createCopyFile } from './adapters/docker/copy-file.ts'
 import { createCredentials } from './adapters/docker/credentials.ts'
 import { createEngine } from './adapters/docker/engine.ts'
@@ -62,6 +63,7 @@ import { JournalError } from './journal-error.ts'
 import { keepRoutes, type RouteKeeper } from './keep-routes.ts'
 import { leave } from './leave.ts'
 import type { LifeSigns } from './link.ts'
+import { createLogs } from './logs.ts'
 import type { Clock, Journal, OpenLogin, ProgramFiles, Runs } from './ports.ts'
 import { openRegistration, openStoredKeys } from './registration.ts'
 import { type AgentWorld, runAgent } from './run-agent.ts'
@@ -338,6 +340,15 @@ const connectParts = async (settings: Settings, log: AgentLog, place: Place): Pr
     refreshFacts: facts.refresh,
     policy,
     inventory,
+    logs: createLogs({
+      engine,
+      containerLogs: createContainerLogs(docker),
+      watch,
+      policy,
+      installation: () => registration.identity().installation,
+      clock,
+      log
+    }),
     openRuns,
     served,
     recovered,

@@ -237,6 +237,21 @@ export type Proxy = {
   onChange(changed: () => void): () => void
 }
 
+/** Logs of containers, as the engine keeps them. */
+export type ContainerLogs = {
+  /**
+   * Rejects with EngineError; `failed` where the log driver keeps nothing, in the engine's words.
+   * @param how.since as core/log-points writes it; null: from the first line that is kept
+   * @param how.tail null: all lines
+   * @returns bytes as core/logs decodes them; the engine waits for whoever reads them
+   */
+  open(
+    id: string,
+    how: { isFollowed: boolean; since: string | null; tail: number | null },
+    signal: AbortSignal
+  ): Promise<{ isTty: boolean; chunks: AsyncIterable<Uint8Array> }>
+}
+
 /** What happens to containers, told by the engine within some ten milliseconds. */
 export type ContainerEvents = {
   /** Calls back with Docker's id after each event of a container; returns how to stop that. */

@@ -5,6 +5,7 @@ import type { ControllerClock } from './controller-clock.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
 import type { Ask, Dial, LifeSigns, Log } from './link.ts'
+import type { Logs } from './logs.ts'
 import type { Clock, PolicySource, Runs } from './ports.ts'
 import type { Registration } from './registration.ts'
 import { createReporter, type Reporter } from './reporter.ts'
@@ -30,6 +31,7 @@ export type AgentWorld = {
   refreshFacts: () => void
   policy: Pick<PolicySource, 'summary'>
   inventory: InventoryWatch
+  logs: Logs
   /** Made late: the runs report to the reporter, and know who they are. */
   openRuns: (reporter: Reporter, identity: Identity) => Promise<Runs>
   /** Resolves when what was delivered is taken; told once sessions are served. */
@@ -61,6 +63,7 @@ export const runAgent = async (world: AgentWorld, signal: AbortSignal): Promise<
     runs,
     reporter,
     inventory,
+    logs: world.logs,
     keys: registration.keys,
     identity: registration.identity,
     self: {

@@ -16,6 +16,7 @@ import { hostSkewOf, isNotableSkew } from './core/controller-time.ts'
 import type { Identity } from './identity.ts'
 import type { InventoryWatch } from './inventory.ts'
 import type { Log } from './link.ts'
+import { isLogMessage, type LogMessage, type Logs } from './logs.ts'
 import type { Clock, Runs } from './ports.ts'
 import type { Reporter } from './reporter.ts'
 import type { Session, SessionListener } from './session.ts'
@@ -28,6 +29,7 @@ export type AgentParts = {
   runs: Pick<Runs, 'receive' | 'cancel' | 'marks' | 'inFlight'>
   reporter: Reporter
   inventory: InventoryWatch
+  logs: Logs
   keys: () => ControllerKeys
   identity: () => Identity
   self: {
@@ -43,7 +45,7 @@ export type AgentParts = {
 export const serveSessions = (
   parts: AgentParts
 ): SessionListener & { disconnected(): void; idle(): Promise<void> } => {
-  const { clock, controllerClock, log, runs, reporter, inventory } = parts
+  const { clock, controllerClock, log, runs, reporter, inventory, logs } = parts
   let session: Session | undefined
   // answers go to the session that is there when they are ready: the controller knows commands by id
   let taking = Promise.resolve()
@@ -54,7 +56,7 @@ export const serveSessions = (
     const reply = await takeCommand(context, message, controllerClock.nowMs)
     if (reply !== undefined) session?.queue([reply])
   }
-  const handle = async (message: DeliveredDown): Promise<void> => {
+  const handle = async (message: Exclude<DeliveredDown, LogMessage>): Promise<void> => {
     switch (message.type) {
       case 'command':
         return answer(message)
@@ -79,6 +81,7 @@ export const serveSessions = (
     },
     established(next: Session, welcome: WelcomeMessage) {
       session = next
+      logs.attach(next)
       const { agent, environment } = welcome
       log.info({ agent, environment, session: welcome.session }, 'connected')
       taking = taking
@@ -92,6 +95,11 @@ export const serveSessions = (
     },
     delivered(messages) {
       for (const message of messages) {
+        // beside everything else: neither waits for the other
+        if (isLogMessage(message)) {
+          logs.received(message)
+          continue
+        }
         taking = taking
           .then(() => handle(message))
           .catch((error: unknown) =>
@@ -102,6 +110,7 @@ export const serveSessions = (
     disconnected() {
       session = undefined
       reporter.detach()
+      logs.detach()
       inventory.detach()
     },
     /** Resolves when everything delivered before was taken. */

@@ -63,6 +63,8 @@ export type Session = {
   /** Says bye and closes. */
   stop(): void
   readonly bufferedBytes: number
+  /** Frames that wait for their signature. */
+  readonly unsentFrames: number
 }
 export type SessionOutcome = {
   reason: ReconnectReason
@@ -123,6 +125,10 @@ class OpenSession implements Session {
 
   get bufferedBytes(): number {
     return this.#connection?.bufferedBytes ?? 0
+  }
+
+  get unsentFrames(): number {
+    return this.#codec.sendingFrames
   }
 
   queue(messages: readonly QueuedUp[]): void {

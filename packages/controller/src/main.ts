@@ -44,6 +44,7 @@ import { createFailures } from './engine/count-failures.ts'
 import { createDeployments, defaultDeploymentSettings } from './engine/deployments.ts'
 import { enrol } from './engine/enrolment.ts'
 import { createEventStream, type EventStream } from './engine/event-stream.ts'
+import { createLogFinder } from './engine/find-logs.ts'
 import { createFleet } from './engine/fleet.ts'
 import { withFormerBlobs } from './engine/former-blobs.ts'
 import { createFreezes } from './engine/freezes.ts'
@@ -59,6 +60,7 @@ import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
 import { createPresences } from './engine/presence.ts'
 import { createConfigReader } from './engine/read-configs.ts'
+import { createLogReaders } from './engine/read-logs.ts'
 import { createRegistries } from './engine/registries.ts'
 import { createRegistryCredentials, type RegistryCredentials } from './engine/registry-credentials.ts'
 import { createSpecs } from './engine/specs.ts'
@@ -338,12 +340,16 @@ const createEngine = (ground: Ground) => {
     settings: { ...defaultDeploymentSettings, lostAfterMs, pauseLimitMs }
   })
   const fleet = createFleet({ ...ground, link: gateway, presences, deployments })
-  gateway.serve({ fleet, deployments, presences })
+  const logFinder = createLogFinder({ ...ground, presences })
+  const logs = createLogReaders({ ...ground, link: gateway, finder: logFinder })
+  gateway.serve({ fleet, deployments, presences, logs })
   return {
     events,
     presences,
     gateway,
     fleet,
+    logFinder,
+    logs,
     deployments,
     ...createTelling(ground, { link: gateway, events }),
     registries: createRegistries(ground),

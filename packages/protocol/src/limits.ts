@@ -61,6 +61,28 @@ export const maxPasswordBytes = 8 * 1024
 export const maxCredentialChars = 24 * 1024
 /** Containers of one service on one host. */
 export const maxReplicas = 50
+/** Bytes of one line of a log before it is cut; Docker's own pieces of long lines have as many. */
+export const maxLogLineBytes = 16 * 1024
+/** The same as JSON in UTF-8: quotes and controls grow, and what grows too much is cut earlier. */
+export const maxLogChars = 20 * 1024
+/** What an entry of a log costs beside its text: names, times and braces wherever it is written. */
+export const logEntryBytes = 256
+/** Entries in one message of logs. */
+export const maxLogEntriesPerMessage = 500
+/** Cost of the entries in one message: what a report may have to wait for. */
+export const maxLogMessageBytes = 64 * 1024
+/** Granted at once. */
+export const maxLogGrantBytes = 256 * 1024
+/** What waits in an agent for a grant, for each stream; lines beyond it are left out and counted. */
+export const maxLogQueueBytes = 256 * 1024
+/** Streams of logs that one agent keeps open. */
+export const maxLogStreamsPerAgent = 32
+/** Lines of the past that can be asked for, of each container. */
+export const maxLogTailLines = 100_000
+/** Text that is searched for. */
+export const maxLogGrepChars = 256
+/** Containers of which it is said where their log is to go on. */
+export const maxLogResumes = 100
 
 /** WebSocket ping. Proxies cut idle connections at 60 s. */
 export const pingIntervalMs = 15_000
@@ -111,3 +133,9 @@ relate(
 relate(reconnectBaseMs < reconnectCapMs, 'reconnectBaseMs < reconnectCapMs')
 relate(maxReportLogLines <= maxCommandLogLines, "a container's log fits where a command's does")
 relate(maxCommandLogLines * maxReportLineChars * 4 < maxFrameBytes / 4, 'one report fits well into one frame')
+relate(maxLogChars + logEntryBytes <= maxLogGrantBytes, 'the longest line fits into a grant')
+relate(
+  (maxLogMessageBytes + maxLogChars) * 4 < maxFrameBytes,
+  'one message of logs is a small part of a frame'
+)
+relate(maxLogMessageBytes >= maxLogChars + logEntryBytes, 'the longest line fits into a message')

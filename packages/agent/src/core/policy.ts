@@ -30,7 +30,9 @@ export const hostPolicy = z.strictObject({
       /** Images from the controller's own store, where `repositories` names what else may run. */
       artifacts: z.boolean().default(false),
       /** The agent may become another version of itself: whoever decides on its program decides on all of the host. */
-      upgrade: z.boolean().default(false)
+      upgrade: z.boolean().default(false),
+      /** What containers of its services write may be read; unlike the others allowed unless it says no. */
+      logs: z.boolean().default(true)
     })
     .prefault({}),
   /** Host ports that may be published, single or `from-to`. */
@@ -49,13 +51,22 @@ export const checkPolicy = (state: PolicyState, service: ServiceName, body: Comm
     case 'absent':
       return null
     case 'invalid':
-      return `the policy file of this host cannot be used, so everything is refused: ${state.detail}`
+      return unusable(state.detail)
     case 'active':
       return firstRefusal(state.policy, service, body)
     default:
       return state satisfies never
   }
 }
+
+/** @returns as `checkPolicy`, for reading the log of a service */
+export const checkLogs = (state: PolicyState): string | null => {
+  if (state.kind === 'invalid') return unusable(state.detail)
+  return state.kind === 'active' && !state.policy.allow.logs ? says('reading logs (allow: logs)') : null
+}
+
+const unusable = (detail: string): string =>
+  `the policy file of this host cannot be used, so everything is refused: ${detail}`
 
 const firstRefusal = (policy: HostPolicy, service: ServiceName, body: CommandBody): string | null => {
   const isOwn = body.kind === 'upgrade'

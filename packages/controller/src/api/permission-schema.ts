@@ -15,6 +15,7 @@ export const verbs = [
   'registries',
   'tokens',
   'audit',
+  'logs',
   'push-image',
   'pull-image'
 ] as const

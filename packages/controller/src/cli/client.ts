@@ -9,6 +9,7 @@ import type {
   DeploymentEvent,
   DeploymentView,
   DeployRequest,
+  LogEvent,
   Permission,
   SpecView,
   WebhookFormat
@@ -155,7 +156,9 @@ export function createClient(settings: Settings) {
       await post(at`/v1/deployments/${id}/cancel`, {}, anything, signal)
     },
     deploymentEvents: (id: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent | Unread> =>
-      readEvents(settings, at`/v1/deployments/${id}/events`, signal),
+      readEvents(settings, at`/v1/deployments/${id}/events`, signal, readEvent),
+    logs: (query: Query, signal: AbortSignal): AsyncGenerator<LogEvent> =>
+      readEvents(settings, `/v1/logs${queryOf(query)}`, signal, readLogEvent),
 
     releases: (query: Query) =>
       get(`/v1/releases${queryOf(query)}`, ({ releaseView }) => releaseView.array()),
@@ -165,7 +168,7 @@ export function createClient(settings: Settings) {
       get(`/v1/status${queryOf(query)}`, ({ statusView }) => statusView.array(), signal),
     /** Of everything that the token may read; each connection begins with how things are. */
     events: (signal: AbortSignal): AsyncGenerator<DeploymentEvent | Unread> =>
-      readEvents(settings, '/v1/events', signal)
+      readEvents(settings, '/v1/events', signal, readEvent)
   }
 }
 
@@ -227,11 +230,12 @@ function parseJson(body: string): unknown {
   }
 }
 
-async function* readEvents(
+async function* readEvents<E>(
   settings: Settings,
   path: string,
-  signal: AbortSignal
-): AsyncGenerator<DeploymentEvent | Unread> {
+  signal: AbortSignal,
+  read: (data: string) => Promise<E>
+): AsyncGenerator<E> {
   const sent = (): void => void loadSchemas()
   const answer = await sendRequest(settings, {
     method: 'GET',
@@ -246,11 +250,9 @@ async function* readEvents(
   let state = emptyStream
   try {
     for await (const chunk of answer as AsyncIterable<string>) {
-      const read = readChunk(state, chunk)
-      state = read.state
-      for (const data of read.events) {
-        yield await readEvent(data)
-      }
+      const { state: next, events } = readChunk(state, chunk)
+      state = next
+      for (const data of events) yield await read(data)
     }
   } catch (cause) {
     if (cause instanceof CliError) throw cause
@@ -268,4 +270,11 @@ async function readEvent(data: string): Promise<DeploymentEvent | Unread> {
     return { type: null, json: head.data }
   }
   throw await notUnderstood('an event of the deployment', read.error)
+}
+
+async function readLogEvent(data: string): Promise<LogEvent> {
+  const { logEvent } = await loadSchemas()
+  const read = logEvent.safeParse(parseJson(data))
+  if (read.success) return read.data
+  throw await notUnderstood('an event of the log', read.error)
 }

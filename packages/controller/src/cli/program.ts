@@ -18,6 +18,7 @@ import { addImport } from './commands/import.ts'
 import { addIssuers } from './commands/issuers.ts'
 import { addJoinToken } from './commands/join-token.ts'
 import { addLock, addUnlock } from './commands/lock.ts'
+import { addLogs } from './commands/logs.ts'
 import { addPromote } from './commands/promote.ts'
 import { addPush } from './commands/push.ts'
 import { addRegistry } from './commands/registry.ts'
@@ -58,6 +59,7 @@ export function createProgram(context: CliContext): Command {
   addUnlock(program, context)
   addStatus(program, context)
   addImages(program, context)
+  addLogs(program, context)
   addEvents(program, context)
   addDeployments(program, context)
   addReleases(program, context)

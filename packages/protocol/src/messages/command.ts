@@ -213,12 +213,14 @@ export type Capability =
   | 'start-first'
   | 'sources'
   | 'registry-credentials'
+  | 'logs'
 export const agentCapabilities: readonly Capability[] = [
   ...commandBody.options.map((option) => option.shape.kind.value),
   'remove-containers',
   'start-first',
   'sources',
-  'registry-credentials'
+  'registry-credentials',
+  'logs'
 ]
 
 /** All that an agent has to be able to do for this command. */

@@ -5,12 +5,14 @@ import { maxMessagesPerFrame } from '../limits.ts'
 import { commandMessage } from './command.ts'
 import { acceptedMessage, ackMessage, cancelMessage, keysMessage, refusedMessage } from './delivery.ts'
 import { inventoryMessage } from './inventory.ts'
+import { logsCloseMessage, logsDataMessage, logsGrantMessage, logsOpenMessage } from './logs.ts'
 import { progressMessage, reportMessage } from './report.ts'
 import { byeMessage, helloMessage, welcomeMessage } from './session.ts'
 
 export * from './command.ts'
 export * from './delivery.ts'
 export * from './inventory.ts'
+export * from './logs.ts'
 export * from './report.ts'
 export * from './session.ts'
 
@@ -20,6 +22,9 @@ export const downMessage = z.discriminatedUnion('type', [
   cancelMessage,
   ackMessage,
   keysMessage,
+  logsOpenMessage,
+  logsGrantMessage,
+  logsCloseMessage,
   byeMessage
 ])
 export type DownMessage = z.infer<typeof downMessage>
@@ -31,6 +36,7 @@ export const upMessage = z.discriminatedUnion('type', [
   progressMessage,
   reportMessage,
   inventoryMessage,
+  logsDataMessage,
   byeMessage
 ])
 export type UpMessage = z.infer<typeof upMessage>

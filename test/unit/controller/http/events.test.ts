@@ -27,7 +27,11 @@ t.test('an event that comes while the snapshot is taken is sent after it, to who
     begin: (reply) => {
       reply.hijack()
       reply.raw.end()
-      return { send: (event) => seen.push(event), end: () => undefined }
+      return {
+        send: (event) => seen.push(event as StreamEvent),
+        end: () => undefined,
+        waitingBytes: 0
+      }
     },
     endAll: () => undefined
   }

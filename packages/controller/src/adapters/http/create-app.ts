@@ -15,12 +15,14 @@ import type { Callers } from '../../engine/callers.ts'
 import type { Failures } from '../../engine/count-failures.ts'
 import type { Deployments } from '../../engine/deployments.ts'
 import type { EventStream } from '../../engine/event-stream.ts'
+import type { LogFinder } from '../../engine/find-logs.ts'
 import type { Fleet } from '../../engine/fleet.ts'
 import type { Freezes } from '../../engine/freezes.ts'
 import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Images } from '../../engine/images.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Issuers } from '../../engine/issuers.ts'
+import type { LogReaders } from '../../engine/read-logs.ts'
 import type { Registries } from '../../engine/registries.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
@@ -39,6 +41,7 @@ import { addEnvironmentRoutes } from './routes/environments.ts'
 import { addEventRoutes } from './routes/events.ts'
 import { addFreezeRoutes } from './routes/freezes.ts'
 import { addIssuerRoutes } from './routes/issuers.ts'
+import { addLogRoutes } from './routes/logs.ts'
 import { addMetricsRoutes } from './routes/metrics.ts'
 import { addOpenRoutes } from './routes/open.ts'
 import { addPageRoutes } from './routes/page.ts'
@@ -67,6 +70,8 @@ export type Services = {
   writer: Pick<Writer, 'refused'>
   audit: Reads['audit']
   events: EventStream
+  logFinder: LogFinder
+  logs: LogReaders
   installation: Installation
   enrol(request: string, address: string): Promise<string>
   isStopping(): boolean
@@ -109,6 +114,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addFreezeRoutes,
     addDeploymentRoutes,
     addEventRoutes,
+    addLogRoutes,
     addMetricsRoutes,
     addWebhookRoutes,
     addRegistryRoutes,

@@ -4,7 +4,6 @@ import type { ServerResponse } from 'node:http'
 import { limits } from '@longshore/protocol'
 import type { FastifyReply } from 'fastify'
 import { ApiError } from '../../api/errors.ts'
-import type { StreamEvent } from '../../api/schemas.ts'
 
 /** Proxies cut idle connections at 60 s; some at 30 s. */
 const defaultKeepAliveMs = 15_000
@@ -12,9 +11,11 @@ const defaultKeepAliveMs = 15_000
 export const maxStreamsPerToken = 50
 
 export type EventResponse = {
-  /** @param id what a client that comes back says it has seen last */
-  send(event: StreamEvent, id: string): void
+  /** @param id what a client that comes back says it has seen last; none: it cannot say */
+  send(event: object, id?: string): void
   end(): void
+  /** Bytes that the client has not yet taken. */
+  readonly waitingBytes: number
 }
 export type EventResponses = {
   /**
@@ -61,8 +62,11 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
         ended()
       })
       return {
-        send: (event, id) => write(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`),
-        end: () => raw.end()
+        send: (event, id) => write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`),
+        end: () => raw.end(),
+        get waitingBytes() {
+          return raw.writableLength
+        }
       }
     },
     endAll: () => {

@@ -2,6 +2,7 @@
 // tells the engine when one begins and ends. Between two of one key decides duplicates.ts; messages go through inbox.ts.
 import {
   type AgentId,
+  type DeliveredUp,
   type DownMessage,
   type DuplicateEffect,
   type HelloMessage,
@@ -19,7 +20,7 @@ import type { Installation } from '../../engine/installation.ts'
 import type { AgentLink, Clock, Log, Random } from '../../ports.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createDuplicates, type Duplicates } from './duplicates.ts'
-import { hearMessage, type Receivers } from './hear-message.ts'
+import { type Heard, hearMessage, isLogs, type Receivers } from './hear-message.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 
 export type GatewayPorts = {
@@ -154,7 +155,7 @@ const beginSession = (gate: Gate, { name, socket, admission, address, welcome }:
     },
     {
       established: (hello) => established(gate, session, hello),
-      delivered: (messages) => session.inbox.receive(messages),
+      delivered: (messages) => deliver(gate, session, messages),
       alive: () => alive(gate, session),
       ended: (end) => ended(gate, session, end)
     }
@@ -197,6 +198,15 @@ const established = (gate: Gate, session: Session, hello: HelloMessage): void =>
   gate.duplicates.arrived(session.agent, { first: first.name, second: session.name })
 }
 
+const deliver = (gate: Gate, session: Session, messages: readonly DeliveredUp[]): void => {
+  const others: Heard[] = []
+  for (const message of messages) {
+    if (!isLogs(message)) others.push(message)
+    else if (gate.current.get(session.agent) === session) gate.receivers().logs.heard(session.agent, message)
+  }
+  session.inbox.receive(others)
+}
+
 /** Any message proves to it that its session would serve; this one changes nothing. It closes by itself. */
 const answerCandidate = ({ log }: Gate, { agent, connection }: Session, hello: HelloMessage): void => {
   log.info({ agent, version: hello.agentVersion }, 'another version of an agent is tried, and answered')
@@ -237,7 +247,7 @@ const admit = (gate: Gate, session: Session): void => {
   session.isAdmitted = true
   connection.resume()
   inbox.enqueue(async () => {
-    const { fleet, deployments, presences } = gate.receivers()
+    const { fleet, deployments, presences, logs } = gate.receivers()
     if (!(await fleet.introduced(agent, hello))) {
       connection.close('revoked', 'revoked', 'the agent was revoked while it connected')
       return
@@ -248,6 +258,7 @@ const admit = (gate: Gate, session: Session): void => {
     deployments.observed(agent, hello.inventory)
     await presences.announce(agent)
     await deployments.agentConnected(agent, hello)
+    logs.sessionBegan(agent)
     gate.log.info({ agent, host: hello.hostName, address }, 'an agent is connected')
   })
   inbox.open()
@@ -273,6 +284,7 @@ const ended = (gate: Gate, session: Session, end: SessionEnd): void => {
   const wasCurrent = gate.current.get(agent) === session
   if (wasCurrent) {
     gate.current.delete(agent)
+    gate.receivers().logs.sessionEnded(agent)
     gate.supervisor.connectedChanged(gate.current.size)
   }
   // may admit another one

@@ -3,6 +3,7 @@
 import {
   type AgentId,
   type DeliveredUp,
+  type LogsDataMessage,
   type QueuedDown,
   runReport,
   type VerifyKey,
@@ -11,16 +12,25 @@ import {
 import type { Deployments } from '../../engine/deployments.ts'
 import type { Fleet } from '../../engine/fleet.ts'
 import type { Presences } from '../../engine/presence.ts'
+import type { LogReaders } from '../../engine/read-logs.ts'
 
 /** What the gateway hands on to. */
-export type Receivers = { fleet: Fleet; deployments: Deployments; presences: Presences }
+export type Receivers = {
+  fleet: Fleet
+  deployments: Deployments
+  presences: Presences
+  logs: Pick<LogReaders, 'heard' | 'sessionBegan' | 'sessionEnded'>
+}
+/** Logs are handed on at once: they wait for nothing, and nothing for them. */
+export type Heard = Exclude<DeliveredUp, LogsDataMessage>
+export const isLogs = (message: DeliveredUp): message is LogsDataMessage => message.type === 'logs.data'
 export type Speaker = { agent: AgentId; key: VerifyKey; answer: (messages: QueuedDown[]) => void }
 
 /** @throws ProtocolError when a report is not signed by the agent */
 export const hearMessage = async (
   { fleet, deployments, presences }: Receivers,
   { agent, key, answer }: Speaker,
-  message: DeliveredUp
+  message: Heard
 ): Promise<void> => {
   switch (message.type) {
     case 'accepted':

@@ -23,6 +23,7 @@ const alsoAllows: Record<Verb, readonly Verb[]> = {
   registries: [],
   tokens: [],
   audit: [],
+  logs: ['read'],
   'push-image': ['pull-image'],
   'pull-image': []
 }
