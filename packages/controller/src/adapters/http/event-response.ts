@@ -62,7 +62,8 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
         ended()
       })
       return {
-        send: (event, id) => write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`),
+        send: (event, id) =>
+          write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`),
         end: () => raw.end(),
         get waitingBytes() {
           return raw.writableLength

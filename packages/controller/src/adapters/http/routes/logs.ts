@@ -21,9 +21,7 @@ export const addLogRoutes = ({ app, services, responses }: RouteScope): void => 
       const reader = services.logs.open(actor.id, found)
       let response: EventResponse
       try {
-        response = responses.begin(reply, actor.id, reader.stop, () =>
-          services.callers.isGood(caller)
-        )
+        response = responses.begin(reply, actor.id, reader.stop, () => services.callers.isGood(caller))
       } catch (error) {
         reader.stop()
         throw error
