@@ -80,13 +80,14 @@ testOnRealParts(
       'none lost, none twice'
     )
 
-    await fleet.push('v2')
+    await fleet.apply({ command: counting, tty: true })
+  await fleet.push('v2')
     t.equal((await fleet.deploy('v2')).exitCode, 0)
     await reader.waitForLine(/"state":"begun".*"release":2/)
     await waitForCount(reader, 10)
     const latest = linesOf(reader).at(-1)
     t.not(latest?.container, container, 'the lines are those of the new container')
-    t.same([...new Set(linesOf(reader).map(({ from }) => from))].sort(), ['stderr', 'stdout'])
+    t.same([...new Set(linesOf(reader).map(({ from }) => from))].sort(), ['stderr', 'stdout', 'tty'])
 
     reader.signal('SIGINT')
     t.equal((await reader.ended).exitCode, 0, 'Ctrl-C ends it well')
