@@ -81,7 +81,7 @@ testOnRealParts(
     )
 
     await fleet.apply({ command: counting, tty: true })
-  await fleet.push('v2')
+    await fleet.push('v2')
     t.equal((await fleet.deploy('v2')).exitCode, 0)
     await reader.waitForLine(/"state":"begun".*"release":2/)
     await waitForCount(reader, 10)

@@ -28,15 +28,20 @@ export async function followLogs(
   signal: AbortSignal
 ): Promise<void> {
   const seen = new Map<string, string>()
+  const away = new Map<string, number>()
   let lastAtMs: number | null = null
   for (let failures = 0; ; failures += 1) {
     let lost = 'the controller closed the stream'
-    const again = lastAtMs === null ? asked : { ...asked, tail: undefined, sinceMs: lastAtMs - overlapMs }
+    const again =
+      lastAtMs === null
+        ? asked
+        : { ...asked, tail: undefined, sinceMs: Math.min(lastAtMs, ...away.values()) - overlapMs }
     try {
       for await (const event of client.logs(again, signal)) {
         if (failures > 0) show.notice('connected to the controller again')
         failures = 0
         lastAtMs = Date.parse(event.at)
+        noteAway(away, event)
         if (isNew(seen, event)) show.event(event)
         if (event.type === 'end') return
       }
@@ -49,6 +54,13 @@ export async function followLogs(
     if (failures === 0) show.notice(`${lost}; trying again`)
     await pause(retryDelayMs(failures), signal)
   }
+}
+
+/** Since when nothing came of a host: what it wrote from then on is still to be asked for. */
+function noteAway(away: Map<string, number>, event: LogEvent): void {
+  if (event.type !== 'host') return
+  if (event.state === 'reading') away.delete(event.host)
+  else if (!away.has(event.host)) away.set(event.host, Date.parse(event.at))
 }
 
 /** The engine's times are texts of one length, in order within a container. */

@@ -253,6 +253,8 @@ t.test('a follower asks again after a lost connection and shows no line twice', 
   const client = {
     async *logs(query: object): AsyncGenerator<LogEvent> {
       asked.push(query)
+      const lost = { type: 'host', host: 'b', state: 'lost', detail: '' } as const
+      if (asked.length === 1) yield { ...lost, at: '2025-12-31T23:50:00.000Z' }
       for (const number of answers.shift() ?? [])
         yield seenLine('a', String(number), { time: lineOf('', number).time })
       if (answers.length > 0) throw new CliError('connection-lost', 'gone')
@@ -279,6 +281,7 @@ t.test('a follower asks again after a lost connection and shows no line twice', 
     new AbortController().signal
   )
   t.same(shown, ['1', '2', '3'])
-  t.match(asked[1], { tail: undefined, sinceMs: Date.parse(at) - 10_000 })
+  const sinceMs = Date.parse(at) - 610_000
+  t.match(asked[1], { tail: undefined, sinceMs }, 'from where a lost host was left')
   t.match(notices, [/gone; trying again/, /again/])
 })
