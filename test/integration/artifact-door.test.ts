@@ -215,7 +215,7 @@ t.test('an answer that breaks off breaks off, and a controller that is away is s
   await t.rejects(broken.arrayBuffer())
   controller.close()
   controller.closeAllConnections()
-  const away = await fetchAt(`${name}/${blob}`)
+  const away = await fetchAt(`${name}/manifests/1`)
   t.equal(away.status, 503)
   t.match(await away.json(), { errors: [{ code: 'UNAVAILABLE', message: /controller does not answer/ }] })
 })
@@ -245,4 +245,21 @@ t.test('an engine that reads slowly slows the controller down', async (t) => {
   }
   t.equal(received, total)
   t.ok(furthestAhead < total / 4, `the controller was ${furthestAhead} bytes ahead at most`)
+})
+
+t.test('a blob is waited for while the controller starts anew', async (t) => {
+  const { controller, name, fetchAt } = await open(t, () => undefined)
+  const { port } = controller.address() as AddressInfo
+  controller.close()
+  await once(controller, 'close')
+  const asked = fetchAt(`${name}/${blob}`)
+  const again = createServer((_request, response) => response.end('content'))
+  t.teardown(() => again.close())
+  // by then the door has been refused
+  const manifest = await fetchAt(`${name}/manifests/1`)
+  t.equal(manifest.status, 503, 'what is asked for first is not')
+  again.listen(port, '127.0.0.1')
+  const answer = await asked
+  t.equal(answer.status, 200)
+  t.equal(await answer.text(), 'content')
 })

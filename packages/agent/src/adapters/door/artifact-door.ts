@@ -14,6 +14,9 @@ import { relayBlob } from './relay-blob.ts'
 const answerLimitMs = 25_000
 /** Without a byte either way: shorter than what the engine's pull may stand still. */
 const idleLimitMs = 25_000
+/** A controller that starts anew is waited for: an engine that began a pull asks for a blob a few times only. */
+const awayLimitMs = 20_000
+const awayRetryMs = 250
 /** Four runs whose pulls take three layers at a time each, with what the engine keeps open between requests. */
 const maxConnections = 64
 
@@ -102,10 +105,7 @@ const serve = async (
   try {
     const headers = { ...pick(request.headers, asked), authorization: `Bearer ${await ports.token()}` }
     const wanted: Wanted = { method: request.method ?? 'GET', path: pathBelow(ports.base, path), headers }
-    if (await serveBlob(ports, wanted, response)) return
-    const answer = await askController(ports, wanted, response)
-    response.writeHead(answer.statusCode ?? 502, pick(answer.headers, answered))
-    await process.getBuiltinModule('node:stream/promises').pipeline(answer, response)
+    await whileAway(wanted, response, () => answerFrom(ports, wanted, response))
   } catch (error) {
     ports.log.debug({ err: error, path }, 'an image is not served from the controller')
     const why = error instanceof Error ? error.message : String(error)
@@ -114,6 +114,34 @@ const serve = async (
     else refuse(response, 503, 'UNAVAILABLE', `the controller does not answer: ${why}`)
   }
 }
+
+const answerFrom = async (ports: DoorPorts, wanted: Wanted, response: ServerResponse): Promise<void> => {
+  if (await serveBlob(ports, wanted, response)) return
+  const answer = await askController(ports, wanted, response)
+  response.writeHead(answer.statusCode ?? 502, pick(answer.headers, answered))
+  await process.getBuiltinModule('node:stream/promises').pipeline(answer, response)
+}
+
+/** A manifest is asked for first: there another source is better than waiting. */
+const whileAway = async (
+  { path }: Wanted,
+  response: ServerResponse,
+  ask: () => Promise<void>
+): Promise<void> => {
+  const endMs = performance.now() + awayLimitMs
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      const isAway = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
+      const isOver = response.headersSent || response.destroyed || performance.now() >= endMs
+      if (!isAway || isOver || !isBlob(path)) throw error
+      await new Promise((resolve) => setTimeout(resolve, awayRetryMs))
+    }
+  }
+}
+
+const isBlob = (path: string): boolean => path.includes('/blobs/')
 
 /** Of the controller, with the path of its address. */
 type Wanted = { method: string; path: string; headers: Record<string, string> }
@@ -124,7 +152,7 @@ const serveBlob = async (
   { method, path, headers }: Wanted,
   response: ServerResponse
 ): Promise<boolean> => {
-  if (method !== 'GET' || !path.includes('/blobs/')) return false
+  if (method !== 'GET' || !isBlob(path)) return false
   const limits = { answerMs: answerLimitMs, idleMs: idleLimitMs }
   return relayBlob({ base, tls, path, headers, limits }, response, (head) =>
     response.writeHead(head.status, pick(head.headers, answered))
