@@ -32,11 +32,12 @@ export type AuditEntry = z.infer<typeof auditEntry>
 export const chainStart = 'A'.repeat(43)
 
 /**
+ * What is hashed.
  * @param previous hash of the entry before, `chainStart` for the first
- * @returns SHA-256 of the JSON array of all fields in the order below, base64url
+ * @returns JSON array of all fields in the order below
  */
-export const hashAuditEntry = async (previous: string, entry: Omit<AuditEntry, 'hash'>): Promise<string> => {
-  const content = JSON.stringify([
+export const auditContent = (previous: string, entry: Omit<AuditEntry, 'hash'>): string =>
+  JSON.stringify([
     previous,
     entry.number,
     entry.atMs,
@@ -50,5 +51,7 @@ export const hashAuditEntry = async (previous: string, entry: Omit<AuditEntry, '
     entry.outcome,
     entry.evidence
   ])
-  return base64url.encode(await sha256(content))
-}
+
+/** @returns SHA-256 of the content, base64url */
+export const hashAuditEntry = async (previous: string, entry: Omit<AuditEntry, 'hash'>): Promise<string> =>
+  base64url.encode(await sha256(auditContent(previous, entry)))
