@@ -111,7 +111,10 @@ const stepNames = [
   'start-command',
   'await-command',
   'remove-container',
-  'prune-images'
+  'prune-images',
+  'take-agent',
+  'try-agent',
+  'hand-over'
 ] as const
 export type StepName = (typeof stepNames)[number]
 const knownNames: ReadonlySet<string> = new Set(stepNames)

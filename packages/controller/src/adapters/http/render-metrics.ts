@@ -117,7 +117,7 @@ const ofEnvironments: [name: string, help: string, of: (one: EnvironmentMetrics)
 ]
 
 const ofController: [name: string, help: string, of: (own: OwnMetrics) => number | null][] = [
-  ['event_streams', 'Open streams of events.', (own) => own.streams],
+  ['event_streams', 'Open streams of events and logs.', (own) => own.streams],
   ['notifications_waiting', 'Notifications that webhooks are owed.', (own) => own.notifications.waiting],
   [
     'notifications_given_up',
