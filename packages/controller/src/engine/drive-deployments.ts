@@ -91,8 +91,8 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const shown = (row: DeploymentRow) => ({ view: view(row), turn: turnOf(stateOf(row)) })
   const followOne = ({ before, after, owed, cancelled }: Committed): void => {
     rows.committed(after)
-    running.moved(after)
     if (isStopped) return
+    running.moved(after)
     watch(after)
     ports.moved(after)
     const at = new Date(clock.nowMs()).toISOString()
