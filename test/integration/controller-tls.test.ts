@@ -1,6 +1,7 @@
 // HTTPS under a certificate authority of one's own: the API, the CLI and an agent's session, and a certificate that
 // is exchanged while the controller runs.
 import { execFile } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
@@ -51,6 +52,22 @@ t.test('HTTPS works under a private authority', { skip: isMissing && 'needs open
       socket.on('error', reject)
     })
 
+  const getText = (path: string, headers: Record<string, string>): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const asked = request(
+        { port, host: '127.0.0.1', path, headers, rejectUnauthorized: false },
+        (answer) => {
+          let text = ''
+          answer.on('data', (part) => {
+            text += part
+          })
+          answer.on('end', () => resolve(text))
+        }
+      )
+      asked.on('error', reject)
+      asked.end()
+    })
+
   await t.test('the CLI trusts it only when told', async (t) => {
     t.match(controller.url, /^https:/)
     t.match(await runCli(['environments', 'create', 'staging'], { LONGSHORE_CA_FILE: caFile }), {
@@ -79,6 +96,9 @@ t.test('HTTPS works under a private authority', { skip: isMissing && 'needs open
     t.match(await nameNow(), { CN: 'first' })
     copyFileSync(second.cert, tls.cert)
     await waitUntil('the new certificate', async () => (await nameNow()).CN === 'second')
+    const ends = Date.parse(new X509Certificate(readFileSync(second.cert)).validTo) / 1000
+    const metrics = await getText('/metrics', { authorization: `Bearer ${controller.token}` })
+    t.match(metrics, `\nlongshore_certificate_expiry_timestamp_seconds ${ends}\n`)
     t.match(await runCli(['environments', 'list'], { LONGSHORE_CA_FILE: caFile }), {
       code: 0,
       out: /staging/

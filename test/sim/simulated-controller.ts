@@ -12,6 +12,7 @@ import {
 import { ApiError } from '../../packages/controller/src/api/errors.ts'
 import { createDeployments, type Deployments } from '../../packages/controller/src/engine/deployments.ts'
 import { createLease } from '../../packages/controller/src/engine/lease.ts'
+import { createMeters } from '../../packages/controller/src/engine/meters.ts'
 import { createWriter } from '../../packages/controller/src/engine/writer.ts'
 import type {
   DeploymentRow,
@@ -118,6 +119,7 @@ export const createSimulatedController = (ports: Ports): SimulatedController => 
         fetchArtifact: () => Promise.reject(new Error('no registry')),
         configsOf: async () => []
       },
+      meters: createMeters(),
       publisher: { publish: () => {} },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 600_000 },
       log: silentLog

@@ -27,11 +27,12 @@ export const readExposition = (text: string): Map<string, Family> => {
       open.help = rest
     } else if (word === 'TYPE') {
       if (open?.name !== name || open.type !== '') throw new SyntaxError(`a type out of place: ${line}`)
-      if (!['counter', 'gauge'].includes(rest)) throw new SyntaxError(`an unexpected type: ${line}`)
+      if (!['counter', 'gauge', 'histogram'].includes(rest))
+        throw new SyntaxError(`an unexpected type: ${line}`)
       open.type = rest
     } else {
       const sample = readSample(line)
-      if (open?.type === undefined || open.type === '' || sample.name !== open.name)
+      if (open?.type === undefined || open.type === '' || !namesOf(open).includes(sample.name))
         throw new SyntaxError(`a sample outside of its family: ${line}`)
       if (open.type === 'counter' && !sample.name.endsWith('_total'))
         throw new SyntaxError(`a counter is called ..._total: ${line}`)
@@ -41,7 +42,31 @@ export const readExposition = (text: string): Map<string, Family> => {
       open.samples.push(sample)
     }
   }
+  for (const family of families.values()) if (family.type === 'histogram') demandHistogram(family)
   return families
+}
+
+const namesOf = ({ name, type }: Family): string[] =>
+  type === 'histogram' ? ['_bucket', '_sum', '_count'].map((end) => name + end) : [name]
+
+/** Each series has buckets that never fall, the last of which is `+Inf` and has as many as are counted. */
+const demandHistogram = ({ name, samples }: Family): void => {
+  const series = new Map<string, Sample[]>()
+  for (const sample of samples) {
+    const { le: _, ...labels } = sample.labels
+    const key = JSON.stringify(Object.entries(labels).sort())
+    series.set(key, [...(series.get(key) ?? []), sample])
+  }
+  for (const [labels, own] of series) {
+    const buckets = own.filter((one) => one.name.endsWith('_bucket'))
+    const bounds = buckets.map((one) => (one.labels['le'] === '+Inf' ? Infinity : Number(one.labels['le'])))
+    const isAscending = bounds.every((bound, at) => at === 0 || bound > (bounds[at - 1] ?? Infinity))
+    const isCumulated = buckets.every((one, at) => at === 0 || one.value >= (buckets[at - 1]?.value ?? 0))
+    const [sums, counts] = ['_sum', '_count'].map((end) => own.filter((one) => one.name === name + end))
+    const isWhole = sums?.length === 1 && counts?.length === 1 && counts[0]?.value === buckets.at(-1)?.value
+    if (!isAscending || !isCumulated || !isWhole || bounds.at(-1) !== Infinity)
+      throw new SyntaxError(`no histogram: ${name} ${labels}`)
+  }
 }
 
 const readSample = (line: string): Sample => {

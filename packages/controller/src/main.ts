@@ -23,6 +23,7 @@ import { createSealer } from './adapters/keys/sealing-key.ts'
 import { serveLocal } from './adapters/local/local-socket.ts'
 import { createLog } from './adapters/log/create-log.ts'
 import { pageFolders, readPage } from './adapters/page/read-page.ts'
+import { watchEventLoop } from './adapters/process/watch-event-loop.ts'
 import { makeCopy, removeCopies } from './adapters/sql/database-copies.ts'
 import { openStore, type SqliteStore } from './adapters/sql/open-store.ts'
 import { StoreError } from './adapters/sql/store-errors.ts'
@@ -55,6 +56,8 @@ import { createImages } from './engine/images.ts'
 import { foundInstallation, type Installation, readInstallation } from './engine/installation.ts'
 import { createIssuers } from './engine/issuers.ts'
 import { createLease, type Lease } from './engine/lease.ts'
+import { measureCommits } from './engine/measure-commits.ts'
+import { createMeters, type Meters } from './engine/meters.ts'
 import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
@@ -156,10 +159,11 @@ export const startController = async (
     nowMs: parts.clock.nowMs(),
     migrating: supervisor.migrating
   })
-  const { store, onOwed } = watchOwed(opened)
   const fetching = new AbortController()
   // one listener for each request on its way
   setMaxListeners(0, fetching.signal)
+  const meters = createMeters()
+  const { store, onOwed } = watchOwed(measureCommits(opened, { ...parts, meters }))
   try {
     const installation = await readInstallation(store, key)
     const lease = createLease({ ...parts, store, log })
@@ -173,6 +177,7 @@ export const startController = async (
       settings,
       ca,
       log,
+      meters,
       supervisor,
       store,
       copyTo: opened.copyTo,
@@ -236,6 +241,7 @@ type Ground = Parts &
     /** PEM; null: the system's certificate authorities. */
     ca: string | null
     log: ReturnType<typeof createLog>
+    meters: Meters
     supervisor: SupervisorLink
     copyTo: SqliteStore['copyTo']
     lease: Lease
@@ -266,9 +272,10 @@ const run = async (ground: Ground): Promise<RunningController> => {
   const url = urlOf(app.server.address(), settings.listen.host, settings.tls !== undefined)
   const unwatch =
     settings.tls !== undefined && app.server instanceof TlsServer
-      ? reloadCertificate(app.server, settings.tls, log)
+      ? reloadCertificate(app.server, settings.tls, ground)
       : () => {}
   const local = await serveLocally(ground, url, () => isStopping)
+  const unwatchLoop = watchEventLoop(ground.meters.loopLagged)
   log.info({ version: controllerVersion }, `listening on ${url}`)
   supervisor.ready(url, writer)
   return {
@@ -281,6 +288,7 @@ const run = async (ground: Ground): Promise<RunningController> => {
       supervisor.stopping(lease.isLost() ? 'another controller has taken over' : 'stopping')
       unwatch()
       await local.stop()
+      unwatchLoop()
       // before the sessions end: no host is lost by this
       await hostWatch.stop()
       await gateway.stop()
@@ -379,7 +387,7 @@ const createServer = async (
   engine: ReturnType<typeof createEngine>,
   isStopping: () => boolean
 ) => {
-  const { settings, log, installation, clock } = ground
+  const { settings, log, meters, installation, clock } = ground
   const { gateway, presences, deployments, failures } = engine
   const { trustedProxies, tls } = settings
   const enrolment = { ...ground, link: gateway, presences, deployments }
@@ -402,6 +410,7 @@ const createServer = async (
       installation,
       enrol: (request, address) => enrol(enrolment, request, address),
       isStopping,
+      meters,
       clock,
       log,
       version: controllerVersion
@@ -409,7 +418,7 @@ const createServer = async (
     { trustedProxies, ...(tls && { tls }) }
   )
   const admit = createAdmission(ground)
-  const door = { admit, failures, log, trustedProxies, isStopping, opened: gateway.opened }
+  const door = { admit, failures, meters, log, trustedProxies, isStopping, opened: gateway.opened }
   const upgrade = createUpgradeHandler(door)
   app.server.on('upgrade', (request, socket, head) => void upgrade(request, socket, head))
   return app

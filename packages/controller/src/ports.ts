@@ -312,6 +312,13 @@ export type OutboxRow = {
   createdAtMs: number
   endedAtMs: number | null
 }
+export type CommandCount = {
+  environment: EnvironmentName
+  state: Exclude<OutboxRow['state'], 'ended'>
+  count: number
+  /** When the oldest of them was decided. */
+  oldestAtMs: number
+}
 export type AuditRow = {
   atMs: number
   actorKind: Actor['kind']
@@ -442,6 +449,8 @@ export type Reads = ImageReads & {
   counters(environment: string, service: string): Promise<Counters>
   outbox(filter: { agent?: string; deployment?: string; isEnded?: boolean }): Promise<OutboxRow[]>
   command(id: string): Promise<OutboxRow | undefined>
+  /** Those that have not ended, by the environment of their hosts; without their texts, which are large. */
+  countCommands(): Promise<CommandCount[]>
   keyChain(): Promise<string[]>
   installation(): Promise<InstallationId | undefined>
   /** Newest first; with `after`, from there on in the order of their numbers. */

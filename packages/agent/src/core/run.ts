@@ -2,7 +2,7 @@
 // back when a step fails, the run is cancelled or its time ends. The state is plain JSON; it is in the journal
 // before each step begins and after it ended, so that after a crash `resumed` goes on from it. Executing steps
 // and measuring time are left to runs.ts, what a state is to run-state.ts.
-import type { RunError, StepReceipt } from '@longshore/protocol'
+import type { RunError, StepName, StepReceipt } from '@longshore/protocol'
 import { limits } from '@longshore/protocol'
 import type { Observation } from './observation.ts'
 import { planSteps } from './plan.ts'
@@ -207,7 +207,7 @@ const stopError = (reason: 'cancelled' | 'time-limit', step: string | null): Run
 
 const note = (state: RunState, step: Step, result: StepResult): RunState => {
   const receipt: StepReceipt = {
-    step: state.phase === 'undoing' ? `undo ${step.kind}` : step.kind,
+    step: state.phase === 'undoing' ? `undo ${step.kind}` : (step.kind satisfies StepName),
     startedMs: Math.round(state.stepStartedMs),
     endedMs: Math.round(state.elapsedMs),
     outcome: result.kind === 'done' ? 'done' : 'failed'

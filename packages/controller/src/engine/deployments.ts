@@ -39,11 +39,13 @@ import type { Lease } from './lease.ts'
 import { listImages } from './list-images.ts'
 import { listReleases } from './list-releases.ts'
 import { listStatus } from './list-status.ts'
+import type { Meters } from './meters.ts'
 import { createOutbox } from './outbox.ts'
 import { createOwnership } from './own-deployments.ts'
 import type { Committed } from './persist-step.ts'
 import type { RegistryCredentials } from './registry-credentials.ts'
 import { refuseDeployment, requireDeployment } from './require-named.ts'
+import { createRunningDeployments } from './running-deployments.ts'
 import { createServedSources } from './served-sources.ts'
 import { cancelDeployment, resumeDeployment } from './steer-deployment.ts'
 import { createTrafficCounts } from './traffic-counts.ts'
@@ -77,6 +79,7 @@ export type DeploymentsPorts = {
   signer: CommandSigner
   artifacts: Artifacts
   publisher: Publisher
+  meters: Meters
   settings: DeploymentSettings
   log: Log
 }
@@ -131,7 +134,7 @@ export type Deployments = {
 }
 
 export const createDeployments = (given: DeploymentsPorts): Deployments => {
-  const { store, clock, link, log } = given
+  const { store, clock, link, meters, log } = given
   const ownership = createOwnership(given, {
     shift: (tx, byMs) => tellAll(tx, inside, { kind: 'clockJumped', atMs: clock.nowMs(), byMs }),
     shifted: (committed) => {
@@ -143,13 +146,15 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
   const ports = { ...given, writer }
   const outbox = createOutbox({ ...ports, refused: (agent, message) => hearing.refused(agent, message) })
   const fetches = createImageFetches({ ...ports, driver: () => driver })
+  const running = createRunningDeployments(given.steadyClock)
   const driver: Driver = createDriver({
     ...ports,
     outbox,
+    running,
     moved: fetches.moved,
     ended: (row) => converger.deploymentEnded(row)
   })
-  const hearing = createAgentHearing({ writer, clock, link, driver, outbox, log })
+  const hearing = createAgentHearing({ writer, clock, link, driver, outbox, meters, log })
   const hosts = createHostMemory({ steadyClock: given.steadyClock, link })
   const counts = createTrafficCounts()
   const served = createServedSources()
@@ -195,7 +200,7 @@ export const createDeployments = (given: DeploymentsPorts): Deployments => {
     releases: (filter) => listReleases(store, filter),
     status: (filter) => listStatus(store, hosts, served, filter),
     images: (filter) => listImages(store, hosts, filter),
-    metrics: createMetrics({ store, hosts, counts }),
+    metrics: createMetrics({ store, clock, hosts, counts, running, meters }),
     agentConnected: async (agent, hello) => {
       hosts.observed(agent, hello.inventory)
       counts.observed(agent, hello.inventory)

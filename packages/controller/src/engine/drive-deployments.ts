@@ -8,9 +8,11 @@ import { begin, step } from '../core/deployment/step.ts'
 import type { Actor, Clock, DeploymentRow, Log, OutboxRow, Publisher, Tx } from '../ports.ts'
 import { createDeadlineTimers } from './deadline-timers.ts'
 import { createKnownRows } from './known-rows.ts'
+import type { Meters } from './meters.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, type PersistPorts, persistStep } from './persist-step.ts'
 import { createProgressMemory } from './progress-memory.ts'
+import type { RunningDeployments } from './running-deployments.ts'
 import { createStepMemory } from './step-memory.ts'
 import { announcements, stateOf, turnOf, viewDeployment } from './view-deployment.ts'
 import { retryMs, type Writer } from './writer.ts'
@@ -37,6 +39,8 @@ type DriverPorts = PersistPorts & {
   clock: Clock
   outbox: Outbox
   publisher: Publisher
+  meters: Pick<Meters, 'deploymentEnded'>
+  running: RunningDeployments
   /** After each commit; must not throw. */
   moved(row: DeploymentRow): void
   /** After the commit of a deployment's end; must not throw. */
@@ -45,7 +49,7 @@ type DriverPorts = PersistPorts & {
 }
 
 export const createDriver = (ports: DriverPorts): Driver => {
-  const { writer, clock, outbox, publisher, log } = ports
+  const { writer, clock, outbox, publisher, meters, running, log } = ports
   const timers = createDeadlineTimers(clock, (id) => wake(id))
   const progress = createProgressMemory()
   const memory = createStepMemory()
@@ -88,6 +92,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
   const followOne = ({ before, after, owed, cancelled }: Committed): void => {
     rows.committed(after)
     if (isStopped) return
+    running.moved(after)
     watch(after)
     ports.moved(after)
     const at = new Date(clock.nowMs()).toISOString()
@@ -96,8 +101,11 @@ export const createDriver = (ports: DriverPorts): Driver => {
     for (const { agent, command } of cancelled) outbox.cancel(agent, command)
     if (after.phase === 'ended') progress.forget(after.id)
     if (after.phase === 'ended' && before?.phase !== 'ended') {
-      const { outcome, reason } = stateOf(after)
+      const { outcome, reason, mode } = stateOf(after)
       log.info({ deployment: after.id, outcome }, `deployment ended: ${reason}`)
+      const { environment, requestedAtMs, endedAtMs } = after
+      const ms = (endedAtMs ?? requestedAtMs) - requestedAtMs
+      meters.deploymentEnded({ environment, mode, outcome: outcome ?? 'none', ms })
       ports.ended(after)
     }
   }
@@ -119,6 +127,7 @@ export const createDriver = (ports: DriverPorts): Driver => {
       const { lines = [] } = message
       const target = findTarget(stateOf(deployment), { service, agent })
       if (target?.inFlight?.index !== fence.index || isStopped) return
+      running.progressed(id)
       const latest = progress.keep(id, target, message)
       const at = new Date(clock.nowMs()).toISOString()
       const { host } = target

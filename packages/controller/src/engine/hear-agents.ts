@@ -14,6 +14,7 @@ import type { CommandName, DeploymentEvent } from '../core/deployment/events.ts'
 import type { Actor, AgentLink, Clock, Log, OutboxRow, Tx } from '../ports.ts'
 import { comparePlan } from './compare-plan.ts'
 import type { Driver } from './drive-deployments.ts'
+import type { Meters } from './meters.ts'
 import type { Outbox } from './outbox.ts'
 import { type Committed, findCommand } from './persist-step.ts'
 import { stateOf } from './view-deployment.ts'
@@ -34,9 +35,25 @@ export type AgentHearing = {
   /** No timer is left. */
   stop(): void
 }
-type Ports = { writer: Writer; clock: Clock; link: AgentLink; driver: Driver; outbox: Outbox; log: Log }
+type Ports = {
+  writer: Writer
+  clock: Clock
+  link: AgentLink
+  driver: Driver
+  outbox: Outbox
+  meters: Pick<Meters, 'commandTook' | 'stepsTook'>
+  log: Log
+}
 
-export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }: Ports): AgentHearing => {
+export const createAgentHearing = ({
+  writer,
+  clock,
+  link,
+  driver,
+  outbox,
+  meters,
+  log
+}: Ports): AgentHearing => {
   const retries = new Map<AgentId, () => void>()
   let isStopped = false
   /** Tells every deployment in progress that has the host among its targets. */
@@ -74,9 +91,14 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
       for (const agent of new Set(targets.map((target) => target.agent))) await letGo(agent)
     },
     accepted: async (agent, command) => {
-      await writer.step(async (tx) => {
+      const work = async (tx: Tx): Promise<OutboxRow | undefined> => {
         const row = await ownCommand(tx, agent, command)
-        if (row?.state === 'owed') await tx.putCommand({ ...row, state: 'accepted' })
+        if (row?.state !== 'owed') return undefined
+        await tx.putCommand({ ...row, state: 'accepted' })
+        return row
+      }
+      await writer.step(work, (row) => {
+        if (row !== undefined) meters.commandTook(row.kind, 'accept', clock.nowMs() - row.createdAtMs)
       })
     },
     refused: async (agent, { command, code, detail }) => {
@@ -96,20 +118,33 @@ export const createAgentHearing = ({ writer, clock, link, driver, outbox, log }:
     },
     reported: async (agent, report, receipt) => {
       const work = async (tx: Tx) => {
+        // told once more, it was counted before
+        const command = await ownCommand(tx, agent, report.command)
+        const isNew = command !== undefined && command.state !== 'ended'
         const committed = await hearReport(tx, agent, report, receipt)
         const row = await tx.agent(agent)
         if (row !== undefined && row.reportsUpTo < report.number) {
           await tx.putAgent({ ...row, reportsUpTo: report.number })
         }
-        return committed
+        return { committed, ended: isNew ? command : undefined }
       }
-      await writer.step(work, (committed) => driver.follow([committed]))
+      await writer.step(work, ({ committed, ended }) => {
+        if (ended !== undefined) measure(ended, report)
+        driver.follow([committed])
+      })
     },
     stop: () => {
       isStopped = true
       for (const cancel of retries.values()) cancel()
       retries.clear()
     }
+  }
+
+  function measure({ kind, createdAtMs }: OutboxRow, { steps }: RunReport): void {
+    meters.commandTook(kind, 'whole', clock.nowMs() - createdAtMs)
+    const last = steps.at(-1)
+    if (last !== undefined) meters.commandTook(kind, 'run', last.endedMs)
+    meters.stepsTook(steps)
   }
 
   /** A deployment that was not told would take the host for connected and wait for it much too long. */

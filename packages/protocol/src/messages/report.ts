@@ -83,6 +83,43 @@ export const stagedImage = z.object({
 })
 export type StagedImage = z.infer<typeof stagedImage>
 
+/** Steps that runs are made of, each of the agent's core/steps.ts; agents of other versions may have others. */
+const stepNames = [
+  'check-disk',
+  'check-ports',
+  'create-network',
+  'check-proxy',
+  'look-for-proxy',
+  'create-own-network',
+  'resolve-image',
+  'fetch-image',
+  'look-for-image',
+  'verify-image',
+  'tag-image',
+  'create-container',
+  'remake-container',
+  'retire-container',
+  'rename-container',
+  'start-container',
+  'await-healthy',
+  'monitor',
+  'share-traffic',
+  'switch-traffic',
+  'take-over-ports',
+  'drain-containers',
+  'close-ports',
+  'start-command',
+  'await-command',
+  'remove-container',
+  'prune-images',
+  'take-agent',
+  'try-agent',
+  'hand-over'
+] as const
+export type StepName = (typeof stepNames)[number]
+const knownNames: ReadonlySet<string> = new Set(stepNames)
+export const isStepName = (text: string): text is StepName => knownNames.has(text)
+
 /** Timing of one step, milliseconds of the host's monotonic clock since the run began. */
 export const stepReceipt = z.object({
   step: z.string().max(64),

@@ -18,6 +18,7 @@ import {
   type Deployments
 } from '../../../../packages/controller/src/engine/deployments.ts'
 import { createLease, type Lease } from '../../../../packages/controller/src/engine/lease.ts'
+import { createMeters } from '../../../../packages/controller/src/engine/meters.ts'
 import { createWriter, type Writer } from '../../../../packages/controller/src/engine/writer.ts'
 import type {
   Actor,
@@ -221,6 +222,7 @@ export class EngineScene {
         fetchArtifact: (wanted) => this.fetchArtifact(wanted),
         configsOf: (wanted) => this.configsOf(wanted)
       },
+      meters: createMeters(),
       publisher: { publish: (event) => this.events.push(event) },
       settings: { lostAfterMs: 60_000, commandResendMs: 10_000, pauseLimitMs: 3_600_000 },
       log: this.#log()

@@ -9,6 +9,7 @@ import {
   maxStreamsPerToken
 } from '../../../../packages/controller/src/adapters/http/event-response.ts'
 import type { StreamEvent } from '../../../../packages/controller/src/api/schemas.ts'
+import { createMeters } from '../../../../packages/controller/src/engine/meters.ts'
 
 /** Events are passed on as they are; only their size matters here. */
 const eventOf = (chars: number) => ({ type: 'warning', text: 'x'.repeat(chars) }) as unknown as StreamEvent
@@ -19,7 +20,7 @@ const openStream = async (
 ) => {
   const app = fastify({ forceCloseConnections: true })
   t.teardown(() => app.close())
-  const responses = createEventResponses(keepAliveMs)
+  const responses = createEventResponses(createMeters(), keepAliveMs)
   const began = Promise.withResolvers<EventResponse>()
   const ended = Promise.withResolvers<void>()
   app.get('/', (_request, reply) => began.resolve(responses.begin(reply, 'tok', ended.resolve, mayGoOn)))
@@ -88,7 +89,7 @@ t.test('a stream ends when nobody can say whether it may go on', async (t) => {
 t.test('a token has so many streams and no more, until one of them ends', async (t) => {
   const app = fastify({ forceCloseConnections: true })
   t.teardown(() => app.close())
-  const responses = createEventResponses()
+  const responses = createEventResponses(createMeters())
   const open: EventResponse[] = []
   const ended: Promise<void>[] = []
   app.get('/:token', async ({ params }, reply) => {

@@ -22,6 +22,7 @@ import type { ImageCallers } from '../../engine/image-callers.ts'
 import type { Images } from '../../engine/images.ts'
 import type { Installation } from '../../engine/installation.ts'
 import type { Issuers } from '../../engine/issuers.ts'
+import type { Meters } from '../../engine/meters.ts'
 import type { LogReaders } from '../../engine/read-logs.ts'
 import type { Registries } from '../../engine/registries.ts'
 import type { Specs } from '../../engine/specs.ts'
@@ -75,6 +76,7 @@ export type Services = {
   installation: Installation
   enrol(request: string, address: string): Promise<string>
   isStopping(): boolean
+  meters: Pick<Meters, 'streamOpened'>
   clock: Clock
   log: Log
   version: string
@@ -100,7 +102,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     },
     transform: jsonSchemaTransform
   })
-  const responses = createEventResponses()
+  const responses = createEventResponses(services.meters)
   const scope: RouteScope = { app, services, responses }
   for (const add of [
     addOpenRoutes,

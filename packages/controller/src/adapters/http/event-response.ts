@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { limits } from '@longshore/protocol'
 import type { FastifyReply } from 'fastify'
 import { ApiError } from '../../api/errors.ts'
+import type { Meters } from '../../engine/meters.ts'
 
 /** Proxies cut idle connections at 60 s; some at 30 s. */
 const defaultKeepAliveMs = 15_000
@@ -29,7 +30,10 @@ export type EventResponses = {
   endAll(): void
 }
 
-export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventResponses => {
+export const createEventResponses = (
+  meters: Pick<Meters, 'streamOpened'>,
+  keepAliveMs = defaultKeepAliveMs
+): EventResponses => {
   /** Each with its token. */
   const open = new Map<ServerResponse, string>()
   return {
@@ -38,6 +42,7 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
       reply.hijack()
       const { raw } = reply
       open.set(raw, token)
+      const closed = meters.streamOpened()
       raw.writeHead(200, {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
@@ -59,6 +64,7 @@ export const createEventResponses = (keepAliveMs = defaultKeepAliveMs): EventRes
       raw.once('close', () => {
         clearInterval(timer)
         open.delete(raw)
+        closed()
         ended()
       })
       return {

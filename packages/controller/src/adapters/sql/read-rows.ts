@@ -2,7 +2,7 @@
 import type { InstallationId } from '@longshore/protocol'
 import { type Expression, expressionBuilder, type Kysely, type SqlBool } from 'kysely'
 import type { RowScope } from '../../core/access/readable-rows.ts'
-import type { Reads } from '../../ports.ts'
+import type { CommandCount, Reads } from '../../ports.ts'
 import { auditReads } from './audit-rows.ts'
 import { imageReads } from './image-rows.ts'
 import { issuerReads } from './issuer-rows.ts'
@@ -244,7 +244,22 @@ const outboxReads = (db: Kysely<Tables>) =>
       if (isEnded !== undefined) query = query.where('state', isEnded ? '=' : '!=', 'ended')
       return many(outboxCodec, query.orderBy('createdAtMs').orderBy('command'))
     },
-    command: (id) => one(outboxCodec, db.selectFrom('outbox').selectAll().where('command', '=', id))
+    command: (id) => one(outboxCodec, db.selectFrom('outbox').selectAll().where('command', '=', id)),
+    countCommands: async () => {
+      const query = db
+        .selectFrom('outbox')
+        .innerJoin('agents', 'agents.id', 'outbox.agent')
+        .select(['agents.environment', 'outbox.state'])
+        .select(({ fn }) => [fn.countAll().as('count'), fn.min('outbox.createdAtMs').as('oldestAtMs')])
+        .where('outbox.state', 'in', ['owed', 'accepted'])
+      const rows = await query.groupBy(['agents.environment', 'outbox.state']).execute()
+      return rows.map(({ environment, state, count, oldestAtMs }) => ({
+        environment: environment as CommandCount['environment'],
+        state: state as CommandCount['state'],
+        count: Number(count),
+        oldestAtMs: Number(oldestAtMs)
+      }))
+    }
   }) satisfies Partial<Reads>
 
 const installationReads = (db: Kysely<Tables>) =>

@@ -17,6 +17,7 @@ import {
 import type { WebSocket } from 'ws'
 import type { Admission } from '../../engine/admit-agent.ts'
 import type { Installation } from '../../engine/installation.ts'
+import type { Meters } from '../../engine/meters.ts'
 import type { AgentLink, Clock, Log, Random } from '../../ports.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createDuplicates, type Duplicates } from './duplicates.ts'
@@ -30,6 +31,7 @@ export type GatewayPorts = {
   steadyClock: Clock
   random: Random
   log: Log
+  meters: Pick<Meters, 'sessionStarted' | 'sessionEnded'>
   /** Told how many hosts are connected whenever that changes. */
   supervisor: { connectedChanged(count: number): void }
 }
@@ -244,6 +246,7 @@ const admit = (gate: Gate, session: Session): void => {
   if (hello === undefined) throw new TypeError('a session is admitted after its hello')
   gate.current.set(agent, session)
   gate.supervisor.connectedChanged(gate.current.size)
+  gate.meters.sessionStarted()
   session.isAdmitted = true
   connection.resume()
   inbox.enqueue(async () => {
@@ -280,6 +283,7 @@ const ended = (gate: Gate, session: Session, end: SessionEnd): void => {
   const { agent, address, name, inbox } = session
   const level = end.by === 'us' && end.code !== null ? 'warn' : 'info'
   gate.log[level]({ agent, address, end }, 'a session has ended')
+  gate.meters.sessionEnded(end)
   gate.open.delete(name)
   const wasCurrent = gate.current.get(agent) === session
   if (wasCurrent) {

@@ -10,6 +10,7 @@ import { problemOfApi, problemOfProtocol, problemType } from '../../api/problems
 import type { Problem } from '../../api/schemas.ts'
 import type { Admission, AdmitAgent } from '../../engine/admit-agent.ts'
 import { type Failures, isHarmless } from '../../engine/count-failures.ts'
+import type { Meters } from '../../engine/meters.ts'
 import type { Log } from '../../ports.ts'
 
 export const sessionPath = '/v1/agents/session'
@@ -17,6 +18,7 @@ export const sessionPath = '/v1/agents/session'
 export type UpgradePorts = {
   admit: AdmitAgent
   failures: Failures
+  meters: Pick<Meters, 'sessionRefused'>
   log: Log
   /** CIDRs of proxies whose `X-Forwarded-For` counts. */
   trustedProxies: readonly string[]
@@ -48,6 +50,7 @@ export const createUpgradeHandler = (ports: UpgradePorts): UpgradeHandler => {
     } catch (error) {
       if (error instanceof ProtocolError && !isHarmless(error.code)) ports.failures.count(address)
       const problem = problemOf(error)
+      ports.meters.sessionRefused(problem.code)
       const level = problem.status === 500 ? 'error' : 'warn'
       ports.log[level]({ address, code: problem.code, err: error }, 'a session was refused')
       refuse(socket, problem)

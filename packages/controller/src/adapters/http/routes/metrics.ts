@@ -3,10 +3,10 @@ import { may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 import { renderMetrics } from '../render-metrics.ts'
 
-export const addMetricsRoutes = ({ app, services: { deployments } }: RouteScope): void => {
+export const addMetricsRoutes = ({ app, services: { deployments, version } }: RouteScope): void => {
   app.get('/metrics', { config: { access: { kind: 'filters', verb: 'read' } } }, async (request, reply) => {
     const view = await deployments.metrics.collect((need) => may(request, need))
-    const { contentType, text } = await renderMetrics(view)
+    const { contentType, text } = await renderMetrics(view, version)
     return reply.header('content-type', contentType).send(text)
   })
 }
