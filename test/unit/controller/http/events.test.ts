@@ -10,7 +10,13 @@ import { createEventStream } from '../../../../packages/controller/src/engine/ev
 
 const at = '2026-01-01T00:00:00.000Z'
 const deploymentIn = (environment: string, id: string) =>
-  ({ id, environment, services: [{ service: 'api' }], phase: 'rolling' }) as unknown as DeploymentView
+  ({
+    id,
+    environment,
+    services: [{ service: 'api' }],
+    targets: [],
+    phase: 'rolling'
+  }) as unknown as DeploymentView
 const warningOf = (id: string): StreamEvent => ({
   at,
   type: 'warning',
