@@ -54,7 +54,7 @@ const SignedIn = ({ session, clockAheadMs, signOut }: Signed) => {
   const [, draw] = useState(0)
   const route = useRoute()
   useEffect(() => {
-    const made = createPageStore(session, signOut)
+    const made = createPageStore(session, clockAheadMs, signOut)
     const silence = made.listen(() => draw((count) => count + 1))
     setStore(made)
     return () => {

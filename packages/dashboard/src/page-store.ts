@@ -37,8 +37,12 @@ const statusAfterMs = 300
 /** Beside events: hosts that were removed tell nothing. */
 const reloadMs = 60_000
 
-/** @param ended the session has ended: whoever looks has to sign in */
-export const createPageStore = (session: SessionView, ended: () => void): PageStore => {
+/**
+ * @param clockAheadMs the controller's clock less this machine's
+ * @param ended the session has ended: whoever looks has to sign in
+ */
+export const createPageStore = (session: SessionView, clockAheadMs: number, ended: () => void): PageStore => {
+  const nowMs = (): number => Date.now() + clockAheadMs
   let known: Known = {
     live: nothingKnown,
     statuses: [],
@@ -67,6 +71,8 @@ export const createPageStore = (session: SessionView, ended: () => void): PageSt
     const events = gathered.splice(0)
     set({ live: foldEvents(known.live, events) })
     if (events.some(({ type }) => type !== 'progress' && type !== 'log')) askStatusSoon()
+    const phased = new Set(events.flatMap((event) => (event.type === 'phase' ? event.id : [])))
+    for (const id of phased) void askDeployment(id)
   }
 
   let statusTimer: ReturnType<typeof setTimeout> | undefined
@@ -87,35 +93,55 @@ export const createPageStore = (session: SessionView, ended: () => void): PageSt
       })
   }
 
-  /** While lists are on their way, events that are newer than them may come: they are folded in once more. */
-  let meanwhile: StreamEvent[] | undefined
-  const reload = async (): Promise<void> => {
-    meanwhile = []
+  /** While an answer is on its way, events that are newer than it may come: they are folded in once more. */
+  const underWay = new Set<StreamEvent[]>()
+  const askMeanwhile = async <T>(work: () => Promise<T>): Promise<{ answer: T; later: StreamEvent[] }> => {
+    const later: StreamEvent[] = []
+    underWay.add(later)
     try {
-      const [agents, deployments, statuses, environments] = await Promise.all([
-        ask<AgentView[]>('GET', 'v1/agents'),
-        ask<DeploymentView[]>('GET', 'v1/deployments?limit=50'),
-        ask<StatusView[]>('GET', 'v1/status'),
-        ask<EnvironmentView[]>('GET', 'v1/environments')
-      ])
-      const live = replaceLists(known.live, agents, deployments, Date.now())
-      set({
-        live: foldEvents(live, meanwhile ?? []),
-        statuses,
-        environments: environments.map(({ name }) => name),
-        isLoaded: true,
-        refusal: null
-      })
+      return { answer: await work(), later }
+    } finally {
+      underWay.delete(later)
+    }
+  }
+  const askLists = () =>
+    Promise.all([
+      ask<AgentView[]>('GET', 'v1/agents'),
+      ask<DeploymentView[]>('GET', 'v1/deployments?limit=50'),
+      ask<StatusView[]>('GET', 'v1/status'),
+      ask<EnvironmentView[]>('GET', 'v1/environments')
+    ])
+  const reload = async (): Promise<void> => {
+    try {
+      const { answer, later } = await askMeanwhile(askLists)
+      const [agents, deployments, statuses, environments] = answer
+      const live = replaceLists(known.live, agents, deployments, nowMs())
+      const names = environments.map(({ name }) => name)
+      set({ live: foldEvents(live, later), statuses, environments: names, isLoaded: true, refusal: null })
     } catch (error) {
       failed(error)
     }
-    meanwhile = undefined
+  }
+  /** A new phase brings what no event tells: digests, batches. */
+  const askDeployment = async (id: string): Promise<void> => {
+    try {
+      const path = `v1/deployments/${encodeURIComponent(id)}`
+      const { answer, later } = await askMeanwhile(() => ask<DeploymentView>('GET', path))
+      const whole: StreamEvent = {
+        type: 'deployment',
+        at: new Date(nowMs()).toISOString(),
+        deployment: answer
+      }
+      set({ live: foldEvents(known.live, [whole, ...later]) })
+    } catch (error) {
+      failed(error)
+    }
   }
 
   const follower = followEvents({
     event: (event) => {
       gathered.push(event)
-      meanwhile?.push(event)
+      for (const later of underWay) later.push(event)
       gathering ??= setTimeout(take, gatherMs)
     },
     opened: () => {

@@ -37,7 +37,7 @@ const OneBatch = ({ batch, isOnly }: { batch: Batch; isOnly: boolean }) => (
   <section class={batch.isNow ? 'batch now' : 'batch'}>
     <h2>
       {!isOnly && `${batch.service}: `}
-      {batch.batch === null ? 'Hosts without a batch' : `Batch ${batch.batch}`}
+      {batch.batch === null ? 'Not in a batch yet' : `Batch ${batch.batch}`}
       {batch.isNow && ' (switches now)'}
     </h2>
     <ul class="targets">

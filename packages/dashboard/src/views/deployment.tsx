@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { ask } from '../ask-controller.ts'
 import { countTargets } from '../core/arrange-targets.ts'
 import { addressOf } from '../core/read-route.ts'
+import { showPace } from '../core/show-amount.ts'
 import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -103,11 +104,7 @@ const Services = ({ deployment: { environment, services } }: { deployment: Deplo
           {one.digest === null ? 'not resolved yet' : one.digest.slice(0, 19)}
           {one.cache !== undefined && ` (controller: ${one.cache})`}
         </td>
-        <td>
-          {one.rollout === undefined
-            ? ''
-            : `${one.rollout.canary === null ? '' : `first ${one.rollout.canary}, then `}${one.rollout.parallelism} at a time`}
-        </td>
+        <td>{one.rollout !== undefined && showPace(one.rollout)}</td>
         <td>
           {one.releaseCommand === undefined ? (
             <span class="dim">none</span>
