@@ -72,6 +72,7 @@ export const startPageHost = async (
   const machine = await newMachine(hostName)
   await enrol(url, machine, joinToken)
   let containers: InventoryContainer[] = []
+  const cancelled = new Set<string>()
   const tell = (): void => {
     const inventory: Inventory = {
       ...helloOf(hostName).inventory,
@@ -96,18 +97,21 @@ export const startPageHost = async (
           await host.gate.opened
         }
         const made = containerOf(command)
-        if (made !== undefined) {
+        if (made !== undefined && !cancelled.has(command.id)) {
           containers = [...containers.filter(({ service }) => service !== made.service), made]
           tell()
         }
         return command.body.kind === 'resolve' ? resolved(command.body.image.tag) : obedient(command)
       },
-      ({ body }) => ({
-        status: 'failed',
-        error: { code: 'cancelled', detail: 'it was cancelled', step: null, log: ['bye'] },
-        serving: body.kind === 'release' ? 'old' : 'none',
-        release: null
-      })
+      ({ id, body }) => {
+        cancelled.add(id)
+        return {
+          status: 'failed',
+          error: { code: 'cancelled', detail: 'it was cancelled', step: null, log: ['bye'] },
+          serving: body.kind === 'release' ? 'old' : 'none',
+          release: null
+        }
+      }
     )
   }
   tell()

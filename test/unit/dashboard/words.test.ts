@@ -2,7 +2,7 @@
 import t from 'tap'
 import { describeAge } from '../../../packages/dashboard/src/core/describe-age.ts'
 import { addressOf, type Route, readRoute } from '../../../packages/dashboard/src/core/read-route.ts'
-import { showBytes, showShare } from '../../../packages/dashboard/src/core/show-amount.ts'
+import { showBytes, showPace, showShare } from '../../../packages/dashboard/src/core/show-amount.ts'
 
 t.test('an age is said in its largest unit, and clocks that differ a little make no future', async (t) => {
   const now = 1_000_000_000
@@ -18,6 +18,11 @@ t.test('amounts are short', async (t) => {
   t.equal(showShare(1, 3), '33 %')
   t.equal(showShare(1, 0), null)
   t.equal(showShare(null, 3), null)
+  const pace = (canary: object | null, parallelism: object): string =>
+    showPace({ canary, parallelism } as unknown as Parameters<typeof showPace>[0])
+  const count = (value: number) => ({ unit: 'count', value })
+  t.equal(pace(count(1), { unit: 'percent', value: 10 }), 'first 1, then 10 % at a time')
+  t.equal(pace(null, count(0)), 'all at once')
 })
 
 t.test('an address leads to the view that it was made for, and any other one to the fleet', async (t) => {
