@@ -35,6 +35,7 @@ t.test('an event that comes while the snapshot is taken is sent after it, to who
       reply.raw.end()
       return {
         send: (event) => seen.push(event as StreamEvent),
+        room: async () => undefined,
         end: () => undefined,
         waitingBytes: 0
       }

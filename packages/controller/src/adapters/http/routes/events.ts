@@ -58,10 +58,13 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
       const snapshot = (await takeSnapshot(services).catch(stream.giveUp)).filter(isReadable)
       const response = begin(request, reply, stream)
       // the snapshot was looked at all the same: it says which deployments the small events are of
-      if (missed === undefined) for (const event of snapshot) response.send(show(event), stream.sinceId)
-      else
-        for (const { event, id } of missed.filter(({ event }) => isReadable(event)))
-          response.send(show(event), id)
+      const first =
+        missed?.filter(({ event }) => isReadable(event)) ??
+        snapshot.map((event) => ({ event, id: stream.sinceId }))
+      for (const { event, id } of first) {
+        response.send(show(event), id)
+        await response.room()
+      }
       stream.flow(response)
     }
   )
