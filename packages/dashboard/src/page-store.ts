@@ -9,6 +9,7 @@ import type {
   StreamEvent
 } from '@longshore/controller/api'
 import { AskError, ask } from './ask-controller.ts'
+import { changesStatus } from './core/changes-status.ts'
 import { type Connection, heartbeatMs, notConnected, stepConnection } from './core/connection.ts'
 import { foldEvents, type Live, nothingKnown, replaceLists } from './core/fold-events.ts'
 import { followEvents } from './follow-events.ts'
@@ -34,6 +35,8 @@ export type PageStore = {
 /** Events are shown together: a busy fleet would draw hundreds of times a second. */
 const gatherMs = 100
 const statusAfterMs = 300
+/** Of the time, asking for it takes one part at most: a large fleet takes the controller longer. */
+const statusShare = 5
 /** Beside events: hosts that were removed tell nothing. */
 const reloadMs = 60_000
 
@@ -69,27 +72,34 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
   const take = (): void => {
     gathering = undefined
     const events = gathered.splice(0)
+    const before = known.live.agents
     set({ live: foldEvents(known.live, events) })
-    if (events.some(({ type }) => type !== 'progress' && type !== 'log')) askStatusSoon()
+    if (events.some((event) => changesStatus(before, event))) askStatusSoon()
     const phased = new Set(events.flatMap((event) => (event.type === 'phase' ? event.id : [])))
     for (const id of phased) void askDeployment(id)
   }
 
   let statusTimer: ReturnType<typeof setTimeout> | undefined
   let isAskingStatus = false
+  let statusTookMs = 0
   const askStatusSoon = (): void => {
-    statusTimer ??= setTimeout(() => {
-      statusTimer = undefined
-      if (isAskingStatus) askStatusSoon()
-      else void askStatus()
-    }, statusAfterMs)
+    statusTimer ??= setTimeout(
+      () => {
+        statusTimer = undefined
+        if (isAskingStatus) askStatusSoon()
+        else void askStatus()
+      },
+      Math.max(statusAfterMs, statusShare * statusTookMs)
+    )
   }
   const askStatus = async (): Promise<void> => {
     isAskingStatus = true
+    const beganMs = performance.now()
     await ask<StatusView[]>('GET', 'v1/status')
       .then((statuses) => set({ statuses, refusal: null }), failed)
       .finally(() => {
         isAskingStatus = false
+        statusTookMs = performance.now() - beganMs
       })
   }
 

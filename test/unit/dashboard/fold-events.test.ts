@@ -1,6 +1,7 @@
 // What the page knows after events: that of the last one about each thing.
 import t from 'tap'
 import type { StreamEvent } from '../../../packages/controller/src/api/schemas.ts'
+import { changesStatus } from '../../../packages/dashboard/src/core/changes-status.ts'
 import {
   judgeConnection,
   notConnected,
@@ -54,6 +55,19 @@ t.test('a deployment is as its events say, whatever is repeated', async (t) => {
     )
   )
   t.equal(nothingKnown.deployments.size, 0, 'what was known before is not touched')
+})
+
+t.test('what runs where is asked again after what may change it', async (t) => {
+  const agentOf = (change: object) => event('agent', { agent: { id: 'a', state: 'connected', ...change } })
+  const inventory = { isEngineReachable: true, containers: [{ id: 'c', state: 'running' }], load: 1 }
+  const { agents } = foldEvents(nothingKnown, [agentOf({ inventory })])
+  const changes = (one: StreamEvent): boolean => changesStatus(agents, one)
+  t.notOk(changes(agentOf({ inventory: { ...inventory, load: 2 } })))
+  t.ok(changes(agentOf({ inventory: { ...inventory, containers: [] } })))
+  t.ok(changes(agentOf({ inventory, state: 'silent' })))
+  t.ok(changes(event('agent', { agent: { id: 'new', state: 'connected' } })))
+  t.ok(changes(event('target', { id })))
+  t.notOk(changes(event('progress', { id })))
 })
 
 t.test('a list says which hosts there are, and the oldest ended deployments are let go', async (t) => {
