@@ -102,7 +102,8 @@ const measureUpdates = async (page: Page, reconnect: () => Promise<Client>): Pro
       })
     )
   }
-  endings.push(async () => client.socket.terminate())
+  client.socket.terminate()
+  await line.getByText('silent').waitFor()
   return times
 }
 

@@ -9,6 +9,7 @@ const bringsAlong: Partial<Record<string, readonly Verb[]>> = {
   remove: ['read', 'cancel'],
   cancel: ['read'],
   lock: ['read'],
+  logs: ['read'],
   apply: ['read', 'read-values'],
   agents: ['read'],
   environments: ['read'],
