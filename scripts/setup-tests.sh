@@ -3,7 +3,7 @@
 # missing; elsewhere those tests say what they lack. Nothing is started or enabled.
 set -eu
 packages=(docker.io iptables docker-registry busybox-static iproute2 curl ca-certificates git procps openssl haproxy
-  systemd skopeo ruby rubocop)
+  systemd skopeo ruby rubocop chromium)
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi
 missing=()
 for package in "${packages[@]}"; do
@@ -13,7 +13,8 @@ done
 # A machine may have some parts from elsewhere than Debian: a program that is there counts.
 declare -A program=([docker.io]=dockerd [iptables]=iptables [docker-registry]=docker-registry [busybox-static]=/bin/busybox
   [iproute2]=ip [curl]=curl [ca-certificates]=update-ca-certificates [git]=git [procps]=ps [openssl]=openssl
-  [haproxy]=haproxy [systemd]=systemctl [skopeo]=skopeo [ruby]=ruby [rubocop]=rubocop)
+  [haproxy]=haproxy [systemd]=systemctl [skopeo]=skopeo [ruby]=ruby [rubocop]=rubocop
+  [chromium]=chromium)
 wanted=()
 for package in "${missing[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "${program[$package]}" >/dev/null || wanted+=("$package")

@@ -38,6 +38,23 @@ t.test('a spec is applied as revisions, a new one only when something changed', 
   t.match((await ask('GET', '/v1/specs?service=web')).body, [{ service: 'web', revision: 2 }])
 })
 
+t.test(
+  'values are seen by those who may read them or apply, others see whether two are the same',
+  async (t) => {
+    await apply('secrets', specOf({ environment: { PASSWORD: 'hunter2', SAME: 'hunter2' } }))
+    const asked = async (permission: string): Promise<string> =>
+      JSON.stringify([
+        (await ask('GET', at('secrets'), { token: await controller.tokenFor(permission) })).body,
+        (await ask('GET', '/v1/specs', { token: await controller.tokenFor(permission) })).body
+      ])
+    for (const permission of ['read-values:staging/secrets', 'apply:staging/secrets'])
+      t.match(await asked(permission), /"PASSWORD":"hunter2".*"isHidden":false/)
+    const hidden = await asked('deploy:staging/secrets')
+    t.notMatch(hidden, /hunter2/)
+    t.match(hidden, /"PASSWORD":"sha256:f52fbd32","SAME":"sha256:f52fbd32".*"isHidden":true/)
+  }
+)
+
 t.test('a spec that no command could carry is refused at apply, in words and figures', async (t) => {
   // a single value ends at 8192 characters
   const variables = (last: string) => {

@@ -3,6 +3,7 @@ import * as z from 'zod'
 
 export const verbs = [
   'read',
+  'read-values',
   'deploy',
   'rollback',
   'remove',

@@ -25,6 +25,8 @@ export const specView = z.object({
   revision: z.int().min(1),
   appliedAtMs: z.int(),
   appliedBy: z.string(),
-  spec: serviceSpec
+  spec: serviceSpec,
+  /** Values of `environment` are hashes, see docs/access.md. A controller of the version before hides none. */
+  isHidden: z.boolean().default(false)
 })
 export type SpecView = z.infer<typeof specView>

@@ -2,6 +2,7 @@
 // never by value; nothing here decides whether the deployment is asked for.
 import type { ServiceSpec } from '@longshore/protocol'
 import { diffSpecs } from '@longshore/protocol/spec'
+import { hideSpecValues } from '../api/hidden-values.ts'
 import type { CliContext } from './cli-context.ts'
 import { CliError, ProblemError } from './cli-errors.ts'
 import type { Client } from './client.ts'
@@ -41,8 +42,9 @@ async function describeAll(
 async function describeOne(client: Client, environment: string, read: Read): Promise<string[]> {
   const name = `${formatText(read.service)} in ${formatText(environment)}`
   try {
-    const { revision, spec } = await client.spec(environment, read.service)
-    const paths = diffSpecs(spec, read.spec).flatMap(({ path }) => (imagePaths.includes(path) ? [] : path))
+    const { revision, spec, isHidden } = await client.spec(environment, read.service)
+    const own = isHidden ? hideSpecValues(read.spec) : read.spec
+    const paths = diffSpecs(spec, own).flatMap(({ path }) => (imagePaths.includes(path) ? [] : path))
     if (paths.length === 0) return []
     return [
       `warning: the file differs from what is stored for ${name} (revision ${revision}): ${namesOf(paths)}`,

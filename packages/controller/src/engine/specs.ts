@@ -2,9 +2,9 @@
 // changed; read back by revision. What a spec means is left to the protocol's spec/ and to deployments.
 import { agentService, type EnvironmentName, type ServiceName, type ServiceSpec } from '@longshore/protocol'
 import { ApiError } from '../api/errors.ts'
-import type { ApplyAnswer, SpecView } from '../api/schemas.ts'
+import type { ApplyAnswer } from '../api/schemas.ts'
 import { maxSpecBytes, specBytes } from '../core/delivery/spec-size.ts'
-import type { Actor, Clock, Reads, Store } from '../ports.ts'
+import type { Actor, Clock, Reads, SpecRow, Store } from '../ports.ts'
 import { requireEnvironment, requireSpec } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
@@ -14,8 +14,8 @@ export type Specs = {
   /** @throws ApiError `unknown-environment`; `invalid-request` when no command could carry the spec, or no host use it */
   apply(actor: Actor, at: SpecAddress, spec: ServiceSpec, isDryRun: boolean): Promise<ApplyAnswer>
   /** @param revision undefined: the latest. @throws ApiError `unknown-environment`, `unknown-service` */
-  view(at: SpecAddress, revision?: number): Promise<SpecView>
-  list(filter: { environment?: string; service?: string }): Promise<SpecView[]>
+  view(at: SpecAddress, revision?: number): Promise<SpecRow>
+  list(filter: { environment?: string; service?: string }): Promise<SpecRow[]>
 }
 
 export const createSpecs = ({

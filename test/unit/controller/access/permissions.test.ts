@@ -16,12 +16,13 @@ const need = (text: string): Need => parsePermission(text)
 t.test('each verb allows itself and what it cannot do without, and nothing else', async (t) => {
   const table: Record<string, string[]> = {
     read: ['read'],
+    'read-values': ['read-values', 'read'],
     deploy: ['deploy', 'read', 'cancel'],
     rollback: ['rollback', 'read', 'cancel'],
     remove: ['remove', 'read', 'cancel'],
     cancel: ['cancel', 'read'],
     lock: ['lock', 'read'],
-    apply: ['apply', 'read'],
+    apply: ['apply', 'read', 'read-values'],
     agents: ['agents', 'read'],
     environments: ['environments', 'read'],
     tokens: ['tokens'],

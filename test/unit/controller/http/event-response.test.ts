@@ -48,6 +48,29 @@ t.test('a client that leaves more than a megabyte unread is cut off', async (t) 
   response.send(eventOf(1), 'run-1')
 })
 
+t.test('a long beginning waits for its client to read, and for no client that is gone', async (t) => {
+  const { response, socket } = await openStream(t)
+  let read = 0
+  socket.on('data', (part) => {
+    read += part.length
+  })
+  for (let sent = 0; sent < 100; sent += 1) {
+    response.send(eventOf(300_000), 'run-1')
+    await response.room()
+  }
+  const over = once(socket, 'end')
+  response.end()
+  await over
+  t.ok(read > 30_000_000, 'nothing is cut off')
+  const other = await openStream(t)
+  other.socket.pause()
+  for (let sent = 0; sent < 60; sent += 1) other.response.send(eventOf(300_000), 'run-1')
+  const room = other.response.room()
+  other.socket.destroy()
+  await room
+  await other.ended
+})
+
 t.test('events are numbered, and the end of all streams ends this one', async (t) => {
   const { responses, response, ended, socket } = await openStream(t)
   response.send(eventOf(1), 'run-1')

@@ -10,7 +10,13 @@ import { createEventStream } from '../../../../packages/controller/src/engine/ev
 
 const at = '2026-01-01T00:00:00.000Z'
 const deploymentIn = (environment: string, id: string) =>
-  ({ id, environment, services: [{ service: 'api' }], phase: 'rolling' }) as unknown as DeploymentView
+  ({
+    id,
+    environment,
+    services: [{ service: 'api' }],
+    targets: [],
+    phase: 'rolling'
+  }) as unknown as DeploymentView
 const warningOf = (id: string): StreamEvent => ({
   at,
   type: 'warning',
@@ -29,6 +35,7 @@ t.test('an event that comes while the snapshot is taken is sent after it, to who
       reply.raw.end()
       return {
         send: (event) => seen.push(event as StreamEvent),
+        room: async () => undefined,
         end: () => undefined,
         waitingBytes: 0
       }

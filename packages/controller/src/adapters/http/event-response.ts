@@ -8,12 +8,16 @@ import type { Meters } from '../../engine/meters.ts'
 
 /** Proxies cut idle connections at 60 s; some at 30 s. */
 const defaultKeepAliveMs = 15_000
+/** Whoever reads nothing for so long is cut off. */
+const readWithinMs = 30_000
 /** One per host of a large pipeline and a dashboard or two; each costs a socket and a copy of every event. */
 export const maxStreamsPerToken = 50
 
 export type EventResponse = {
   /** @param id what a client that comes back says it has seen last; none: it cannot say */
   send(event: object, id?: string): void
+  /** Resolves when the client has read most of what was sent, or is gone: asked between the events of a long beginning. */
+  room(): Promise<void>
   end(): void
   /** Bytes that the client has not yet taken. */
   readonly waitingBytes: number
@@ -68,6 +72,7 @@ export const createEventResponses = (
         ended()
       })
       return {
+        room: () => roomIn(raw),
         send: (event, id) =>
           write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`),
         end: () => raw.end(),
@@ -80,6 +85,19 @@ export const createEventResponses = (
       for (const raw of open.keys()) raw.end()
     }
   }
+}
+
+const roomIn = (raw: ServerResponse): Promise<void> => {
+  if (raw.destroyed || raw.writableLength < limits.maxBufferedBytes / 2) return Promise.resolve()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const tooLate = setTimeout(() => raw.destroy(), readWithinMs).unref()
+  raw.once('drain', resolve)
+  raw.once('close', resolve)
+  return promise.finally(() => {
+    clearTimeout(tooLate)
+    raw.off('drain', resolve)
+    raw.off('close', resolve)
+  })
 }
 
 const demandRoom = (count: number): void => {

@@ -7,16 +7,17 @@ export type Need = { verb: Verb | '*'; environment: string; service: string }
 
 /**
  * Verbs that come along with others. Whoever may deploy must be able to watch the deployment, and to cancel it:
- * an aborted Jenkins job cancels what it began.
+ * an aborted Jenkins job cancels what it began. Whoever applies a spec compares it with the one before.
  */
 const alsoAllows: Record<Verb, readonly Verb[]> = {
   read: [],
+  'read-values': ['read'],
   deploy: ['read', 'cancel'],
   rollback: ['read', 'cancel'],
   remove: ['read', 'cancel'],
   cancel: ['read'],
   lock: ['read'],
-  apply: ['read'],
+  apply: ['read', 'read-values'],
   agents: ['read'],
   environments: ['read'],
   webhooks: ['read'],

@@ -2,6 +2,7 @@
 import { deploymentId, environmentName, serviceName } from '@longshore/protocol'
 import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
+import { hidePlanValues } from '../../../api/hidden-values.ts'
 import {
   type DeploymentView,
   deploymentView,
@@ -25,6 +26,10 @@ const isActive = z.stringbool().optional()
 type Named = { environment: string; service: string }
 const mayRead = (request: FastifyRequest, { environment, service }: Named): boolean =>
   may(request, { verb: 'read', environment, service })
+const shown = (request: FastifyRequest, view: DeploymentView): DeploymentView =>
+  hidePlanValues(view, (service) =>
+    may(request, { verb: 'read-values', environment: view.environment, service })
+  )
 
 export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: RouteScope): void => {
   const filterOf = async ({ environment, service }: z.infer<typeof ofService>) => {
@@ -52,7 +57,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     async (request, reply) => {
       demandAll(request, needsOf(request.body))
       reply.code(202)
-      return deployments.request(callerOf(request).actor, request.body)
+      return shown(request, await deployments.request(callerOf(request).actor, request.body))
     }
   )
   app.get(
@@ -68,7 +73,8 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       const { limit: most, active } = request.query
       const isEnded = active === undefined ? {} : { isEnded: !active }
       const readable = readableRows(callerOf(request).allow)
-      return deployments.list({ ...(await filterOf(request.query)), ...isEnded, limit: most, readable })
+      const filter = { ...(await filterOf(request.query)), ...isEnded, limit: most, readable }
+      return (await deployments.list(filter)).map((one) => shown(request, one))
     }
   )
   app.get(
@@ -77,7 +83,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       config: { access: { kind: 'demands', verb: 'read' } },
       schema: { params: byId, response: { 200: deploymentView } }
     },
-    async (request) => find(request, request.params.id)
+    async (request) => shown(request, await find(request, request.params.id))
   )
   app.post(
     '/v1/deployments/:id/cancel',
@@ -89,7 +95,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       const { id } = request.params
       await demandOver(request, id, 'cancel')
       reply.code(202)
-      return deployments.cancel(callerOf(request).actor, id)
+      return shown(request, await deployments.cancel(callerOf(request).actor, id))
     }
   )
   app.post(
@@ -102,7 +108,7 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
       const { id } = request.params
       await demandOver(request, id, 'deploy')
       reply.code(202)
-      return deployments.resume(callerOf(request).actor, id)
+      return shown(request, await deployments.resume(callerOf(request).actor, id))
     }
   )
   app.get(

@@ -4,6 +4,7 @@
 import { deploymentId } from '@longshore/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import * as z from 'zod'
+import { hidePlanValues, hideTarget } from '../../../api/hidden-values.ts'
 import type { AgentView, DeploymentView, StreamEvent } from '../../../api/schemas.ts'
 import { isAllowed, isReadableBy } from '../../../core/access/permissions.ts'
 import { callerOf } from '../access.ts'
@@ -28,14 +29,15 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
     },
     async (request, reply) => {
       const { id } = request.params
-      const stream = holdBack(services, (event) => idOf(event) === id)
+      const show = hiderFor(callerOf(request).allow)
+      const stream = holdBack(services, (event) => idOf(event) === id, show)
       const isReadable = (one: DeploymentView): boolean => isReadableBy(callerOf(request).allow, one)
       const snapshot = await services.deployments.view(id, isReadable).catch(stream.giveUp)
       const response = begin(request, reply, stream)
       const at = new Date(services.clock.nowMs()).toISOString()
-      response.send({ type: 'deployment', at, deployment: snapshot }, stream.sinceId)
+      response.send(show({ type: 'deployment', at, deployment: snapshot }), stream.sinceId)
       if (snapshot.phase === 'ended') {
-        response.send({ type: 'ended', at, deployment: snapshot }, stream.sinceId)
+        response.send(show({ type: 'ended', at, deployment: snapshot }), stream.sinceId)
         response.end()
         return
       }
@@ -50,14 +52,19 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
     },
     async (request, reply) => {
       const isReadable = readableBy(callerOf(request).allow)
-      const stream = holdBack(services, isReadable)
+      const show = hiderFor(callerOf(request).allow)
+      const stream = holdBack(services, isReadable, show)
       const missed = services.events.since(String(request.headers['last-event-id'] ?? ''))
       const snapshot = (await takeSnapshot(services).catch(stream.giveUp)).filter(isReadable)
       const response = begin(request, reply, stream)
       // the snapshot was looked at all the same: it says which deployments the small events are of
-      if (missed === undefined) for (const event of snapshot) response.send(event, stream.sinceId)
-      else
-        for (const { event, id } of missed.filter(({ event }) => isReadable(event))) response.send(event, id)
+      const first =
+        missed?.filter(({ event }) => isReadable(event)) ??
+        snapshot.map((event) => ({ event, id: stream.sinceId }))
+      for (const { event, id } of first) {
+        response.send(show(event), id)
+        await response.room()
+      }
       stream.flow(response)
     }
   )
@@ -67,15 +74,20 @@ export const addEventRoutes = ({ app, services, responses }: RouteScope): void =
  * Events from now on, kept until there is a response to send them to.
  * @param isWanted asked in the order of sending: what it lets pass may depend on what was sent before, the snapshot
  *   included
+ * @param show what may be seen of an event
  */
-const holdBack = ({ events }: Services, isWanted: (event: StreamEvent) => boolean) => {
+const holdBack = (
+  { events }: Services,
+  isWanted: (event: StreamEvent) => boolean,
+  show: (event: StreamEvent) => StreamEvent
+) => {
   let response: EventResponse | undefined
   let isOneDeployment = false
   const held: { event: StreamEvent; id: string }[] = []
   const sinceId = events.lastId
   const send = (to: EventResponse, event: StreamEvent, id: string): void => {
     if (!isWanted(event)) return
-    to.send(event, id)
+    to.send(show(event), id)
     if (event.type === 'ended' && isOneDeployment) to.end()
   }
   const stop = events.listen((event, id) => {
@@ -126,5 +138,24 @@ const readableBy = (allow: Parameters<typeof isAllowed>[0]): ((event: StreamEven
     if (isReadable && event.type === 'deployment') readable.add(id)
     else readable.delete(id)
     return isReadable
+  }
+}
+
+/** Values of environments in plans: small events name only their deployment, whose environment the last large one said. */
+const hiderFor = (allow: Parameters<typeof isAllowed>[0]): ((event: StreamEvent) => StreamEvent) => {
+  const environments = new Map<string, string>()
+  const isShown = (environment: string, service: string): boolean =>
+    isAllowed(allow, { verb: 'read-values', environment, service })
+  return (event) => {
+    if (event.type === 'deployment' || event.type === 'ended') {
+      const { id, environment } = event.deployment
+      if (event.type === 'deployment') environments.set(id, environment)
+      else environments.delete(id)
+      return { ...event, deployment: hidePlanValues(event.deployment, (one) => isShown(environment, one)) }
+    }
+    if (event.type !== 'target' || event.target.plan === undefined) return event
+    const environment = environments.get(event.id)
+    if (environment !== undefined && isShown(environment, event.target.service)) return event
+    return { ...event, target: hideTarget(event.target) }
   }
 }

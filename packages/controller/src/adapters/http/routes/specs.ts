@@ -1,7 +1,10 @@
-// Specs: applied and read by environment and service.
+// Specs: applied and read by environment and service. Values of their environment only for those who may read them.
 import { environmentName, serviceName } from '@longshore/protocol'
+import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
-import { applyAnswer, applyRequest, specView, type Verb } from '../../../api/schemas.ts'
+import { hideSpecValues } from '../../../api/hidden-values.ts'
+import { applyAnswer, applyRequest, type SpecView, specView, type Verb } from '../../../api/schemas.ts'
+import type { SpecRow } from '../../../ports.ts'
 import { callerOf, may } from '../access.ts'
 import type { RouteScope } from '../create-app.ts'
 
@@ -32,7 +35,7 @@ export const addSpecRoutes = ({ app, services: { specs } }: RouteScope): void =>
         response: { 200: specView }
       }
     },
-    async (request) => specs.view(request.params, request.query.revision)
+    async (request) => shown(request, await specs.view(request.params, request.query.revision))
   )
   app.get(
     '/v1/specs',
@@ -44,12 +47,20 @@ export const addSpecRoutes = ({ app, services: { specs } }: RouteScope): void =>
       }
     },
     async (request) => {
-      const { environment, service } = request.query
-      const filter = { ...(environment && { environment }), ...(service && { service }) }
-      const found = await specs.list(filter)
-      return found.filter((spec) =>
-        may(request, { verb: 'read', environment: spec.environment, service: spec.service })
-      )
+      const { environment: ofOne, service: named } = request.query
+      const found = await specs.list({
+        ...(ofOne && { environment: ofOne }),
+        ...(named && { service: named })
+      })
+      return found
+        .filter(({ environment, service }) => may(request, { verb: 'read', environment, service }))
+        .map((one) => shown(request, one))
     }
   )
+}
+
+const shown = (request: FastifyRequest, view: SpecRow): SpecView => {
+  const { environment, service, spec } = view
+  if (may(request, { verb: 'read-values', environment, service })) return { ...view, isHidden: false }
+  return { ...view, spec: hideSpecValues(spec), isHidden: true }
 }

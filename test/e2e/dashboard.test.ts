@@ -1,0 +1,265 @@
+// The page for operators in Chromium, against the controller's process from its bundle: watch, act, lose the
+// controller and have it back. Hosts answer without engines: what real ones do is told by the other tests here.
+import { join } from 'node:path'
+import { importVerifyKey, keyAnnouncement, readUnverified } from '@longshore/protocol'
+import t from 'tap'
+import { bundlePrograms } from '../../scripts/bundle.ts'
+import { bundledPrograms } from '../../scripts/hosts/programs.ts'
+import { enrol, newMachine } from '../support/agent-client.ts'
+import { openPageBrowser } from '../support/page-browser.ts'
+import { startPageHost } from '../support/page-hosts.ts'
+import { startTestController } from '../support/processes.ts'
+import { specOf } from '../support/real-controller.ts'
+import { makeTestFolder, testOnProgram } from '../support/real-parts.ts'
+import { waitUntil } from '../support/wait.ts'
+
+testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
+  const folder = makeTestFolder(t)
+  await bundlePrograms(join(folder, 'out'))
+  const { cli: program } = bundledPrograms(join(folder, 'out'))
+  const controller = await startTestController(t, { address: '127.77.0.1', program })
+  const { url, token } = controller
+  const ask = async <T>(method: string, path: string, body?: object, as = token): Promise<T> => {
+    const answer = await fetch(url + path, {
+      method,
+      headers: { authorization: `Bearer ${as}`, ...(body && { 'content-type': 'application/json' }) },
+      ...(body && { body: JSON.stringify(body) })
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${text}`)
+    return JSON.parse(text === '' ? 'null' : text) as T
+  }
+  const trust = async () => {
+    const { chain } = await ask<{ chain: [string] }>('GET', '/v1/keys')
+    const { installation } = await ask<{ installation: string }>('GET', '/v1/info')
+    const { key } = readUnverified('key', chain[0], keyAnnouncement)
+    return { installation, key: await importVerifyKey(key) }
+  }
+  for (const name of ['staging', 'production']) await ask('POST', '/v1/environments', { name })
+  const trusted = await trust()
+  const joinTokenOf = async (environment: string, labels: object): Promise<string> =>
+    (await ask<{ token: string }>('POST', '/v1/join-tokens', { environment, labels })).token
+  const joinHost = async (name: string, environment = 'staging', labels = { zone: 'a' }) => {
+    const host = await startPageHost(url, name, await joinTokenOf(environment, labels), trusted)
+    t.teardown(() => host.client.socket.terminate())
+    return host
+  }
+  const apply = (environment: string, more: object) =>
+    ask('PUT', `/v1/environments/${environment}/services/web/spec`, {
+      spec: specOf({ deploy: { update_config: { parallelism: 1 } }, ...more })
+    })
+  const deploy = (tag: string, environment = 'staging') =>
+    ask<{ id: string }>('POST', '/v1/deployments', { service: 'web', environment, what: { by: 'tag', tag } })
+  const deployed = async (tag: string, environment?: string): Promise<void> => {
+    const { id } = await deploy(tag, environment)
+    await waitUntil(`${tag} is deployed`, async () => {
+      const { outcome } = await ask<{ outcome: string | null }>('GET', `/v1/deployments/${id}`)
+      if (outcome !== null && outcome !== 'succeeded') throw new Error(`it ended as ${outcome}`)
+      return outcome !== null
+    })
+  }
+
+  const hosts = [await joinHost('web-1'), await joinHost('web-2', 'staging', { zone: 'b' })]
+  await joinHost('shop-1', 'production')
+  await apply('staging', { environment: { GREETING: 'hello', PASSWORD: 'hunter2' } })
+  await apply('staging', { environment: { GREETING: 'hello', PASSWORD: 'hunter3' } })
+  await apply('production', { environment: { GREETING: 'hello' } })
+  await deployed('1.0')
+  await deployed('1.0', 'production')
+  const { page, complaints, look } = await openPageBrowser(t)
+  const goTo = (name: string) => page.getByRole('link', { name, exact: true }).click()
+  const heading = (name: string | RegExp) => page.getByRole('heading', { name, level: 1 }).waitFor()
+  /** A gate at the hosts' next releases; each is opened by its own call. */
+  const holdReleases = () =>
+    hosts.map((host) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      host.waiting = undefined
+      host.gate = { kind: 'release', opened: promise }
+      return () => {
+        host.gate = undefined
+        resolve()
+      }
+    })
+
+  await t.test('a token opens the page, and a wrong one says why it does not', async (t) => {
+    await page.goto(url)
+    await page.getByLabel('API token').fill('wrong')
+    await page.keyboard.press('Enter')
+    await page.getByRole('alert').filter({ hasText: /./ }).waitFor()
+    await look(t, 'sign-in')
+    await page.getByLabel('API token').fill(token)
+    await page.keyboard.press('Enter')
+    await heading('Fleet')
+    await page.getByText('live', { exact: true }).waitFor()
+  })
+
+  await t.test('the fleet is shown as it is: a host comes and goes silent', async (t) => {
+    const list = page.getByRole('region', { name: 'Hosts' })
+    await list.getByRole('link', { name: 'web-1' }).waitFor()
+    t.equal(await list.getByRole('listitem').count(), 5, 'three hosts and two headings')
+    await page.getByRole('region', { name: 'Services of staging' }).getByText('running').first().waitFor()
+    const guest = await joinHost('web-3', 'staging', { zone: 'c' })
+    const line = list.getByRole('listitem').filter({ hasText: 'web-3' })
+    await line.getByText('connected').waitFor()
+    guest.client.socket.terminate()
+    await line.getByText('silent').waitFor()
+    await line.getByText(/seen (now|\d+ s ago)/).waitFor()
+    await look(t, 'fleet')
+    await page.getByLabel('Filter').fill('zone=b')
+    await page.getByText('1 of 4 hosts').waitFor()
+    t.equal(await list.getByRole('link').count(), 1)
+    await page.getByLabel('Filter').fill('')
+
+    await list.focus()
+    await page.keyboard.press('End')
+    await page.waitForFunction(`document.activeElement.textContent === 'web-3'`)
+    await page.keyboard.press('ArrowUp')
+    await page.waitForFunction(`document.activeElement.textContent === 'web-2'`)
+    await page.keyboard.press('Enter')
+    await heading('web-2')
+    await page.getByRole('row').filter({ hasText: 'web-r1-0' }).getByText('healthy').waitFor()
+    t.equal(await page.evaluate('document.activeElement.tagName'), 'MAIN', 'the focus arrives with the view')
+    await look(t, 'host')
+    await ask('DELETE', '/v1/agents/web-3')
+  })
+
+  await t.test('a deployment is watched from host to host', async (t) => {
+    const open = holdReleases()
+    await deploy('1.1')
+    await goTo('Deployments')
+    await page
+      .getByRole('region', { name: 'Under way' })
+      .getByRole('link', { name: /deploy web r2/ })
+      .click()
+    const target = (name: string) =>
+      page.getByRole('listitem').filter({ has: page.getByRole('link', { name }) })
+    await target('web-1').getByText('releasing', { exact: true }).waitFor()
+    await waitUntil('web-1 has the command', async () => hosts[0]?.waiting !== undefined)
+    await page.getByRole('heading', { name: 'Batch 1 (switches now)' }).waitFor()
+    const command = hosts[0]?.waiting?.id
+    if (command === undefined) throw new Error('web-1 has no command')
+    const bytes = { done: 30 * 1024 ** 2, total: 120 * 1024 ** 2 }
+    hosts[0]?.client.send([{ type: 'progress', command, step: 'pull image', position: 2, total: 6, bytes }])
+    await page.getByRole('progressbar', { name: 'pull image on web-1' }).waitFor()
+    await target('web-1').getByText('30.0 MiB of 120 MiB').waitFor()
+    await look(t, 'deployment')
+    const connections = { requests: 3, upgraded: 1 }
+    hosts[0]?.client.send([{ type: 'progress', command, step: 'drain', position: 5, total: 6, connections }])
+    await target('web-1').getByText('3 requests and 1 upgraded connections left').waitFor()
+    open[0]?.()
+    await target('web-1').getByText('released', { exact: true }).waitFor()
+    await target('web-2').getByText('releasing', { exact: true }).waitFor()
+    open[1]?.()
+    await page.locator('main').getByText('succeeded', { exact: true }).waitFor()
+    await target('web-2')
+      .getByText(/steps? so far/)
+      .click()
+    await target('web-2')
+      .getByText(/^release: done/)
+      .waitFor()
+    await page.getByRole('button', { name: 'Promote' }).click()
+    const dialog = page.getByRole('dialog')
+    t.same(await dialog.getByLabel('Environment').locator('option').allTextContents(), ['production'])
+    await look(t, 'dialog')
+    await page.keyboard.press('Escape')
+    await goTo('Deployments')
+    await look(t, 'deployments')
+  })
+
+  await t.test('another deployment is cancelled by keyboard, after a question', async (t) => {
+    const open = holdReleases()
+    const { id } = await deploy('1.2')
+    await page.goto(`${url}/#/deployments/${id}`)
+    await page.getByRole('heading', { name: 'Batch 1 (switches now)' }).waitFor()
+    const cancel = page.locator('main').getByRole('button', { name: 'Cancel deployment' })
+    await cancel.first().focus()
+    await page.keyboard.press('Enter')
+    const focused = () => page.evaluate('document.activeElement.textContent')
+    t.equal(await focused(), 'No, leave it', 'what does no harm has the focus')
+    await page.keyboard.press('Escape')
+    t.equal(await focused(), 'Cancel deployment', 'and it comes back')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.locator('main').getByText('cancelled', { exact: true }).first().waitFor()
+    await page.getByText('bye').waitFor()
+    t.equal(await page.getByRole('button', { name: 'Cancel deployment' }).count(), 0)
+    for (const each of open) each()
+    await look(t, 'cancelled')
+  })
+
+  await t.test(
+    'a service tells its releases and what changed; values only to who may read them',
+    async (t) => {
+      await goTo('Fleet')
+      await page
+        .getByRole('region', { name: 'Services of staging' })
+        .getByRole('link', { name: 'web' })
+        .click()
+      await page.getByRole('row').filter({ hasText: 'r2 current' }).getByText('succeeded').waitFor()
+      const change = page.getByRole('region', { name: 'Changes of the spec' }).getByRole('row')
+      await change.filter({ hasText: 'environment.PASSWORD' }).getByText('hunter3').waitFor()
+      await look(t, 'service')
+      t.equal(await page.getByRole('button', { name: 'To r1', exact: true }).count(), 1)
+    }
+  )
+
+  await t.test('a held host is approved, a token is revoked, and the audit has it', async (t) => {
+    await enrol(url, await newMachine('web-2'), await joinTokenOf('staging', {}))
+    await goTo('Tokens and joins')
+    const held = page.getByRole('listitem').filter({ hasText: 'web-2' })
+    await held.waitFor()
+    await look(t, 'tokens')
+    await held.getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click()
+    await held.waitFor({ state: 'detached' })
+    const row = page.getByRole('region', { name: 'Join tokens' }).getByRole('row').nth(1)
+    await row.getByRole('button', { name: 'Revoke' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
+    await row.getByText('revoked').waitFor()
+    await goTo('Audit')
+    await page.getByRole('cell', { name: 'agent.approve', exact: true }).waitFor()
+    await look(t, 'audit')
+    await page.getByLabel('action').fill('deployment.cancel')
+    await page.keyboard.press('Enter')
+    await page.getByRole('cell', { name: 'agent.approve', exact: true }).waitFor({ state: 'detached' })
+    await page.getByRole('cell', { name: 'deployment.cancel', exact: true }).first().waitFor()
+  })
+
+  await t.test('a session that may only read sees hashes and no buttons', async (t) => {
+    const made = await ask<{ token: string }>('POST', '/v1/api-tokens', {
+      name: 'reader',
+      allow: ['read:staging/*']
+    })
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('API token').fill(made.token)
+    await page.keyboard.press('Enter')
+    await page.getByText('reader').waitFor()
+    await page.goto(`${url}/#/services/staging/web`)
+    const change = page.getByRole('region', { name: 'Changes of the spec' }).getByRole('row')
+    await change.filter({ hasText: 'environment.PASSWORD' }).getByText('sha256:f52fbd32').waitFor()
+    t.equal(await page.getByRole('button', { name: /To r/ }).count(), 0)
+    t.notMatch(await page.content(), /hunter/)
+  })
+
+  await t.test(
+    'a lost controller is said, what is shown is grey, and all is live again by itself',
+    async (t) => {
+      await goTo('Fleet')
+      await page.getByText('live', { exact: true }).waitFor()
+      await controller.kill()
+      await page.getByRole('status').getByText('The controller was heard last').waitFor()
+      t.equal(await page.locator('main.stale').count(), 1)
+      await look(t, 'lost')
+      await controller.start()
+      await page.getByText('live', { exact: true }).waitFor()
+      await page.getByText('The controller was heard last').waitFor({ state: 'detached' })
+      t.equal(await page.locator('main.stale').count(), 0)
+      const list = page.getByRole('region', { name: 'Hosts' })
+      await list.getByRole('listitem').filter({ hasText: 'web-1' }).getByText('silent').waitFor()
+      await joinHost('web-9')
+      await list.getByRole('listitem').filter({ hasText: 'web-9' }).getByText('connected').waitFor()
+      t.same(complaints, [], 'no error and no violation of the policy was logged')
+    }
+  )
+})
