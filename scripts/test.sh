@@ -27,6 +27,10 @@ part "types of the page" tsc -p packages/dashboard
 part "lint" biome ci --colors=off .
 part "unused code" knip
 
+# Programs that tests start are built once: bundles start sooner than sources.
+part "programs" node scripts/bundle.ts
+export LONGSHORE_TEST_PROGRAMS="$PWD/out"
+
 # The reporter prints the closing line; a tap that ends before its reporter began prints none.
 closing_line() {
   local line last=''

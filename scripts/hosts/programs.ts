@@ -1,4 +1,4 @@
-// How Longshore's own programs are run, from a checkout without a build unless other files are named: the
+// How Longshore's own programs are run, from a checkout without a build unless other files are named or built: the
 // controller on an address, an agent inside a host, the CLI against a controller. Used by the demo, the tests and
 // the benchmarks.
 import { spawn } from 'node:child_process'
@@ -10,8 +10,6 @@ import { type ProcessEnd, type RunningProcess, startProcess } from './start-proc
 import { waitUntil } from './wait-until.ts'
 
 const checkout = resolve(import.meta.dirname, '../..')
-const cliMain = join(checkout, 'packages/controller/src/cli/main.ts')
-const agentMain = join(checkout, 'packages/agent/src/main.ts')
 
 /** Arguments of `env`: node without what a test runner adds to every process below it. */
 export const startNode = ['-u', 'NODE_OPTIONS', process.execPath]
@@ -21,6 +19,16 @@ export const bundledPrograms = (folder: string): { cli: string; agent: string } 
   cli: join(folder, 'controller.mjs'),
   agent: join(folder, 'agent.mjs')
 })
+
+/** `npm test` builds the programs once, as they start sooner; a single test and the demo run the sources. */
+export const builtFolder = process.env['LONGSHORE_TEST_PROGRAMS']
+export const { cli: cliMain, agent: agentMain } =
+  builtFolder === undefined
+    ? {
+        cli: join(checkout, 'packages/controller/src/cli/main.ts'),
+        agent: join(checkout, 'packages/agent/src/main.ts')
+      }
+    : bundledPrograms(builtFolder)
 
 /** The caller's environment without settings of Longshore, which would leak into what is started. */
 const cleanEnvironment = (own: Record<string, string>): NodeJS.ProcessEnv => {

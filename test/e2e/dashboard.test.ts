@@ -3,9 +3,8 @@
 import { join } from 'node:path'
 import { importVerifyKey, keyAnnouncement, readUnverified } from '@longshore/protocol'
 import t from 'tap'
-import { bundlePrograms } from '../../scripts/bundle.ts'
-import { bundledPrograms } from '../../scripts/hosts/programs.ts'
 import { enrol, newMachine } from '../support/agent-client.ts'
+import { builtPrograms } from '../support/built-programs.ts'
 import { openPageBrowser } from '../support/page-browser.ts'
 import { startPageHost } from '../support/page-hosts.ts'
 import { startTestController } from '../support/processes.ts'
@@ -15,8 +14,7 @@ import { waitUntil } from '../support/wait.ts'
 
 testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
   const folder = makeTestFolder(t)
-  await bundlePrograms(join(folder, 'out'))
-  const { cli: program } = bundledPrograms(join(folder, 'out'))
+  const { cli: program } = await builtPrograms(join(folder, 'out'))
   const controller = await startTestController(t, { address: '127.77.0.1', program })
   const { url, token } = controller
   const ask = async <T>(method: string, path: string, body?: object, as = token): Promise<T> => {

@@ -218,6 +218,8 @@ testOnRealParts(
     const story = await startStory(t)
     const agentFault = () => agentKilled
     const engineFault = (index: number) => engineFaults[index % engineFaults.length] ?? engineStopped
+    // each restart takes seconds: a few here, each way once; the proof has every moment
+    const few = (moments: readonly Moment[]) => moments.filter((_, index) => index % 3 === 0)
     await t.test('the first release ever is removed again', (t) =>
       story.goBack(
         t,
@@ -231,9 +233,11 @@ testOnRealParts(
     await t.test('a first release', (t) => story.succeed(t, [], agentFault))
     await t.test('killed on the way forward', (t) => story.succeed(t, forward, agentFault))
     await t.test('killed on the way back', (t) => story.goBack(t, { host1: back, host2: undone }, agentFault))
-    await t.test('engines restarted on the way forward', (t) => story.succeed(t, engineForward, engineFault))
+    await t.test('engines restarted on the way forward', (t) =>
+      story.succeed(t, few(engineForward), engineFault)
+    )
     await t.test('engines restarted on the way back', (t) =>
-      story.goBack(t, { host1: back, host2: undone }, engineFault)
+      story.goBack(t, { host1: few(back), host2: few(undone) }, engineFault)
     )
   },
   realPartsOptions

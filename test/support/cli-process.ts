@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
-import { startNode } from '../../scripts/hosts/programs.ts'
+import { cliMain, startNode } from '../../scripts/hosts/programs.ts'
 import { deployment, json, type StandIn, startStandIn } from './controller-stand-in.ts'
 
-export const cliMain = new URL('../../packages/controller/src/cli/main.ts', import.meta.url).pathname
+export { cliMain }
 
 export type Running = {
   child: ChildProcess

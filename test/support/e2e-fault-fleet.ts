@@ -2,8 +2,7 @@
 // test, and what the command line claimed at the end is compared with what Docker and HTTP show on each host.
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { bundlePrograms } from '../../scripts/bundle.ts'
-import { bundledPrograms } from '../../scripts/hosts/programs.ts'
+import { builtPrograms } from './built-programs.ts'
 import { type EngineGate, openEngineGate } from './e2e-engine-gate.ts'
 import type { Host } from './engine.ts'
 import { type DeployDocument, type Fleet, type FleetHost, startFleet } from './fleet.ts'
@@ -46,11 +45,10 @@ export const startFaultFleet = async (
   options: { controllerArgs?: readonly string[]; controllerData?: string; spares?: number } = {}
 ): Promise<FaultFleet> => {
   const gates = new Map<string, EngineGate>()
-  const bundles = join(makeTestFolder(t), 'out')
-  await bundlePrograms(bundles)
+  const programs = await builtPrograms(join(makeTestFolder(t), 'out'))
   const fleet = await startFleet(t, count, {
     ...options,
-    programs: bundledPrograms(bundles),
+    programs,
     agentOf: async (host) => {
       const dataFolder = join(makeTestFolder(t), 'agent')
       const gate = await openEngineGate(t, host.engine.socketPath, join(dataFolder, 'journal.sqlite'))
@@ -73,7 +71,7 @@ export const startFaultFleet = async (
     ...fleet,
     hosts,
     join: async (host, environment) => withGate(await fleet.join(host, environment)),
-    program: bundledPrograms(bundles).cli,
+    program: programs.cli,
     start,
     pushNext: async (behaviour) => {
       versions += 1
