@@ -3,7 +3,7 @@
 import t from 'tap'
 import { runSeed } from './world.ts'
 
-const seeds = 250
+const seeds = 150
 
 t.setTimeout(900_000)
 

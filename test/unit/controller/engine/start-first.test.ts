@@ -188,7 +188,7 @@ t.test('counts requests on over restarts of agents, from when the controller hea
   t.match(await collect(scene), {
     services: [{ requests: 1257, errors: 11, figures: null }],
     proxies: [],
-    agents: [{ environment: 'staging', connected: 0, enrolled: 2 }]
+    environments: [{ environment: 'staging', connected: 0, enrolled: 2 }]
   })
   await scene.close()
 })
@@ -211,7 +211,7 @@ t.test('believes a host nothing of other environments, nor of services that nobo
   t.equal((await collect(scene)).services.length, 1)
   t.same(
     await collect(scene, () => false),
-    { agents: [], services: [], proxies: [], leftOut: 0 },
+    { environments: [], services: [], proxies: [], leftOut: 0, own: null },
     'and whoever may read nothing is told nothing'
   )
   await scene.close()
