@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `npm test` does: types, lint, unused code, then all tests. The last line printed is "N passed, N failed".
+# What `npm test` does: types, lint, unused code, the bundles that tests start, then all tests. The last line printed is "N passed, N failed".
 # The first part that fails ends it with a failure, counted in that line.
 set -u
 cd "$(dirname "$0")/.."

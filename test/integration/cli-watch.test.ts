@@ -76,6 +76,8 @@ t.test('a name that does not exist ends it at once', async (t) => {
   const list = watching(t, controller, longshore('status', '--watch', '--env', 'nowhere'))
   t.equal(await list.ended, 2)
   t.match(list.seen.err, /nowhere/)
+  const events = watching(t, controller, longshore('events', '--follow', '--env', 'nowhere'))
+  t.equal(await events.ended, 2)
   const json = watching(t, controller, longshore('agents', '--watch', '--output', 'json'))
   t.equal(await json.ended, 2)
   t.match(json.seen.err, /longshore events --follow/)

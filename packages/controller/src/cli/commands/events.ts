@@ -17,6 +17,8 @@ export function addEvents(program: Command, context: CliContext): void {
     .action(async (_own: unknown, self: Command) => {
       const { url, env, follow } = self.optsWithGlobals<Flags>()
       const client = await context.connect(url)
+      // the stream filters nothing by environment: one that does not exist would be silent for ever
+      if (follow === true && env !== undefined) await client.agents({ environment: env })
       if (follow === true) await followAll(context, client, env)
       else await printNow(context, client, env)
     })
