@@ -3,7 +3,7 @@
 // one is lost. How long it took is told, not asserted.
 import t, { type Test } from 'tap'
 import { signalProcess } from '../../scripts/hosts/process-identity.ts'
-import type { AppBehaviour } from '../support/load/app-image.ts'
+import { type AppBehaviour, crashExitCode } from '../support/load/app-image.ts'
 import { beginDeployments } from '../support/load/deploy-services.ts'
 import { describe, lostRequests } from '../support/load/judge.ts'
 import { graceMs, webWithoutGap } from '../support/load/load-fleet.ts'
@@ -12,15 +12,17 @@ import { type Scene, startScene } from '../support/load/scene.ts'
 import { testOnRealParts } from '../support/real-parts.ts'
 import { waitUntil } from '../support/wait.ts'
 
-/** Deaths of containers by themselves or by `docker stop`, as the engine told them; milliseconds since 1970. */
-const deathsSince = async ({ fleet }: Scene, sinceMs: number): Promise<number[]> => {
+/** Crashes of the app, as the engine told them; milliseconds since 1970. */
+const crashesSince = async ({ fleet }: Scene, sinceMs: number): Promise<number[]> => {
   const window = `since=${sinceMs / 1000}&until=${Date.now() / 1000}`
   const filters = encodeURIComponent(JSON.stringify({ event: ['die'] }))
   const text = await fleet.host.engine.client.getText(`/events?${window}&filters=${filters}`)
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => (JSON.parse(line) as { timeNano: number }).timeNano / 1e6)
+    .map((line) => JSON.parse(line) as { timeNano: number; Actor: { Attributes: { exitCode: string } } })
+    .filter(({ Actor }) => Actor.Attributes.exitCode === `${crashExitCode}`)
+    .map(({ timeNano }) => timeNano / 1e6)
 }
 
 /** Deploys a version of `web` that is to fail, while it is used. */
@@ -45,21 +47,27 @@ const deployBroken = async (
   return { report, reason: target?.reason ?? '', code: target?.code, beganAtMs }
 }
 
+/**
+ * Docker starts a crashed container again, and HAProxy sends it requests until the agent has gone back: on a slow
+ * machine it crashes once more. Each crash may cost a client what it had under way, and nothing else is lost.
+ */
 const crash = async (t: Test, scene: Scene, before: string): Promise<void> => {
   const { report, beganAtMs } = await deployBroken(scene, t, { crashAfterMs: 500 })
-  const [diedAtMs = 0] = await deathsSince(scene, beganAtMs)
-  t.ok(diedAtMs > beganAtMs, 'the new version died')
-  const afterwards = report.failures.filter(({ askedAtMs }) => askedAtMs > diedAtMs)
-  t.strictSame(afterwards, [], 'nothing that was asked after the crash failed')
-  const clients = report.failures.map(({ kind, client }) => `${kind} ${client}`)
-  t.equal(new Set(clients).size, clients.length, 'each client lost at most what it had under way')
+  const crashes = await crashesSince(scene, beganAtMs)
+  t.ok(crashes.length > 0, 'the new version crashed')
+  const lastCrashAtMs = Math.max(...crashes)
+  const afterwards = report.failures.filter(({ askedAtMs }) => askedAtMs > lastCrashAtMs)
+  t.strictSame(afterwards, [], 'nothing that was asked after the last crash failed')
+  const clients = Map.groupBy(report.failures, ({ kind, client }) => `${kind} ${client}`)
+  const losers = [...clients].filter(([, failures]) => failures.length > crashes.length)
+  t.strictSame(losers, [], 'a client lost at most what it had under way at each crash')
   const cutOfOthers = report.cuts.filter(
-    ({ version, openedAtMs }) => version === before || openedAtMs > diedAtMs
+    ({ version, openedAtMs }) => version === before || openedAtMs > lastCrashAtMs
   )
   t.strictSame(cutOfOthers, [], 'connections of the old version stayed open')
-  const lastAtMs = Math.max(diedAtMs, ...report.failures.map(({ atMs }) => atMs))
+  const lastAtMs = Math.max(lastCrashAtMs, ...report.failures.map(({ atMs }) => atMs))
   t.comment(
-    `${clients.length} requests in flight were lost, the last one ${lastAtMs - diedAtMs} ms after the crash`
+    `${crashes.length} crashes, ${report.failures.length} requests in flight were lost, the last one ${lastAtMs - lastCrashAtMs} ms after the last crash`
   )
 }
 

@@ -13,6 +13,7 @@ const numberOf = (name: string): number | undefined => {
   return text === undefined ? undefined : Number(text)
 }
 const crashAfterMs = numberOf('CRASH_AFTER_MS')
+const crashExitCode = numberOf('CRASH_EXIT_CODE')
 const sickAfterMs = numberOf('SICK_AFTER_MS')
 const errorShare = numberOf('ERROR_SHARE') ?? 0
 
@@ -22,7 +23,7 @@ let served = 0
 const countRequest = (): void => {
   served += 1
   if (served > 1) return
-  if (crashAfterMs !== undefined) setTimeout(() => process.exit(70), crashAfterMs)
+  if (crashAfterMs !== undefined) setTimeout(() => process.exit(crashExitCode), crashAfterMs)
   if (sickAfterMs !== undefined)
     setTimeout(() => {
       isSick = true

@@ -9,8 +9,11 @@ import { type Image, makeImage } from '../../../scripts/hosts/image.ts'
 export const httpPort = 8888
 export const linePort = 8889
 
+/** Told to the app, so that no other death is taken for a crash. */
+export const crashExitCode = 70
+
 export type AppBehaviour = {
-  /** Ends with 70 so long after the first request. */
+  /** Ends with `crashExitCode` so long after the first request. */
   crashAfterMs?: number
   /** Its health page answers 503 from so long after the first request on. */
   sickAfterMs?: number
@@ -50,6 +53,7 @@ export const makeAppImage = async (version: string, behaviour: AppBehaviour = {}
     HTTP_PORT: httpPort,
     LINE_PORT: linePort,
     CRASH_AFTER_MS: behaviour.crashAfterMs,
+    CRASH_EXIT_CODE: crashExitCode,
     SICK_AFTER_MS: behaviour.sickAfterMs,
     ERROR_SHARE: behaviour.errorShare
   }

@@ -121,16 +121,17 @@ type Look = Extract<HealthEvent, { kind: 'looked' }>
 
 const judgeLook = (state: HealthState, steady: NonNullable<HealthState['steady']>, look: Look): Verdict => {
   if (look.isRestarting || look.restartCount !== steady.restartCount)
-    return failed(
-      'container-restarted',
-      `the container ended with exit code ${look.exitCode} and was restarted`
-    )
+    return failed('container-restarted', `the container ended${exitOf(look)} and was restarted`)
   if (!look.isRunning)
     return failed('container-exited', `the container ended with exit code ${look.exitCode}`)
   if (look.startedAt !== steady.startedAt)
     return failed('container-restarted', 'the container was started again by something else')
   return state.phase === 'waiting' ? judgeWaiting(state, steady, look) : judgeMonitored(state, look)
 }
+
+/** Once a container runs again the engine tells 0, however it had ended (docs.docker.com/reference/api/engine). */
+const exitOf = (look: Look): string =>
+  look.isRunning && !look.isRestarting ? '' : ` with exit code ${look.exitCode}`
 
 const judgeWaiting = (
   state: HealthState,

@@ -230,7 +230,13 @@ const waiting = (change: Partial<Parameters<typeof awaitHealth>[0]> = {}) =>
 t.test('a container without checks is healthy after it ran unchanged for five seconds', async (t) => {
   t.match(judgeAll(waiting(), [look(0), look(stableForMs - 1)]), { kind: 'undecided' })
   t.match(judgeAll(waiting(), [look(0), look(stableForMs)]), { kind: 'healthy' })
-  t.match(judgeAll(waiting(), [look(0), look(9000, { restartCount: 1 })]), { code: 'container-restarted' })
+  t.match(
+    judgeAll(waiting(), [look(0), look(9000, { restartCount: 1 })]),
+    { code: 'container-restarted', detail: /^the container ended and was restarted$/ },
+    'the code 0 of a container that runs again is not that of its end'
+  )
+  const restarting = judgeAll(waiting(), [look(0), look(9000, { isRestarting: true, exitCode: 70 })])
+  t.match(restarting, { code: 'container-restarted', detail: /exit code 70/ })
   t.match(judgeAll(waiting(), [look(0), look(9000, { startedAt: 'later' })]), { code: 'container-restarted' })
   const ended = judgeAll(waiting(), [look(0, { isRunning: false, exitCode: 3 })])
   t.match(ended, { code: 'container-exited', detail: /exit code 3/ })
