@@ -1,11 +1,13 @@
 // Logs of containers on real parts: one engine, and controller, agent and CLI as processes. What a reader gets is
-// counted at the numbers that the containers write; a container that writes as fast as it can runs beside a deployment.
+// counted at the numbers that the containers write; a container that writes more than anybody reads runs beside a
+// deployment: in the gate in bursts, with LONGSHORE_PROOF=1 (`npm run proof:logs`) as fast as the engine takes it.
 import { writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
 import type { LogEvent } from '../../packages/controller/src/api/schemas.ts'
+import { isProof, realPartsOptions } from '../support/e2e-fault-fleet.ts'
 import { type Fleet, startFleet } from '../support/fleet.ts'
 import type { RunningProcess } from '../support/processes.ts'
 import { makeTestFolder, testOnRealParts } from '../support/real-parts.ts'
@@ -23,6 +25,12 @@ const counting = [
   ].join('; ')
 ]
 const flooding = ['/bin/sh', '-c', `exec /bin/busybox yes ${'flood '.repeat(16)}`]
+/** More than an agent reads (8 MiB a second), in lines of 1.2 KB, which cost the engine least. */
+const bursting = [
+  '/bin/sh',
+  '-c',
+  `while :; do /bin/busybox yes ${'flood '.repeat(200)} | /bin/busybox head -c 4000000; /bin/busybox usleep 150000; done`
+]
 
 const eventsOf = (running: RunningProcess): LogEvent[] =>
   running.output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogEvent] : []))
@@ -102,15 +110,27 @@ testOnRealParts(
       const audit = await fleet.controller.cliJson<{ subject: string }[]>('audit', '--action', 'logs.read')
       t.equal(audit.document[0]?.subject, 'test/web')
     })
+    let quietMs = 0
     await t.test('a log driver that keeps nothing is said, and is no error', async (t) => {
-      await fleet.apply({ command: counting, logging: { driver: 'none' } })
-      t.equal((await fleet.deploy('v2')).exitCode, 0)
+      await fleet.push('v3')
+      await fleet.apply({ logging: { driver: 'none' } })
+      quietMs = await timedDeploy(t, fleet, 'v3')
       const none = await fleet.controller.cli('logs', 'web', '--env', 'test')
       t.match(none, { exitCode: 0, stderr: /nothing can be read of container/ })
     })
-    await t.test('a flood beside it does not keep a deployment from its end', (t) => besideFlood(t, fleet))
-  }
+    await t.test('a flood beside it does not keep a deployment from its end', (t) =>
+      besideFlood(t, fleet, quietMs)
+    )
+  },
+  realPartsOptions
 )
+
+const timedDeploy = async (t: Test, fleet: Fleet, tag: string): Promise<number> => {
+  const beganAtMs = performance.now()
+  const { exitCode, document } = await fleet.deploy(tag)
+  t.match({ exitCode, document }, { exitCode: 0, document: { outcome: 'succeeded' } }, tag)
+  return performance.now() - beganAtMs
+}
 
 /** Bytes that a process had in memory at most. */
 const peakOf = async (pid: number): Promise<number> => {
@@ -132,30 +152,28 @@ const openLazyReader = async (t: Test, { url, token }: Fleet['controller'], path
   }
 }
 
-const besideFlood = async (t: Test, fleet: Fleet): Promise<void> => {
-  const timed = async (tag: string): Promise<number> => {
-    const beganAtMs = performance.now()
-    const { exitCode, document } = await fleet.deploy(tag)
-    t.match({ exitCode, document }, { exitCode: 0, document: { outcome: 'succeeded' } }, tag)
-    return performance.now() - beganAtMs
-  }
-  await fleet.apply()
-  for (const tag of ['v3', 'v4']) await fleet.push(tag)
-  const quietMs = await timed('v3')
-
+/** Runs `flood`, which writes and writes, on the host. */
+const deployFlood = async (t: Test, { controller: { cli }, push, registry }: Fleet): Promise<void> => {
   const file = join(makeTestFolder(t), 'flood.yaml')
-  const logging = { driver: 'json-file', options: { 'max-size': '20m', 'max-file': '2' } }
-  const image = `${fleet.registry.name}/web`
-  const quick = { deploy: { update_config: { monitor: '500ms' } }, stop_grace_period: '1s' }
-  writeFileSync(
-    file,
-    JSON.stringify({ services: { flood: { image, command: flooding, logging, ...quick } } })
-  )
-  const { cli } = fleet.controller
+  const flood = {
+    image: `${registry.name}/web`,
+    command: isProof ? flooding : bursting,
+    logging: { driver: 'json-file', options: { 'max-size': '20m', 'max-file': '2' } },
+    healthcheck: { test: ['CMD', '/bin/busybox', 'true'], interval: '500ms' },
+    deploy: { update_config: { monitor: '100ms' } },
+    stop_grace_period: '1s'
+  }
+  writeFileSync(file, JSON.stringify({ services: { flood } }))
   t.equal((await cli('apply', '-f', file, '--env', 'test')).exitCode, 0)
-  await fleet.push('flood', 'unchecked')
-  const flood = await cli('deploy', 'flood', '--env', 'test', '--tag', 'flood')
-  t.equal(flood.exitCode, 0, flood.stderr)
+  await push('flood', 'unchecked')
+  const { exitCode, stderr } = await cli('deploy', 'flood', '--env', 'test', '--tag', 'flood')
+  t.equal(exitCode, 0, stderr)
+}
+
+/** @param quietMs what a deployment took without it */
+const besideFlood = async (t: Test, fleet: Fleet, quietMs: number): Promise<void> => {
+  await fleet.apply()
+  await deployFlood(t, fleet)
   const lazy = await openLazyReader(
     t,
     fleet.controller,
@@ -165,11 +183,16 @@ const besideFlood = async (t: Test, fleet: Fleet): Promise<void> => {
   t.teardown(() => reader.stop())
   await reader.waitForLine(/flood flood/)
 
-  const floodedMs = await timed('v4')
-  t.comment(`a deployment took ${(floodedMs / quietMs).toFixed(2)} times as long beside a flood of lines`)
+  const tags = Array.from({ length: isProof ? 10 : 1 }, (_, index) => `v${index + 4}`)
+  for (const tag of tags) {
+    await fleet.push(tag)
+    const ratio = (await timedDeploy(t, fleet, tag)) / quietMs
+    t.comment(`a deployment took ${ratio.toFixed(2)} times as long beside a flood of lines`)
+  }
   await lazy.readUntil(/"type":"left-out"/)
   for (const { process } of [fleet.controller, ...fleet.hosts.map(({ agent }) => agent)])
     t.ok((await peakOf(process.pid)) < 400 * 1024 * 1024, 'memory is bounded')
+  const { cli } = fleet.controller
   t.ok((await cli('agents')).stdout.includes('connected'), 'and the host was never lost')
   t.equal((await cli('remove', 'flood', '--env', 'test', '--yes')).exitCode, 0)
 }
