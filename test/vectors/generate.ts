@@ -165,6 +165,37 @@ const frames = async (): Promise<Vector[]> =>
     ] as const
   ).map(([name, jws, code]) => ({ name, kind: 'frame', jws, code }))
 
+const upgrades = async (): Promise<Vector[]> => {
+  const { 'command to upgrade': command, 'receipt of an upgrade': receipt } = payloads
+  const { image } = command.body
+  const { outcome } = receipt
+  const malformed = 'frame-malformed'
+  const withBody = (change: object) => signed('command', { ...command, body: { ...command.body, ...change } })
+  const withResult = (change: object) =>
+    signed('receipt', { ...receipt, outcome: { ...outcome, result: { ...outcome.result, ...change } } })
+  return (
+    [
+      ['a command to upgrade the agent', 'command', await withBody({}), null],
+      [
+        'an upgrade from the registry, as nothing else is said',
+        'command',
+        await withBody({ sources: undefined }),
+        null
+      ],
+      [
+        'an upgrade to an image that no digest pins',
+        'command',
+        await withBody({ image: { ...image, digest: undefined } }),
+        malformed
+      ],
+      ['an upgrade of no number', 'command', await withBody({ release: 0 }), malformed],
+      ['an upgrade by a spec', 'command', await withBody({ spec: {} }), malformed],
+      ['a receipt of an upgrade', 'receipt', await withResult({}), null],
+      ['a receipt of an upgrade from nothing', 'receipt', await withResult({ former: undefined }), malformed]
+    ] as const
+  ).map(([name, kind, jws, code]) => ({ name, kind, jws, code }))
+}
+
 const tokens = async (): Promise<Vector[]> => {
   const { d: _, ...withoutD } = testKeys.controller
   const enrolHeader = { typ: 'longshore-enrol+jws' }
@@ -193,6 +224,7 @@ const tokens = async (): Promise<Vector[]> => {
       jws: await signed('command', { ...payloads.command, later: 1 }),
       code: 'frame-malformed'
     },
+    ...(await upgrades()),
     {
       name: 'a receipt that says how traffic moved',
       kind: 'receipt',

@@ -268,6 +268,23 @@ export const samplePayloads = (controllerKid: string) => {
       timeLimitMs: 60_000,
       body: { kind: 'settle', release: 7, keepImages: 1 }
     },
+    'command to upgrade': {
+      id: id('cmd'),
+      installation,
+      agent: id('agt'),
+      environment: place.environment,
+      service: 'longshore-agent',
+      deployment: id('dep'),
+      fence,
+      notAfterMs: nowMs + 60_000,
+      timeLimitMs: 600_000,
+      body: {
+        kind: 'upgrade',
+        release: 2,
+        image: { repository: 'registry.example.com/longshore/agent', tag: '1.3.0', digest },
+        sources: [{ kind: 'registry' }]
+      }
+    },
     assertion: {
       installation,
       key: controllerKid,
@@ -341,6 +358,17 @@ export const samplePayloads = (controllerKid: string) => {
         },
         serving: 'old',
         release: 6
+      },
+      steps: []
+    },
+    'receipt of an upgrade': {
+      command: id('cmd'),
+      number: 5,
+      outcome: {
+        status: 'succeeded',
+        result: { kind: 'upgrade', version: '1.3.0', former: '1.2.0' },
+        serving: 'new',
+        release: 2
       },
       steps: []
     },
