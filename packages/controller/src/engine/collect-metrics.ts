@@ -2,14 +2,11 @@
 // what the controller counted of itself. No more than a monitoring system can be expected to hold.
 import type { AgentId, ServiceTraffic } from '@longshore/protocol'
 import type { Need } from '../core/access/permissions.ts'
+import type { EnvironmentMetrics } from '../core/metrics/measure-environment.ts'
 import { addCounts, type Counts, type Figures, noCounts, sumFigures } from '../core/traffic/sum-traffic.ts'
 import type { AgentRow, Reads } from '../ports.ts'
 import type { HostKnowledge } from './host-knowledge.ts'
-import {
-  type EnvironmentMetrics,
-  type EnvironmentPorts,
-  measureEnvironments
-} from './measure-environments.ts'
+import { type EnvironmentPorts, measureEnvironments } from './measure-environments.ts'
 import type { Meters, Reading } from './meters.ts'
 import type { TrafficCounts } from './traffic-counts.ts'
 

@@ -1,8 +1,8 @@
 // Metrics as Prometheus reads them, by its own client library: a registry for each answer, because every token sees
 // what it may read, and because the numbers are counted elsewhere.
 import type { Gauge } from 'prom-client'
+import type { EnvironmentMetrics } from '../../core/metrics/measure-environment.ts'
 import type { MetricsView, OwnMetrics, ServiceMetrics } from '../../engine/collect-metrics.ts'
-import type { EnvironmentMetrics } from '../../engine/measure-environments.ts'
 import { renderTally } from './render-tally.ts'
 
 type Labels = Record<string, string>
