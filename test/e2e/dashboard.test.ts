@@ -5,6 +5,7 @@ import { importVerifyKey, keyAnnouncement, readUnverified } from '@longshore/pro
 import t from 'tap'
 import { enrol, newMachine } from '../support/agent-client.ts'
 import { builtPrograms } from '../support/built-programs.ts'
+import { startCuttableRelay } from '../support/cuttable-relay.ts'
 import { openPageBrowser } from '../support/page-browser.ts'
 import { startPageHost } from '../support/page-hosts.ts'
 import { startTestController } from '../support/processes.ts'
@@ -202,6 +203,74 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     }
   )
 
+  await t.test('logs of all hosts are followed, paused, searched, and gone on with', async (t) => {
+    const [one, other] = hosts
+    if (one === undefined || other === undefined) throw new Error('no hosts')
+    const container = 'c0ffee0c0ffee0'.padEnd(64, '0')
+    const begun = { kind: 'begun' as const, container, name: 'web-r2-0', release: 2 as never, index: 0 }
+    const line = (second: number, text: string, from: 'stdout' | 'stderr' = 'stdout') => {
+      const time = `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000000Z`
+      return { kind: 'line' as const, container, from, time, text }
+    }
+    const isRead = (what: string, are = true) =>
+      waitUntil(what, async () => hosts.every(({ logs }) => logs.size === (are ? 1 : 0)))
+    const relay = await startCuttableRelay(t, url)
+    await page.goto(`${relay.url}/#/services/staging/web`)
+    await page.getByRole('link', { name: 'Logs of web in staging', exact: true }).click()
+    await heading('Logs of web in staging')
+    await isRead('both hosts are read')
+    const lines = page.getByRole('log')
+    one.write([
+      begun,
+      line(1, 'GET /orders 200'),
+      line(2, '\u001b[31mno\u001b[0m \u202esuch order', 'stderr')
+    ])
+    other.write([begun, line(1, 'GET /carts 200'), { kind: 'left-out', container, lines: 7 }])
+    const silent = 'deadbeef'.padEnd(64, '0')
+    other.write([{ kind: 'unreadable', container: silent, detail: 'the log driver none keeps nothing' }])
+    await lines.locator('.stderr').filter({ hasText: 'web-1' }).getByText('no such order').waitFor()
+    await lines.getByText('web-2: 7 lines left out').waitFor()
+    await lines.getByText('nothing can be read of container deadbeef0000: the log driver none').waitFor()
+    await page.getByText('2 of 2 hosts are read').waitFor()
+    await look(t, 'logs')
+
+    await page.getByRole('button', { name: 'Pause' }).click()
+    one.write([line(3, 'while it is paused')])
+    await page.getByText('1 wait', { exact: false }).waitFor()
+    t.equal(await lines.getByText('while it is paused').count(), 0)
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await lines.getByText('while it is paused').waitFor()
+
+    await page.getByLabel('Search these lines').fill('ORDERS')
+    await lines.getByText('GET /carts 200').waitFor({ state: 'detached' })
+    t.equal(await lines.locator('mark').allTextContents().then(String), 'orders')
+    await page.getByLabel('Search these lines').fill('')
+
+    relay.cut()
+    await page.getByRole('status').getByText('Not connected').waitFor()
+    await isRead('nobody reads', false)
+    relay.mend()
+    await isRead('both are read again')
+    one.write([begun, line(2, 'no such order', 'stderr'), line(3, 'while it is paused'), line(4, 'news')])
+    await lines.getByText('news').waitFor()
+    t.equal(await lines.getByText('while it is paused').count(), 1, 'what was shown is not shown twice')
+
+    await page.getByText('Hosts: all 2').click()
+    await page.getByRole('checkbox', { name: 'web-2' }).check()
+    await page.getByLabel('With this text').fill('order 4711')
+    await page.getByRole('button', { name: 'Read', exact: true }).click()
+    await waitUntil('web-2 alone is read', async () => one.logs.size === 0 && other.logs.size === 1)
+    t.match(page.url(), /#\/logs\/staging\/web\?host=web-2&grep=order\+4711$/)
+    await page.reload()
+    await waitUntil('it is read after a reload', async () =>
+      [...other.logs.values()].every(({ asked }) => asked.grep === 'order 4711' && asked.tail === 200)
+    )
+    await goTo('Fleet')
+    await isRead('nobody reads any more', false)
+    await page.goto(url)
+    await heading('Fleet')
+  })
+
   await t.test('a held host is approved, a token is revoked, and the audit has it', async (t) => {
     await enrol(url, await newMachine('web-2'), await joinTokenOf('staging', {}))
     await goTo('Tokens and joins')
@@ -238,6 +307,9 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     await change.filter({ hasText: 'environment.PASSWORD' }).getByText('sha256:f52fbd32').waitFor()
     t.equal(await page.getByRole('button', { name: /To r/ }).count(), 0)
     t.notMatch(await page.content(), /hunter/)
+    t.equal(await page.getByRole('link', { name: /Logs/ }).count(), 0)
+    await page.goto(`${url}/#/logs/staging/web`)
+    await page.getByRole('alert').getByText('may not read them').waitFor()
   })
 
   await t.test(

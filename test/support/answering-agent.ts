@@ -2,6 +2,7 @@
 import {
   type Command,
   command,
+  type DeliveredDown,
   type RunOutcome,
   readUnverified,
   runOutcome,
@@ -52,7 +53,9 @@ export const connectAnswering = (
   trusted: { installation: string; key: VerifyKey },
   behaviour: Behaviour = obedient,
   /** How a command that was not reported on ends when it is cancelled. */
-  cancelled: Behaviour = () => undefined
+  cancelled: Behaviour = () => undefined,
+  /** Of whatever is no command. */
+  hearOther: (message: DeliveredDown) => void = () => undefined
 ): Promise<Client> => {
   let number = 0
   const open = new Map<string, Command>()
@@ -69,7 +72,7 @@ export const connectAnswering = (
     hear: (message, client) => {
       const running = message.type === 'cancel' ? open.get(message.command) : undefined
       if (running !== undefined) void answer(client, running, cancelled)
-      if (message.type !== 'command') return
+      if (message.type !== 'command') return hearOther(message)
       const asked = readUnverified('command', message.jws, command)
       client.send([{ type: 'accepted', command: asked.id }])
       open.set(asked.id, asked)

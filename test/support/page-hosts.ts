@@ -4,6 +4,9 @@ import {
   type Command,
   type Inventory,
   type InventoryContainer,
+  type LogEntry,
+  type LogsOpenMessage,
+  logCostOf,
   type RunOutcome,
   runOutcome,
   type VerifyKey
@@ -17,6 +20,10 @@ export type PageHost = {
   gate: { kind: Command['body']['kind']; opened: Promise<void> } | undefined
   /** The one that waits at the gate. */
   waiting: Command | undefined
+  /** Logs that are read of it, by number. */
+  logs: Map<number, { asked: LogsOpenMessage; grantedBytes: number }>
+  /** Writes into every log that is read. @returns whether all of them had been granted so much */
+  write(entries: LogEntry[]): boolean
 }
 
 /** Each tag is another image. */
@@ -84,9 +91,20 @@ export const startPageHost = async (
     }
     host.client.send([{ type: 'inventory', inventory }])
   }
-  const host: Omit<PageHost, 'client'> & { client: Client } = {
+  const logs: PageHost['logs'] = new Map()
+  const host: PageHost = {
     gate: undefined,
     waiting: undefined,
+    logs,
+    write: (entries) => {
+      const costBytes = entries.reduce((sum, entry) => sum + logCostOf(entry), 0)
+      if ([...logs.values()].some(({ grantedBytes }) => grantedBytes < costBytes)) return false
+      for (const [stream, log] of logs) {
+        log.grantedBytes -= costBytes
+        host.client.send([{ type: 'logs.data', stream, entries }])
+      }
+      return true
+    },
     client: await connectAnswering(
       url,
       machine,
@@ -111,6 +129,13 @@ export const startPageHost = async (
           serving: body.kind === 'release' ? 'old' : 'none',
           release: null
         }
+      },
+      (message) => {
+        if (message.type === 'logs.open')
+          logs.set(message.stream, { asked: message, grantedBytes: message.grant })
+        if (message.type === 'logs.close') logs.delete(message.stream)
+        const granted = message.type === 'logs.grant' ? logs.get(message.stream) : undefined
+        if (message.type === 'logs.grant' && granted !== undefined) granted.grantedBytes += message.bytes
       }
     )
   }

@@ -21,14 +21,28 @@ export const ask = async <T>(method: string, path: string, body?: unknown): Prom
     ...(body === undefined ? {} : { 'content-type': 'application/json' })
   }
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-  const answer = await fetch(path, { method, headers, ...sent }).catch(() => {
-    throw new AskError('the controller cannot be reached', 0, null)
-  })
-  const text = await answer.text()
-  const read = parse(text)
-  if (answer.ok) return read as T
-  const { detail, code } = (read ?? {}) as Partial<Problem>
-  throw new AskError(detail ?? `the controller answered with ${answer.status}`, answer.status, code ?? null)
+  const answer = await fetch(path, { method, headers, ...sent }).catch(cannotBeReached)
+  if (!answer.ok) throw await refusalOf(answer)
+  return parse(await answer.text()) as T
+}
+
+/** An answer that is read while it comes. Rejects with the signal's reason, too. */
+export const askStream = async (path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> => {
+  const headers = { accept: 'text/event-stream' }
+  const answer = await fetch(path, { headers, signal, cache: 'no-store' }).catch(cannotBeReached)
+  signal.throwIfAborted()
+  if (!answer.ok || answer.body === null) throw await refusalOf(answer)
+  return answer.body
+}
+
+const cannotBeReached = (): never => {
+  throw new AskError('the controller cannot be reached', 0, null)
+}
+
+const refusalOf = async (answer: Response): Promise<AskError> => {
+  const { detail, code } = (parse(await answer.text().catch(() => '')) ?? {}) as Partial<Problem>
+  const message = detail ?? `the controller answered with ${answer.status}`
+  return new AskError(message, answer.status, code ?? null)
 }
 
 const parse = (text: string): unknown => {

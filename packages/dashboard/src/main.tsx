@@ -15,6 +15,7 @@ import { DeploymentPage } from './views/deployment.tsx'
 import { DeploymentsPage } from './views/deployments.tsx'
 import { FleetPage } from './views/fleet.tsx'
 import { HostPage } from './views/host.tsx'
+import { LogsPage } from './views/logs.tsx'
 import { ServicePage } from './views/service.tsx'
 import { TokensPage } from './views/tokens.tsx'
 
@@ -103,6 +104,8 @@ const View = ({ route }: { route: Route }) => {
       return <DeploymentPage key={route.id} id={route.id} />
     case 'service':
       return <ServicePage environment={route.environment} service={route.service} />
+    case 'logs':
+      return <LogsPage route={route} />
     case 'audit':
       return <AuditPage />
     case 'tokens':

@@ -1,6 +1,7 @@
 // How the page writes ages, amounts and addresses.
 import t from 'tap'
 import { describeAge } from '../../../packages/dashboard/src/core/describe-age.ts'
+import { defaultWish } from '../../../packages/dashboard/src/core/log-wish.ts'
 import { addressOf, type Route, readRoute } from '../../../packages/dashboard/src/core/read-route.ts'
 import { showBytes, showPace, showShare } from '../../../packages/dashboard/src/core/show-amount.ts'
 
@@ -32,6 +33,13 @@ t.test('an address leads to the view that it was made for, and any other one to 
     { view: 'deployments' },
     { view: 'deployment', id: 'dep_1' },
     { view: 'service', environment: 'staging', service: 'a/b' },
+    { view: 'logs', environment: null, service: null, wish: defaultWish },
+    {
+      view: 'logs',
+      environment: 'staging',
+      service: 'a/b?',
+      wish: { ...defaultWish, hosts: ['web-1'], grep: 'a/b?c#d' }
+    },
     { view: 'audit' },
     { view: 'tokens' }
   ]

@@ -6,6 +6,9 @@ const tones: Record<Exclude<Tone, 'plain'>, readonly string[]> = {
   good: ['connected', 'running', 'succeeded', 'released', 'ready', 'healthy', 'new', 'done', 'rehearsed'],
   bad: [
     'silent',
+    'not-connected',
+    'lost',
+    'too-old',
     'failed',
     'mixed',
     'unhealthy',

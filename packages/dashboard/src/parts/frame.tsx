@@ -1,7 +1,9 @@
 // What is around every view: the way to the others, whether what is shown is live, and who has signed in.
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
-import { addressOf, type Route } from '../core/read-route.ts'
+import { mayReadSomeLogs } from '../core/log-sources.ts'
+import { defaultWish } from '../core/log-wish.ts'
+import { addressOf, placeOf, type Route } from '../core/read-route.ts'
 import { usePage } from '../page-context.ts'
 
 type Framed = {
@@ -14,15 +16,18 @@ type Framed = {
 }
 
 const places = [
-  { title: 'Fleet', view: 'fleet', also: ['host', 'service'] },
-  { title: 'Deployments', view: 'deployments', also: ['deployment'] },
-  { title: 'Audit', view: 'audit', also: [] },
-  { title: 'Tokens and joins', view: 'tokens', also: [] }
+  { title: 'Fleet', route: { view: 'fleet' }, also: ['host', 'service'] },
+  { title: 'Deployments', route: { view: 'deployments' }, also: ['deployment'] },
+  { title: 'Logs', route: { view: 'logs', environment: null, service: null, wish: defaultWish }, also: [] },
+  { title: 'Audit', route: { view: 'audit' }, also: [] },
+  { title: 'Tokens and joins', route: { view: 'tokens' }, also: [] }
 ] as const
 
 export const Frame = ({ route, state, lost, leave, children }: Framed) => {
   const { session, known } = usePage()
-  const main = useFocusOnArrival(addressOf(route))
+  const main = useFocusOnArrival(route.view === 'logs' ? route.view : placeOf(route))
+  const isReader = mayReadSomeLogs(session.allow)
+  const offered = places.filter((place) => place.route.view !== 'logs' || isReader)
   return (
     <>
       <header>
@@ -31,10 +36,10 @@ export const Frame = ({ route, state, lost, leave, children }: Framed) => {
         </button>
         <strong class="brand">Longshore</strong>
         <nav aria-label="Views">
-          {places.map(({ title, view, also }) => {
-            const isHere = route.view === view || (also as readonly string[]).includes(route.view)
+          {offered.map(({ title, route: there, also }) => {
+            const isHere = route.view === there.view || (also as readonly string[]).includes(route.view)
             return (
-              <a key={view} href={addressOf({ view })} aria-current={isHere ? 'page' : undefined}>
+              <a key={title} href={addressOf(there)} aria-current={isHere ? 'page' : undefined}>
                 {title}
               </a>
             )
@@ -59,15 +64,18 @@ export const Frame = ({ route, state, lost, leave, children }: Framed) => {
   )
 }
 
-/** Whoever goes to another view by keyboard is there, not at the top of the page. */
-const useFocusOnArrival = (address: string) => {
+/**
+ * Whoever goes to another view by keyboard is there, not at the top of the page.
+ * @param place another one is another view
+ */
+const useFocusOnArrival = (place: string) => {
   const main = useRef<HTMLElement>(null)
-  const first = useRef(address)
+  const first = useRef(place)
   useEffect(() => {
-    if (first.current === address) return
-    first.current = address
+    if (first.current === place) return
+    first.current = place
     main.current?.focus({ preventScroll: true })
     scrollTo(0, 0)
-  }, [address])
+  }, [place])
   return main
 }

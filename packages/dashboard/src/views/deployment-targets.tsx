@@ -5,6 +5,7 @@ import { arrangeTargets, type Batch } from '../core/arrange-targets.ts'
 import { addressOf } from '../core/read-route.ts'
 import { showBytes } from '../core/show-amount.ts'
 import { Badge } from '../parts/badge.tsx'
+import { LogsLink } from '../parts/logs-link.tsx'
 
 export const DeploymentTargets = ({ deployment }: { deployment: DeploymentView }) => {
   const [text, setText] = useState('')
@@ -26,6 +27,7 @@ export const DeploymentTargets = ({ deployment }: { deployment: DeploymentView }
         <OneBatch
           key={`${batch.service} ${batch.batch}`}
           batch={batch}
+          environment={deployment.environment}
           isOnly={deployment.services.length === 1}
         />
       ))}
@@ -33,7 +35,9 @@ export const DeploymentTargets = ({ deployment }: { deployment: DeploymentView }
   )
 }
 
-const OneBatch = ({ batch, isOnly }: { batch: Batch; isOnly: boolean }) => (
+type Batched = { batch: Batch; environment: string; isOnly: boolean }
+
+const OneBatch = ({ batch, environment, isOnly }: Batched) => (
   <section class={batch.isNow ? 'batch now' : 'batch'}>
     <h2>
       {!isOnly && `${batch.service}: `}
@@ -42,14 +46,14 @@ const OneBatch = ({ batch, isOnly }: { batch: Batch; isOnly: boolean }) => (
     </h2>
     <ul class="targets">
       {batch.targets.map((target) => (
-        <Target key={target.host} target={target} />
+        <Target key={target.host} target={target} environment={environment} />
       ))}
     </ul>
     {batch.leftOut > 0 && <p class="dim">{batch.leftOut} more hosts: filter to see them.</p>}
   </section>
 )
 
-const Target = ({ target }: { target: TargetView }) => (
+const Target = ({ target, environment }: { target: TargetView; environment: string }) => (
   <li>
     <div class="target">
       <a href={addressOf({ view: 'host', id: target.agent })}>{target.host}</a>
@@ -63,6 +67,7 @@ const Target = ({ target }: { target: TargetView }) => (
           `, image ${target.source === null ? 'was there' : `from ${target.source}`}`}
       </span>
       {target.progress !== undefined && <Progress progress={target.progress} host={target.host} />}
+      <LogsLink environment={environment} service={target.service} host={target.host} />
     </div>
     {target.reason !== undefined && (
       <p>

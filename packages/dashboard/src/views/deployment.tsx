@@ -8,6 +8,7 @@ import { showPace } from '../core/show-amount.ts'
 import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
+import { LogsLink } from '../parts/logs-link.tsx'
 import { Table } from '../parts/table.tsx'
 import { DeploymentButtons } from './deployment-buttons.tsx'
 import { DeploymentTargets } from './deployment-targets.tsx'
@@ -91,7 +92,8 @@ const Services = ({ deployment: { environment, services } }: { deployment: Deplo
     {services.map((one) => (
       <tr key={one.service}>
         <th scope="row">
-          <a href={addressOf({ view: 'service', environment, service: one.service })}>{one.service}</a>
+          <a href={addressOf({ view: 'service', environment, service: one.service })}>{one.service}</a>{' '}
+          <LogsLink environment={environment} service={one.service} />
         </th>
         <td>
           {one.previousRelease === null ? 'none' : `r${one.previousRelease}`} to r{one.release}, spec{' '}

@@ -5,6 +5,7 @@ import { showBytes } from '../core/show-amount.ts'
 import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
+import { LogsLink } from '../parts/logs-link.tsx'
 import { Table } from '../parts/table.tsx'
 import { HostStateBadge } from './host-line.tsx'
 
@@ -57,7 +58,11 @@ const Facts = ({ agent }: { agent: AgentView }) => {
   )
 }
 
-const Containers = ({ agent: { environment, inventory, inventoryAtMs } }: { agent: AgentView }) => (
+const Containers = ({
+  agent: { name: host, environment, inventory, inventoryAtMs }
+}: {
+  agent: AgentView
+}) => (
   <section>
     <h2>Containers</h2>
     {inventory === null ? (
@@ -73,7 +78,7 @@ const Containers = ({ agent: { environment, inventory, inventoryAtMs } }: { agen
         ) : (
           <Table
             label="Containers"
-            columns={['Name', 'Service', 'Release', 'State', 'Health', 'Started', 'Restarts']}
+            columns={['Name', 'Service', 'Release', 'State', 'Health', 'Started', 'Restarts', 'Logs']}
           >
             {inventory.containers.map((one) => (
               <tr key={one.id}>
@@ -99,6 +104,9 @@ const Containers = ({ agent: { environment, inventory, inventoryAtMs } }: { agen
                   <Ago atMs={one.startedAtMs} />
                 </td>
                 <td>{one.restartCount}</td>
+                <td>
+                  <LogsLink environment={environment} service={one.service} host={host} />
+                </td>
               </tr>
             ))}
           </Table>

@@ -9,6 +9,7 @@ import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
 import { ConfirmButton } from '../parts/confirm-button.tsx'
+import { LogsLink } from '../parts/logs-link.tsx'
 import { Table } from '../parts/table.tsx'
 import { HostOfService, ReleaseName } from './service-grid.tsx'
 import { SpecChanges } from './spec-changes.tsx'
@@ -28,6 +29,9 @@ export const ServicePage = ({ environment, service }: Named) => {
           <Current key={status.environment} status={status} isOwn={status.environment === environment} />
         ))}
       </ul>
+      <p>
+        <LogsLink environment={environment} service={service} />
+      </p>
       {known.isLoaded && own === undefined && (
         <p>It has not been applied to {environment}, or may not be seen.</p>
       )}
@@ -68,7 +72,7 @@ const Current = ({ status, isOwn }: { status: StatusView; isOwn: boolean }) => {
   )
 }
 
-const Hosts = ({ status: { environment, hosts } }: { status: StatusView }) => {
+const Hosts = ({ status: { environment, service, hosts } }: { status: StatusView }) => {
   const shown = hosts.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b))).slice(0, maxHosts)
   return (
     <section>
@@ -77,7 +81,8 @@ const Hosts = ({ status: { environment, hosts } }: { status: StatusView }) => {
       <ul class="host-states">
         {shown.map((host) => (
           <li key={host.host}>
-            <strong>{host.host}</strong> <HostOfService host={host} />
+            <strong>{host.host}</strong> <HostOfService host={host} />{' '}
+            <LogsLink environment={environment} service={service} host={host.host} />
           </li>
         ))}
       </ul>
