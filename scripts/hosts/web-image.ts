@@ -36,7 +36,7 @@ const commands: Record<WebBehaviour, string> = {
 }
 
 const healthcheckOf = (behaviour: WebBehaviour): ImageConfig['Healthcheck'] => {
-  const timing = { Interval: 300 * millisecond, Timeout: 2000 * millisecond }
+  const timing = { Interval: 700 * millisecond, Timeout: 2000 * millisecond }
   if (behaviour === 'unchecked' || behaviour === 'exits') return undefined
   if (behaviour === 'unhealthy') return { Test: ['CMD', '/bin/busybox', 'false'], Retries: 3, ...timing }
   return {
