@@ -9,24 +9,31 @@ export type TrafficCounts = {
   of(environment: string, service: string): ReadonlyMap<AgentId, Counts>
 }
 
+/** Services come and go on a host over the life of a controller; one that invents names must not fill its memory. */
+const maxServicesOfAgent = 5000
+
 type Counted = { latest: Counts; total: Counts }
 
 export const createTrafficCounts = (): TrafficCounts => {
-  const heard = new Set<AgentId>()
+  /** Of how many services each has told. */
+  const heard = new Map<AgentId, number>()
   const services = new Map<string, Map<AgentId, Counted>>()
   return {
     observed: (agent, { traffic = [] }) => {
       const isFirst = !heard.has(agent)
-      heard.add(agent)
+      let known = heard.get(agent) ?? 0
       for (const { environment, service, requests, errors } of traffic) {
         const key = keyOf(environment, service)
         const counted = services.get(key) ?? new Map<AgentId, Counted>()
-        services.set(key, counted)
         const before = counted.get(agent)
+        if (before === undefined && known >= maxServicesOfAgent) continue
+        if (before === undefined) known += 1
+        services.set(key, counted)
         const latest = { requests, errors }
         const since = isFirst ? noCounts : countsSince(before?.latest, latest)
         counted.set(agent, { latest, total: addCounts(before?.total ?? noCounts, since) })
       }
+      heard.set(agent, known)
     },
     of: (environment, service) =>
       new Map([...(services.get(keyOf(environment, service)) ?? [])].map(([id, { total }]) => [id, total]))
