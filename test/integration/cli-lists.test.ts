@@ -137,7 +137,7 @@ t.test('status shows each host and what differs', async (t) => {
   )
 })
 
-t.test('status and agents tell of traffic, and where HAProxy is down', async (t) => {
+t.test('status and agents tell of traffic, and where HAProxy or the engine is down', async (t) => {
   const traffic = {
     requestsPerSecond: 41.2,
     errorsPerSecond: 0.1,
@@ -192,8 +192,17 @@ t.test('status and agents tell of traffic, and where HAProxy is down', async (t)
     inventory,
     inventoryAtMs: nowMs
   }
-  standIn.on('GET /v1/agents?environment=fast', (response) => json(response, 200, [agent]))
-  t.match((await run(['agents', '--env', 'fast'])).out, /\nweb-2 .*HAProxy is down: it was killed\n/)
+  const broken = { ...inventory, isEngineReachable: false }
+  const agents = [
+    agent,
+    { ...agent, name: 'web-3', inventory: broken },
+    { ...agent, name: 'web-4', state: 'silent', inventory: broken }
+  ]
+  standIn.on('GET /v1/agents?environment=fast', (response) => json(response, 200, agents))
+  const listed = (await run(['agents', '--env', 'fast'])).out
+  t.match(listed, /\nweb-2 .* - +HAProxy is down: it was killed\n/)
+  t.match(listed, /\nweb-3 .* its Docker Engine does not answer; HAProxy is down: it was killed\n/)
+  t.notMatch(listed, /\nweb-4 .*(Engine|HAProxy)/, 'what it said last may be over')
 })
 
 t.test('what a controller of the version before answers is understood', async (t) => {
@@ -277,7 +286,7 @@ t.test('tokens are listed without their secrets and revoked by id', async (t) =>
     replace: false,
     usesMax: 3,
     usesCount: 3,
-    expiresAtMs: nowMs + 60_000
+    expiresAtMs: nowMs + 3_600_000
   }
   const api = { name: 'ci', allow: ['deploy:wip/*'], expiresAtMs: nowMs - 1, lastUsedAtMs: null }
   standIn.on('GET /v1/join-tokens', (response) => json(response, 200, [{ ...common, ...join }]))

@@ -49,23 +49,26 @@ export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs
     agent.facts?.engineVersion ?? '-',
     agent.policy?.state ?? '-',
     formatLabels(agent.labels),
-    agent.reason ?? [describeProxy(agent), skewOf(agent)].filter((one) => one !== '').join('; ')
+    agent.reason ?? [...troublesOf(agent), skewOf(agent)].filter((one) => one !== '').join('; ')
   ])
   const head = ['HOST', 'ENVIRONMENT', 'STATE', 'SEEN', 'AGENT', 'ENGINE', 'POLICY', 'LABELS', 'REASON']
   return renderTable(head, rows, paintColumn(colors, 2))
 }
 
 /** Said only while the host is there to say it. */
-const describeProxy = ({ state, inventory }: AgentView): string =>
-  state === 'connected' && inventory?.proxy?.state === 'down'
-    ? `HAProxy is down: ${inventory.proxy.detail}`
-    : ''
+const troublesOf = ({ state, inventory }: AgentView): string[] =>
+  state !== 'connected' || inventory === null
+    ? []
+    : [
+        ...(inventory.isEngineReachable ? [] : ['its Docker Engine does not answer']),
+        ...(inventory.proxy?.state === 'down' ? [`HAProxy is down: ${inventory.proxy.detail}`] : [])
+      ]
 
 /** Agent -> how it is, without ages. */
 export const agentLines = (agents: readonly AgentView[]): Map<string, string> =>
   new Map(
     agents.map((agent) => {
-      const why = agent.reason ?? describeProxy(agent)
+      const why = agent.reason ?? troublesOf(agent).join('; ')
       const version = agent.agentVersion === null ? '' : `, agent ${agent.agentVersion}`
       return [
         `${agent.name} in ${agent.environment}`,
