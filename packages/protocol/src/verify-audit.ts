@@ -35,19 +35,34 @@ export const beginAuditCheck: AuditCheck = {
 
 /** @param entry the one that follows; they come in the order of their numbers, from 1 */
 export const checkAuditEntry = async (check: AuditCheck, entry: AuditEntry): Promise<AuditCheck> => {
-  const found = [...(await chainFindings(check, entry)), ...(await receiptFindings(check, entry))]
+  const number = await placeOf(check, entry)
+  const found = [...(await chainFindings(check, entry, number)), ...(await receiptFindings(check, entry))]
   return {
     entries: check.entries + 1,
     receipts: check.receipts + (entry.evidence === null ? 0 : 1),
     // the hash as it stands there: one changed entry is then one finding, not one for each that follows
-    head: { number: entry.number, hash: entry.hash },
+    head: { number, hash: entry.hash },
     findings: [...check.findings, ...found],
     keys: keysAfter(check.keys, entry)
   }
 }
 
-const chainFindings = async ({ head }: AuditCheck, entry: AuditEntry): Promise<AuditFinding[]> => {
-  const { number } = entry
+/** The number that it had when it was hashed, where the number itself was changed. */
+const placeOf = async ({ head }: AuditCheck, entry: AuditEntry): Promise<number> => {
+  const next = head.number + 1
+  if (entry.number === next) return next
+  return (await hashAuditEntry(head.hash, { ...entry, number: next })) === entry.hash ? next : entry.number
+}
+
+const chainFindings = async (
+  { head }: AuditCheck,
+  entry: AuditEntry,
+  number: number
+): Promise<AuditFinding[]> => {
+  if (number !== entry.number) {
+    const detail = `entry ${number} says that it is number ${entry.number}`
+    return [{ number, code: 'entry-changed', detail }]
+  }
   if (number !== head.number + 1) {
     const detail = `entry ${number} follows entry ${head.number}: entries between them are missing or out of order`
     return [{ number, code: 'entry-missing', detail }]
