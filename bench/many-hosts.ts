@@ -19,7 +19,7 @@ import {
 import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { runCommand } from '../scripts/hosts/run-command.ts'
 import { waitUntil } from '../scripts/hosts/wait-until.ts'
-import { measureMs, median } from './measure.ts'
+import { measureMs, median, residentMebibytes } from './measure.ts'
 
 const hostCount = Number(process.argv[2] ?? 1000)
 const rounds = Number(process.argv[3] ?? 3)
@@ -37,8 +37,6 @@ const cpuMs = (pid: number): number => {
     .split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
-const residentMebibytes = (pid: number): number =>
-  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 
 const checkFileLimit = async (): Promise<void> => {
   // Node raises the soft limit to the hard one by itself.
