@@ -39,7 +39,7 @@ export const HostStateBadge = ({ agent }: { agent: AgentView }) => {
             since <Ago atMs={agent.connectedSinceMs} />
           </>
         )}
-        {state === 'silent' && (
+        {(state === 'silent' || (state === 'revoked' && agent.lastSeenAtMs !== null)) && (
           <>
             seen <Ago atMs={agent.lastSeenAtMs} />
           </>
