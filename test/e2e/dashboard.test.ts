@@ -1,13 +1,15 @@
-// The page for operators in Chromium, against the controller's process from its bundle: watch, act, lose the
-// controller and have it back. Hosts answer without engines: what real ones do is told by the other tests here.
+// The page for operators in Chromium, against the controller's process from its bundle: each view, by mouse and by
+// keyboard. Hosts answer without engines; what the page says of real ones is looked at in dashboard-engines.test.ts.
 import { join } from 'node:path'
 import { importVerifyKey, keyAnnouncement, readUnverified } from '@longshore/protocol'
 import t from 'tap'
 import { enrol, newMachine } from '../support/agent-client.ts'
+import { askApi } from '../support/ask-api.ts'
 import { builtPrograms } from '../support/built-programs.ts'
 import { startCuttableRelay } from '../support/cuttable-relay.ts'
 import { openPageBrowser } from '../support/page-browser.ts'
 import { startPageHost } from '../support/page-hosts.ts'
+import { heldBy } from '../support/page-memory.ts'
 import { startTestController } from '../support/processes.ts'
 import { specOf } from '../support/real-controller.ts'
 import { makeTestFolder, testOnProgram } from '../support/real-parts.ts'
@@ -18,16 +20,7 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
   const { cli: program } = await builtPrograms(join(folder, 'out'))
   const controller = await startTestController(t, { address: '127.77.0.1', program })
   const { url, token } = controller
-  const ask = async <T>(method: string, path: string, body?: object, as = token): Promise<T> => {
-    const answer = await fetch(url + path, {
-      method,
-      headers: { authorization: `Bearer ${as}`, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) })
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${method} ${path}: ${text}`)
-    return JSON.parse(text === '' ? 'null' : text) as T
-  }
+  const ask = askApi(controller)
   const trust = async () => {
     const { chain } = await ask<{ chain: [string] }>('GET', '/v1/keys')
     const { installation } = await ask<{ installation: string }>('GET', '/v1/info')
@@ -312,24 +305,25 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     await page.getByRole('alert').getByText('may not read them').waitFor()
   })
 
-  await t.test(
-    'a lost controller is said, what is shown is grey, and all is live again by itself',
-    async (t) => {
-      await goTo('Fleet')
-      await page.getByText('live', { exact: true }).waitFor()
-      await controller.kill()
-      await page.getByRole('status').getByText('The controller was heard last').waitFor()
-      t.equal(await page.locator('main.stale').count(), 1)
-      await look(t, 'lost')
-      await controller.start()
-      await page.getByText('live', { exact: true }).waitFor()
-      await page.getByText('The controller was heard last').waitFor({ state: 'detached' })
-      t.equal(await page.locator('main.stale').count(), 0)
-      const list = page.getByRole('region', { name: 'Hosts' })
-      await list.getByRole('listitem').filter({ hasText: 'web-1' }).getByText('silent').waitFor()
-      await joinHost('web-9')
-      await list.getByRole('listitem').filter({ hasText: 'web-9' }).getByText('connected').waitFor()
-      t.same(complaints, [], 'no error and no violation of the policy was logged')
+  await t.test('going from view to view leaves nothing behind in the page', async (t) => {
+    const lookAround = async (): Promise<void> => {
+      for (const place of ['Deployments', 'Audit', 'Tokens and joins', 'Fleet']) {
+        await goTo(place)
+        await heading(place)
+      }
+      await page.getByRole('region', { name: 'Hosts' }).getByRole('link', { name: 'web-1' }).click()
+      await heading('web-1')
     }
-  )
+    for (let round = 0; round < 3; round++) await lookAround()
+    const before = await heldBy(page)
+    for (let round = 0; round < 10; round++) await lookAround()
+    const after = await heldBy(page)
+    t.ok(after.nodes <= before.nodes * 1.1, `${before.nodes} nodes, then ${after.nodes}`)
+    t.ok(after.listeners <= before.listeners * 1.1, `${before.listeners} listeners, then ${after.listeners}`)
+    t.ok(
+      after.heapMebibytes <= before.heapMebibytes * 1.2,
+      `${before.heapMebibytes} MiB, then ${after.heapMebibytes}`
+    )
+    t.same(complaints, [], 'no error and no violation of the policy was logged')
+  })
 })

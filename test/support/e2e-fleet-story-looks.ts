@@ -1,6 +1,6 @@
 // What is seen of a fleet from outside: what each host answers over HTTP, and all that Docker tells of it. A version
 // can be made unhealthy there, and an agent held in its switch.
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
@@ -88,6 +88,10 @@ const refusalFile = async (host: Host, service: string, version: string): Promis
 /** From now on this version is unhealthy on this host. The service has to run there. */
 export const refuseOn = async (host: Host, service: string, version: string): Promise<void> =>
   writeFileSync(await refusalFile(host, service, version), '')
+
+/** What `refuseOn` did is over. */
+export const acceptOn = async (host: Host, service: string, version: string): Promise<void> =>
+  rmSync(await refusalFile(host, service, version))
 
 /** Asks every host again and again until `end` is called, which returns every answer that was not expected. */
 export const watchPages = (

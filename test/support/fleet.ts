@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { type Host, startTestHosts } from './engine.ts'
+import { type Host, type Hosts, startTestHosts } from './engine.ts'
 import { makeWebImage, type WebBehaviour, webPort } from './images.ts'
 import {
   type Agent,
@@ -22,6 +22,8 @@ export const publishedPort = 80
 export type FleetHost = Host & { agent: Agent }
 export type Fleet = {
   controller: Controller
+  /** For hosts without an engine. */
+  network: Hosts['network']
   registry: Registry
   hosts: readonly FleetHost[]
   /** Hosts that have no agent so far. */
@@ -118,6 +120,7 @@ export const startFleet = async (
   await waitForAgents()
   return {
     controller,
+    network,
     registry,
     hosts: withAgents,
     spares: all.slice(count),

@@ -17,6 +17,9 @@ const looks = [
   { name: 'narrow', colorScheme: 'dark', width: 320, height: 700 }
 ] as const
 
+/** The browser's own: for an answer that is no success, whose use is looked at; for plain http to another machine. */
+const ownLines = ['Failed to load resource', 'The Cross-Origin-Opener-Policy header has been ignored']
+
 export type PageBrowser = {
   page: Page
   /** What the page logged as an error, threw, or was kept from by its policy. */
@@ -35,8 +38,7 @@ export const openPageBrowser = async (t: Test): Promise<PageBrowser> => {
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {
-    // the browser's own line for an answer that is no success; what the page makes of it is looked at
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+    if (message.type() === 'error' && !ownLines.some((words) => message.text().startsWith(words)))
       complaints.push(message.text())
   })
   await mkdir(pictures, { recursive: true })
@@ -52,6 +54,15 @@ export const openPageBrowser = async (t: Test): Promise<PageBrowser> => {
     await page.setViewportSize({ width: 1280, height: 800 })
   }
   return { page, complaints, look }
+}
+
+/** From the door to the fleet, as it is now. */
+export const signIn = async (page: Page, { url, token }: { url: string; token: string }): Promise<void> => {
+  await page.goto(url)
+  await page.getByLabel('API token').fill(token)
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Fleet', level: 1 }).waitFor()
+  await page.getByText('live', { exact: true }).waitFor()
 }
 
 /** The debugger may evaluate what the page's policy would keep a script from. */
