@@ -13,6 +13,7 @@ import { heldBy } from '../support/page-memory.ts'
 import { startTestController } from '../support/processes.ts'
 import { specOf } from '../support/real-controller.ts'
 import { makeTestFolder, testOnProgram } from '../support/real-parts.ts'
+import { startSignInIssuer } from '../support/sign-in-issuer.ts'
 import { waitUntil } from '../support/wait.ts'
 
 testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
@@ -72,6 +73,48 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
         resolve()
       }
     })
+
+  await t.test(
+    'people sign in with an issuer, may what their group may, and no longer than it may',
+    async (t) => {
+      const callback = `${url}/v1/sign-in/corp/callback`
+      const issuer = await startSignInIssuer(t, [callback])
+      issuer.people.set('ada', { email: 'ada@example.com', groups: ['staff', 'releases'] })
+      const allow = ['read:*/*', 'deploy:production/*']
+      await ask('PUT', '/v1/issuers/corp', {
+        url: issuer.url,
+        rules: [{ claims: { groups: 'releases' }, allow }],
+        signIn: { ...issuer.client, scopes: ['groups'], pageUrl: url }
+      })
+      const signIn = page.getByRole('button', { name: 'Sign in with corp' })
+      await page.goto(`${url}/#/deployments`)
+      await signIn.click()
+      await page.getByRole('link', { name: 'Cancel' }).click()
+      await page
+        .getByRole('alert')
+        .filter({ hasText: 'corp did not let you in: it said access_denied' })
+        .waitFor()
+      await look(t, 'sign-in-issuer')
+      await signIn.click()
+      await page.getByPlaceholder('Enter any login').fill('ada')
+      await page.getByPlaceholder('and password').fill('any')
+      await page.keyboard.press('Enter')
+      await page.getByRole('button', { name: 'Continue' }).click()
+      await heading('Deployments')
+      await page.getByText('oidc:corp/ada (ada@example.com)').waitFor()
+      await page.getByText('live', { exact: true }).waitFor()
+      await page
+        .getByRole('link', { name: /deploy web r1/ })
+        .last()
+        .click()
+      await page.getByRole('button', { name: 'Promote' }).waitFor()
+      t.equal(await page.getByRole('button', { name: 'Roll back' }).count(), 0)
+      await ask('DELETE', '/v1/issuers/corp')
+      await goTo('Audit')
+      await page.getByLabel('API token').waitFor()
+      t.equal(await signIn.count(), 0)
+    }
+  )
 
   await t.test('a token opens the page, and a wrong one says why it does not', async (t) => {
     await page.goto(url)
