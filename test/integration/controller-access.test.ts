@@ -293,7 +293,9 @@ const openRoutes = [
   'POST /v1/agents/enrol',
   'POST /v1/agents/leave',
   'POST /v1/session',
-  'DELETE /v1/session'
+  'DELETE /v1/session',
+  'GET /v1/sign-in',
+  'POST /v1/sign-in/{issuer}'
 ]
 
 await ask('PUT', at, { body: { spec } })

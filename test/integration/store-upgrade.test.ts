@@ -54,6 +54,19 @@ t.test('chains the audit of a database that had none', async (t) => {
   await store.close()
 })
 
+t.test('takes issuers of before as those with which nobody signs in', async (t) => {
+  const path = join(t.testdir(), 'longshore.db')
+  await (await openStore({ path })).close()
+  const raw = new DatabaseSync(path)
+  raw.exec(
+    "insert into issuers (name, url, audience, maxAgeMs, rules, setAtMs, setBy) values ('ci', 'https://ci.example.com', 'ins', 1, '[]', 1, 'admin')"
+  )
+  raw.close()
+  const store = await openStore({ path })
+  t.match(await store.issuers(), [{ name: 'ci', rules: [], signIn: null }])
+  await store.close()
+})
+
 t.test('says before it brings a database to this version, and says nothing for one that is', async (t) => {
   const path = join(t.testdir(), 'longshore.db')
   const raw = new DatabaseSync(path)

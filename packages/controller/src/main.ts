@@ -12,6 +12,7 @@ import { createCredentialHelper } from './adapters/helpers/ask-helper.ts'
 import { createApp } from './adapters/http/create-app.ts'
 import { reloadCertificate } from './adapters/http/reload-certificate.ts'
 import { createIssuerKeys } from './adapters/issuers/fetch-keys.ts'
+import { createSignInFlow } from './adapters/issuers/sign-in-flow.ts'
 import {
   DataError,
   databasePath,
@@ -61,11 +62,13 @@ import { createMeters, type Meters } from './engine/meters.ts'
 import { createNotifications } from './engine/notifications.ts'
 import { offerArtifacts } from './engine/offer-artifacts.ts'
 import { type WatchedStore, watchOwed } from './engine/owe-notices.ts'
+import { createPeople } from './engine/people.ts'
 import { createPresences } from './engine/presence.ts'
 import { createConfigReader } from './engine/read-configs.ts'
 import { createLogReaders } from './engine/read-logs.ts'
 import { createRegistries } from './engine/registries.ts'
 import { createRegistryCredentials, type RegistryCredentials } from './engine/registry-credentials.ts'
+import { createSignIns } from './engine/sign-ins.ts'
 import { createSpecs } from './engine/specs.ts'
 import { createSupervisorLink, type SupervisorLink } from './engine/tell-supervisor.ts'
 import { createTokens, makeApiToken } from './engine/tokens.ts'
@@ -393,14 +396,17 @@ const createServer = async (
   const enrolment = { ...ground, link: gateway, presences, deployments }
   const tokens = createTokens(ground)
   const issuerKeys = createIssuerKeys({ ca: ground.ca })
-  const callers = createCallers({ tokens, idTokens: createIdTokens({ ...ground, issuerKeys }) })
+  const idTokens = createIdTokens({ ...ground, issuerKeys })
+  const people = createPeople(ground)
+  const callers = createCallers({ tokens, idTokens, people })
   const app = await createApp(
     {
       ...engine,
       tokens,
       issuers: createIssuers(ground),
       callers,
-      sessions: createBrowserSessions({ ...ground, callers }),
+      sessions: createBrowserSessions({ ...ground, callers, people }),
+      signIns: createSignIns({ ...ground, idTokens, flow: createSignInFlow(ground) }),
       page: await readPage(pageFolders(import.meta.dirname)),
       imageCallers: createImageCallers({ ...ground, callers }),
       specs: createSpecs(ground),

@@ -103,6 +103,38 @@ export type IssuerKeys = {
 export class IssuerUnavailable extends Error {
   override readonly name = 'IssuerUnavailable'
 }
+/** The controller as a client of an issuer with which people sign in. */
+export type SignInClient = {
+  /** Of the issuer. */
+  url: string
+  clientId: string
+  clientSecret: string
+  scopes: readonly string[]
+  /** Where the issuer sends the browser back to. */
+  callback: string
+}
+/** What binds the answer to the one browser that asked: RFC 6749, OpenID Connect Core 1.0, RFC 7636. */
+export type SignInChecks = { state: string; nonce: string; verifier: string }
+/** Claims by their names, not checked for anything. */
+export type Claims = { readonly [name: string]: unknown }
+/** Code flow with PKCE. Both reject with IssuerUnavailable, and `exchange` with SignInRefused. */
+export type SignInFlow = {
+  /** Where the browser goes to. */
+  addressFor(client: SignInClient, checks: SignInChecks): Promise<URL>
+  /**
+   * @param query as the browser brought it back
+   * @returns an ID token whose signature nobody has checked, and what finds further claims of the same person
+   */
+  exchange(
+    client: SignInClient,
+    checks: SignInChecks,
+    query: string
+  ): Promise<{ idToken: string; furtherClaims(): Promise<Claims> }>
+}
+/** An issuer, or the check of its answer, lets somebody not in; for people. */
+export class SignInRefused extends Error {
+  override readonly name = 'SignInRefused'
+}
 /** `status` null: nobody answered. `detail`: one line about it, without the URL. */
 export type Delivery = { status: number | null; detail: string }
 /** One POST of a notification; never throws. */
@@ -197,6 +229,8 @@ export type IssuerRow = {
   audience: string
   maxAgeMs: number
   rules: ClaimRule[]
+  /** null: nobody signs in at the page with it. `sealed`: the client secret, with where it may be sent to. */
+  signIn: { clientId: string; sealed: string; scopes: string[]; pageUrl: string } | null
   setAtMs: number
   setBy: string
 }

@@ -43,6 +43,7 @@ type IssuerRequest = {
   audience: string | null
   maxAgeMs?: number
   rules: { claims: Record<string, string>; allow: string[] }[]
+  signIn: { clientId: string; clientSecret?: string; scopes: string[]; pageUrl: string } | null
 }
 type EnvironmentChange = { heal?: boolean; promotesFrom?: string | null; sources?: string[] | null }
 /** The request as people type it: names are checked by the controller, which lists what exists. */
@@ -75,6 +76,7 @@ export function createClient(settings: Settings) {
   }
 
   return {
+    url: settings.url,
     origin: settings.url.origin,
     /** For `push` alone, which loads it. */
     registry: async () => (await import('./push/registry-client.ts')).createRegistryClient(settings),

@@ -1,6 +1,7 @@
 // Who asks the API? By the `typ` of what was sent: an API token of the controller's own, or an ID token of an issuer.
 import { decodeProtectedHeader } from 'jose'
 import type { IdTokens } from './id-tokens.ts'
+import type { People } from './people.ts'
 import type { Caller, Tokens } from './tokens.ts'
 
 export type Callers = {
@@ -13,11 +14,16 @@ export type Callers = {
 export const createCallers = (ports: {
   tokens: Pick<Tokens, 'authenticate' | 'isGood'>
   idTokens: IdTokens
+  people: Pick<People, 'isGood'>
 }): Callers => ({
   authenticate: (token, address) =>
     (isIdToken(token) ? ports.idTokens : ports.tokens).authenticate(token, address),
-  isGood: (caller) =>
-    caller.actor.kind === 'id-token' ? ports.idTokens.isGood(caller) : ports.tokens.isGood(caller.actor.id)
+  isGood: (caller) => {
+    if (caller.person !== undefined) return ports.people.isGood(caller.person, caller.allow)
+    return caller.actor.kind === 'id-token'
+      ? ports.idTokens.isGood(caller)
+      : ports.tokens.isGood(caller.actor.id)
+  }
 })
 
 /** RFC 7519, section 5.1; whoever leaves it out means the same. Access tokens (RFC 9068) have a type of their own. */

@@ -11,6 +11,11 @@ export type IdTokens = {
   /** @throws ApiError `unauthenticated`, `claims-refused` or `issuer-unavailable` */
   authenticate(token: string, address: string): Promise<Caller>
   /**
+   * Only who signed it, and whether it counts now: for whom it was made and what it allows is left to the caller.
+   * @throws ApiError `unauthenticated` or `issuer-unavailable`
+   */
+  verify(issuerUrl: string, token: string): Promise<IdClaims>
+  /**
    * Whether what was recognised before would still be allowed all that it was. The end of the token's time is not: a
    * stream that it opened goes on until the issuer's limit of age, so that a deployment may take longer than a token.
    */
@@ -39,17 +44,19 @@ const subject = /^[\x20-\x7e]{1,255}$/
 
 export const createIdTokens = (ports: Ports): IdTokens => ({
   authenticate: async (token, address) => {
-    const issuers = await issuersOf(ports.store, urlOf(token))
-    const claims = await verify(ports, token)
+    const url = urlOf(token)
+    const issuers = await issuersOf(ports.store, url)
+    const claims = await verify(ports, url, token)
     const verdict = judgeClaims(issuers, claims, ports.clock.nowMs())
     if (verdict.kind === 'not-valid') throw unauthenticated(verdict.detail)
     if (verdict.kind === 'no-rule') throw new ApiError('claims-refused', verdict.detail)
     const who = `oidc:${verdict.issuer}/${claims.sub}`
     return { actor: { kind: 'id-token', id: who, name: who, address }, allow: verdict.allow, claims }
   },
+  verify: (issuerUrl, token) => verify(ports, issuerUrl, token),
   isGood: async ({ claims, allow }) => {
     if (claims === undefined) return false
-    const issuers = (await ports.store.issuers()).filter(({ url }) => url === claims['iss'])
+    const issuers = await sendersOf(ports.store, String(claims['iss']))
     const verdict = judgeClaims(issuers, claims, ports.clock.nowMs())
     return verdict.kind === 'allowed' && allow.every((permission) => verdict.allow.includes(permission))
   }
@@ -66,13 +73,16 @@ const urlOf = (token: string): string => {
 }
 
 const issuersOf = async (store: Store, url: string): Promise<IssuerRow[]> => {
-  const issuers = (await store.issuers()).filter((row) => row.url === url)
+  const issuers = await sendersOf(store, url)
   if (issuers.length === 0) throw unauthenticated('the ID token is of an issuer that is not known here')
   return issuers
 }
 
-const verify = async ({ clock, issuerKeys }: Ports, token: string): Promise<IdClaims> => {
-  const issuer = urlOf(token)
+/** Whose tokens are sent by whoever asks. With the others people sign in, and their tokens are of no use here. */
+const sendersOf = async (store: Store, url: string): Promise<IssuerRow[]> =>
+  (await store.issuers()).filter((row) => row.url === url && row.signIn === null)
+
+const verify = async ({ clock, issuerKeys }: Ports, issuer: string, token: string): Promise<IdClaims> => {
   const check = () =>
     jwtVerify(token, issuerKeys.of(issuer), {
       algorithms,

@@ -24,6 +24,7 @@ import type {
 } from '../api/schemas.ts'
 import type { IdClaims } from '../core/access/claims.ts'
 import { mayManageToken, notGrantable } from '../core/access/permissions.ts'
+import type { Person } from '../core/access/sign-in.ts'
 import {
   type Actor,
   type ApiTokenRow,
@@ -37,8 +38,8 @@ import type { Installation } from './installation.ts'
 import { requireEnvironment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
-/** Who asks, as the token says it. `claims`: of an ID token. */
-export type Caller = { actor: Actor; allow: readonly Permission[]; claims?: IdClaims }
+/** Who asks, as the token says it. `claims`: of an ID token. `person`: who signed in at the page with an issuer. */
+export type Caller = { actor: Actor; allow: readonly Permission[]; claims?: IdClaims; person?: Person }
 export type CreatedToken = z.infer<typeof createdToken>
 type JoinTokenWish = z.infer<typeof createJoinToken>
 type ApiTokenWish = z.infer<typeof createApiToken>

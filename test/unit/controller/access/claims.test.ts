@@ -8,8 +8,8 @@ import {
 } from '../../../../packages/controller/src/core/access/claims.ts'
 import {
   discoveryUrlOf,
-  refusalOfIssuer,
-  refusalOfKeysUrl
+  refusalOfBaseUrl,
+  refusalOfEndpoint
 } from '../../../../packages/controller/src/core/access/issuer-url.ts'
 
 const nowMs = 1_800_000_000_000
@@ -117,7 +117,7 @@ t.test(
 
 t.test('an issuer is asked over https, or over http on loopback', async (t) => {
   for (const fine of ['https://gitlab.com', 'https://j.example.com/oidc', 'http://127.0.0.1:8080/oidc'])
-    t.equal(refusalOfIssuer(fine), undefined, fine)
+    t.equal(refusalOfBaseUrl(fine), undefined, fine)
   for (const wrong of [
     'gitlab.com',
     'http://jenkins.example.com/oidc',
@@ -127,14 +127,14 @@ t.test('an issuer is asked over https, or over http on loopback', async (t) => {
     'https://j.example.com/#',
     'ftp://127.0.0.1/'
   ])
-    t.type(refusalOfIssuer(wrong), 'string', wrong)
+    t.type(refusalOfBaseUrl(wrong), 'string', wrong)
   t.equal(
     discoveryUrlOf('https://j.example.com/oidc/').href,
     'https://j.example.com/oidc/.well-known/openid-configuration'
   )
-  t.type(refusalOfKeysUrl('https://j.example.com', 'http://127.0.0.1/jwks'), 'string')
-  t.type(refusalOfKeysUrl('http://127.0.0.1:1', 'http://10.0.0.1/jwks'), 'string')
-  t.equal(refusalOfKeysUrl('http://127.0.0.1:1', 'https://other.example.com/jwks'), undefined)
+  t.type(refusalOfEndpoint('https://j.example.com', 'jwks_uri', 'http://127.0.0.1/jwks'), 'string')
+  t.type(refusalOfEndpoint('http://127.0.0.1:1', 'jwks_uri', 'http://10.0.0.1/jwks'), 'string')
+  t.equal(refusalOfEndpoint('http://127.0.0.1:1', 'jwks_uri', 'https://other.example.com/jwks'), undefined)
 })
 
 t.test('rules that would let everybody in are not taken', async (t) => {

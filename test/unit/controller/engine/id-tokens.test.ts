@@ -11,7 +11,7 @@ t.test('a stream outlives its token, and neither its age nor what it was allowed
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const url = 'https://ci.example.com'
   const ci = (allow: string[], more: Partial<IssuerRow> = {}): IssuerRow => ({
-    ...{ name: 'ci', url, audience: 'ins', maxAgeMs: 3_600_000, setAtMs: 0, setBy: 'admin' },
+    ...{ name: 'ci', url, audience: 'ins', maxAgeMs: 3_600_000, setAtMs: 0, setBy: 'admin', signIn: null },
     rules: [{ claims: { sub: 'build' }, allow }],
     ...more
   })
@@ -53,7 +53,15 @@ t.test('a stream outlives its token, and neither its age nor what it was allowed
 t.test('an issuer may replace its key, under another name or the same one', async (t) => {
   const issuer = await startIssuer(t, { audience: 'ins', subject: 'build' })
   const row: IssuerRow = {
-    ...{ name: 'ci', url: issuer.url, audience: 'ins', maxAgeMs: 3_600_000, setAtMs: 0, setBy: 'admin' },
+    ...{
+      name: 'ci',
+      url: issuer.url,
+      audience: 'ins',
+      maxAgeMs: 3_600_000,
+      setAtMs: 0,
+      setBy: 'admin',
+      signIn: null
+    },
     rules: [{ claims: { sub: 'build' }, allow: ['read:*/*'] }]
   }
   const open = (askAgainAfterMs: number) =>

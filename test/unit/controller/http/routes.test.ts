@@ -18,7 +18,7 @@ const unprepared = () => {
 }
 const callers: Callers = { authenticate: unprepared, isGood: unprepared }
 const imageCallers = { authenticate: unprepared }
-const sessions: BrowserSessions = { begin: unprepared, authenticate: unprepared }
+const sessions: BrowserSessions = { begin: unprepared, beginFor: unprepared, authenticate: unprepared }
 const failures: Failures = { demandPatience: () => {}, count: () => {} }
 
 t.test('a route that declares no access cannot be registered', async (t) => {

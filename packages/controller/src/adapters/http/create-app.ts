@@ -25,6 +25,7 @@ import type { Issuers } from '../../engine/issuers.ts'
 import type { Meters } from '../../engine/meters.ts'
 import type { LogReaders } from '../../engine/read-logs.ts'
 import type { Registries } from '../../engine/registries.ts'
+import type { SignIns } from '../../engine/sign-ins.ts'
 import type { Specs } from '../../engine/specs.ts'
 import type { Tokens } from '../../engine/tokens.ts'
 import type { Webhooks } from '../../engine/webhooks.ts'
@@ -48,6 +49,7 @@ import { addOpenRoutes } from './routes/open.ts'
 import { addPageRoutes } from './routes/page.ts'
 import { addRegistryRoutes } from './routes/registries.ts'
 import { addSessionRoutes } from './routes/session.ts'
+import { addSignInRoutes } from './routes/sign-in.ts'
 import { addSpecRoutes } from './routes/specs.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
 import { addWebhookRoutes } from './routes/webhooks.ts'
@@ -65,6 +67,7 @@ export type Services = {
   images: Images
   imageCallers: ImageCallers
   sessions: BrowserSessions
+  signIns: SignIns
   failures: Failures
   /** Files of the page by the path below `/page/`; empty: there is none beside this controller. */
   page: ReadonlyMap<string, PageFile>
@@ -108,6 +111,7 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
     addOpenRoutes,
     addPageRoutes,
     addSessionRoutes,
+    addSignInRoutes,
     addEnvironmentRoutes,
     addTokenRoutes,
     addIssuerRoutes,

@@ -1,25 +1,22 @@
 // The public keys of issuers: found by discovery (OpenID Connect Discovery 1.0, section 4), kept for ten minutes, asked for
 // again at most every 30 s when a token names a key that is not among them. What a token then says is left to others.
 import type { webcrypto } from 'node:crypto'
-import { type IncomingMessage, request as requestPlain } from 'node:http'
-import { type RequestOptions, request as requestTls } from 'node:https'
-import { type ConnectionOptions, createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose'
 import * as z from 'zod'
-import { discoveryUrlOf, refusalOfKeysUrl } from '../../core/access/issuer-url.ts'
+import { discoveryUrlOf } from '../../core/access/issuer-url.ts'
 import { type IssuerKeys, IssuerUnavailable } from '../../ports.ts'
+import { type AskIssuer, createAskIssuer, getDocument, unavailable } from './ask-issuer.ts'
+import { discoverIssuer } from './discover-issuer.ts'
 
 /** For both documents together; a pipeline waits meanwhile. */
 const answerWithinMs = 5_000
-/** GitLab's keys have 10 KiB. */
-const maxDocumentBytes = 256 * 1024
 const keptForMs = 10 * 60_000
 /** A key that is not known is looked for again after this, and an issuer that failed is asked again. */
 const askAgainAfterMs = 30_000
 const failedForMs = 5_000
 const minRsaBits = 2048
 
-const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() })
+const discovery = z.object({ jwks_uri: z.string() })
 const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) })
 
 /**
@@ -27,11 +24,11 @@ const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) })
  * @param options.waits for tests
  */
 export const createIssuerKeys = (options: { ca: string | null; waits?: Partial<Waits> }): IssuerKeys => {
-  const get = createGet(options.ca)
+  const ask = createAskIssuer(options.ca)
   const waits = { answerWithinMs, askAgainAfterMs, ...options.waits }
   const byIssuer = new Map<string, Keys>()
   const find = (issuer: string): Keys => {
-    const known = byIssuer.get(issuer) ?? keysOf(get, issuer, waits)
+    const known = byIssuer.get(issuer) ?? keysOf(ask, issuer, waits)
     byIssuer.set(issuer, known)
     return known
   }
@@ -41,18 +38,17 @@ export const createIssuerKeys = (options: { ca: string | null; waits?: Partial<W
 type Waits = { answerWithinMs: number; askAgainAfterMs: number }
 type Keys = { key: JWTVerifyGetKey; renew(): Promise<boolean> }
 
-const keysOf = (get: Get, issuer: string, waits: Waits): Keys => {
+const keysOf = (ask: AskIssuer, issuer: string, waits: Waits): Keys => {
   const limitMs = waits.answerWithinMs
   let failure: { error: IssuerUnavailable; untilMs: number } | undefined
   const fetchKeys = async (): Promise<Response> => {
     if (failure !== undefined && performance.now() < failure.untilMs) throw failure.error
     try {
-      const keys = await discover(get, issuer, AbortSignal.timeout(limitMs))
+      const keys = await discover(ask, issuer, AbortSignal.timeout(limitMs))
       failure = undefined
       return Response.json(keys)
     } catch (cause) {
-      const detail = describeFailure(cause, limitMs)
-      const error = new IssuerUnavailable(detail, { cause })
+      const error = unavailable(cause, limitMs)
       failure = { error, untilMs: performance.now() + failedForMs }
       throw error
     }
@@ -85,71 +81,13 @@ const unusable = (error: unknown): never => {
   throw new IssuerUnavailable('it names a key that cannot be used', { cause: error })
 }
 
-const discover = async (get: Get, issuer: string, signal: AbortSignal): Promise<z.infer<typeof keySet>> => {
-  const found = discovery.safeParse(await get(discoveryUrlOf(issuer), signal))
-  if (!found.success) throw new IssuerUnavailable('its discovery document is not valid')
-  const { issuer: named, jwks_uri: keysUrl } = found.data
-  if (named !== issuer) throw new IssuerUnavailable('its discovery document is of another issuer')
-  const refusal = refusalOfKeysUrl(issuer, keysUrl)
-  if (refusal !== undefined) throw new IssuerUnavailable(refusal)
-  const keys = keySet.safeParse(await get(new URL(keysUrl), signal))
+const discover = async (
+  ask: AskIssuer,
+  issuer: string,
+  signal: AbortSignal
+): Promise<z.infer<typeof keySet>> => {
+  const { jwks_uri: keysUrl } = await discoverIssuer(ask, issuer, discovery, signal)
+  const keys = keySet.safeParse(await getDocument(ask, new URL(keysUrl), signal))
   if (!keys.success) throw new IssuerUnavailable('its keys are not a JSON Web Key Set')
   return keys.data
 }
-
-/** A JSON document over GET; redirects are not followed: where an issuer publishes is said by its URL. */
-type Get = (url: URL, signal: AbortSignal) => Promise<unknown>
-
-const createGet = (ca: string | null): Get => {
-  let context: SecureContext | undefined
-  /** Costs some megabytes with the system's list: made once, and only for https. */
-  const trusted = (): SecureContext => {
-    context ??= createSecureContext({
-      ca: ca ?? [...getCACertificates('default'), ...getCACertificates('system')]
-    })
-    return context
-  }
-  return async (url, signal) => {
-    const asked: RequestOptions & Pick<ConnectionOptions, 'secureContext'> = {
-      agent: false,
-      signal,
-      headers: { accept: 'application/json', 'user-agent': 'longshore' }
-    }
-    if (url.protocol === 'https:') asked.secureContext = trusted()
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      const open = url.protocol === 'https:' ? requestTls : requestPlain
-      open(url, asked, resolve).on('error', reject).end()
-    })
-    return readDocument(url, answer)
-  }
-}
-
-const readDocument = async (url: URL, answer: IncomingMessage): Promise<unknown> => {
-  try {
-    if (answer.statusCode !== 200)
-      throw new IssuerUnavailable(`${url.host} answered with HTTP status ${answer.statusCode}`)
-    const chunks: Buffer[] = []
-    let bytes = 0
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > maxDocumentBytes) throw new IssuerUnavailable(`${url.host} answered with too much`)
-      chunks.push(chunk)
-    }
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
-  } catch (error) {
-    throw error instanceof SyntaxError ? new IssuerUnavailable(`${url.host} answered with no JSON`) : error
-  } finally {
-    answer.destroy()
-  }
-}
-
-const describeFailure = (error: unknown, limitMs: number): string => {
-  if (error instanceof IssuerUnavailable) return error.message
-  if (!(error instanceof Error)) return 'no answer'
-  const isLate = error.name === 'AbortError' || error.name === 'TimeoutError'
-  return isLate ? `no answer within ${limitMs / 1000} s` : `no answer: ${reasonsOf(error)}`
-}
-
-/** With several addresses tried, Node's own message is empty and the reasons are inside. */
-const reasonsOf = (error: Error): string =>
-  error instanceof AggregateError ? error.errors.map(String).join('; ') : error.message

@@ -1,4 +1,4 @@
-// Issuers of ID tokens: read and written. Nothing of them is secret.
+// Issuers of ID tokens: read and written. Client secrets come sealed and stay so.
 import type { Kysely } from 'kysely'
 import type { Reads, Writes } from '../../ports.ts'
 import { many } from './run-query.ts'

@@ -464,6 +464,15 @@ const migrations: readonly Migration[] = [
     number: 15,
     name: 'issuers of ID tokens',
     up: (db, dialect) => createTable(db, dialect, 'issuers', ['name'], issuerColumns)
+  },
+  {
+    number: 16,
+    name: 'clients with which people sign in',
+    up: (db, { columnTypes }) =>
+      db.schema
+        .alterTable('issuers')
+        .addColumn('signIn', columnTypes.text, (column) => column.notNull().defaultTo('null'))
+        .execute()
   }
 ]
 

@@ -39,7 +39,7 @@ export type Tables = {
   agents: Kept<AgentRow, 'publicJwk' | 'encryptionJwk' | 'labels' | 'facts' | 'policy'>
   join_tokens: Kept<JoinTokenRow, 'labels', 'replace'>
   api_tokens: Kept<ApiTokenRow, 'allow'>
-  issuers: Kept<IssuerRow, 'rules'>
+  issuers: Kept<IssuerRow, 'rules' | 'signIn'>
   specs: Kept<SpecRow, 'spec'>
   releases: Kept<ReleaseRow>
   deployments: Kept<DeploymentRow, 'what' | 'state'>
@@ -109,7 +109,7 @@ export const agentCodec = codecOf<AgentRow, 'publicJwk' | 'encryptionJwk' | 'lab
 ])
 export const joinTokenCodec = codecOf<JoinTokenRow, 'labels', 'replace'>(['labels'], ['replace'])
 export const apiTokenCodec = codecOf<ApiTokenRow, 'allow'>(['allow'])
-export const issuerCodec = codecOf<IssuerRow, 'rules'>(['rules'])
+export const issuerCodec = codecOf<IssuerRow, 'rules' | 'signIn'>(['rules', 'signIn'])
 export const specCodec = codecOf<SpecRow, 'spec'>(['spec'])
 export const deploymentCodec = codecOf<DeploymentRow, 'what' | 'state'>(['what', 'state'])
 export const outboxCodec = codecOf<OutboxRow, 'fence' | 'needs'>(['fence', 'needs'])

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
+import { readSecret } from '../read-secret.ts'
 
 type LoginFlags = {
   url?: string
@@ -57,30 +58,10 @@ async function readCredentials(
   const { username, helper, passwordStdin, passwordFile } = flags
   if (helper === undefined) {
     if (username === undefined) throw new CliError('usage', 'give --username NAME, or --helper PROGRAM')
-    return { username, password: await readPassword(context, flags) }
+    const from = { isStdin: passwordStdin === true, file: passwordFile }
+    const password = await readSecret(context, { name: 'password', option: '--password', ...from })
+    return { username, password }
   }
   if (username === undefined && passwordStdin === undefined && passwordFile === undefined) return { helper }
   throw new CliError('usage', '--helper says user name and password itself: give no other ones')
-}
-
-/** Without the line break at its end, as `docker login` takes it. */
-async function readPassword(
-  context: CliContext,
-  { passwordStdin, passwordFile }: LoginFlags
-): Promise<string> {
-  if ((passwordStdin === true) === (passwordFile !== undefined))
-    throw new CliError('usage', 'give the password with --password-stdin or with --password-file PATH')
-  const text = passwordFile === undefined ? await context.readStdin() : await readNamed(context, passwordFile)
-  const password = text.replace(/\r?\n$/, '')
-  if (password === '') throw new CliError('usage', 'the password is empty')
-  return password
-}
-
-async function readNamed(context: CliContext, path: string): Promise<string> {
-  try {
-    return await context.readFile(path)
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError('file-unreadable', `cannot read the password: ${detail}`, [], { cause })
-  }
 }

@@ -67,7 +67,7 @@ const hasValue = (claims: IdClaims, name: string, pattern: string): boolean =>
   valuesOf(claims, name).some((value) => matchesPattern(pattern, value))
 
 /** Of an array: each of its members. What has no plain text (an object, null) is no value. */
-const valuesOf = (claims: IdClaims, name: string): string[] => {
+export const valuesOf = (claims: IdClaims, name: string): string[] => {
   const claim = Object.hasOwn(claims, name) ? claims[name] : undefined
   const members: unknown[] = Array.isArray(claim) ? claim : [claim]
   return members.filter((one) => plain.includes(typeof one)).map(String)
