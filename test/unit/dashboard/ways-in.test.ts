@@ -17,6 +17,9 @@ t.test(
       ['#/services/staging/web', '#/services/staging/web'],
       ['#/hosts/a b"<é', '#/hosts/a%20b%22%3C%C3%A9'],
       ['#https://evil.example.com', '#/fleet'],
+      ['#/logs/staging/web?grep=a+b%23c', '#/logs/staging/web?grep=a+b%23c'],
+      [`#/logs/staging/web?grep=%22&host=${'x'.repeat(1000)}`, '#/logs/staging/web'],
+      [`#/hosts/${'x'.repeat(1000)}`, '#/'],
       ['', '#/fleet']
     ] as const) {
       t.equal(viewFor(hash), view)

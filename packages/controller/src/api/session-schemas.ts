@@ -7,8 +7,8 @@ export const signIn = z.strictObject({ token: z.string().min(1).max(16_384) })
 /** Where the page goes on afterwards: one of its own views, never another address. */
 const ownView = z
   .string()
-  .max(500)
-  .regex(/^#\/[\w!'()*.~%/-]*$/, 'expected an address of the page after its #')
+  .max(1000)
+  .regex(/^#\/[\w!'()*.~%/?=&+,:-]*$/, 'expected an address of the page after its #')
 export const beginSignIn = z.strictObject({ view: ownView.default('#/') })
 /** Where the browser goes to. */
 export const begunSignIn = z.object({ url: z.string() })

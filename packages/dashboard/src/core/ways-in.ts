@@ -1,6 +1,9 @@
 // Can people sign in with an issuer from this page? It sends them back to one address, and the cookie that has to be
 // there is the one of where they began.
-import { addressOf, readRoute } from './read-route.ts'
+import { addressOf, placeOf, readRoute } from './read-route.ts'
+
+/** The controller keeps no longer ones. */
+const maxViewChars = 1000
 
 /**
  * @param origin of the page that is open
@@ -10,4 +13,7 @@ export const elsewhereFor = (pageUrl: string, origin: string, hash: string): str
   new URL(pageUrl).origin === origin ? null : new URL(viewFor(hash), pageUrl).href
 
 /** One of the page's own views, whatever stands in the address. */
-export const viewFor = (hash: string): string => addressOf(readRoute(hash))
+export const viewFor = (hash: string): string => {
+  const route = readRoute(hash)
+  return [addressOf(route), placeOf(route)].find((one) => one.length <= maxViewChars) ?? '#/'
+}
