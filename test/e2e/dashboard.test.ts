@@ -177,6 +177,11 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     hosts[0]?.client.send([{ type: 'progress', command, step: 'pull image', position: 2, total: 6, bytes }])
     await page.getByRole('progressbar', { name: 'pull image on web-1' }).waitFor()
     await target('web-1').getByText('30.0 MiB of 120 MiB').waitFor()
+    const refused = { container: 'web-r2-0', attempt: 2, isOk: false, answer: 'status 503', tookMs: 12 }
+    hosts[0]?.client.send([
+      { type: 'progress', command, step: 'await-healthy', position: 4, total: 6, bytes, health: [refused] }
+    ])
+    await target('web-1').getByText('web-r2-0: not yet attempt 2, status 503, in 12 ms').waitFor()
     await look(t, 'deployment')
     const connections = { requests: 3, upgraded: 1 }
     hosts[0]?.client.send([{ type: 'progress', command, step: 'drain', position: 5, total: 6, connections }])

@@ -165,6 +165,7 @@ export const createSimulatedHost = (ports: Ports): SimulatedHost => {
       restartCount: one.restartCount,
       exitCode: one.exitCode,
       checkup: null,
+      lastCheck: null,
       addresses: [],
       bindings: [],
       isOnHostNetwork: false,

@@ -132,6 +132,8 @@ const logEntries = [
 ]
 const logsData = (entries: object[]) => ({ type: 'logs.data', stream: 1, entries })
 
+const healthAnswer = { container: 'web-r2-0', attempt: 3, isOk: false, answer: 'status 503', tookMs: 12 }
+
 const upMessages: { name: string; message: object; code: string | null }[] = [
   { name: 'hello', message: hello, code: null },
   { name: 'accepted', message: { type: 'accepted', command: id('cmd') }, code: null },
@@ -148,6 +150,16 @@ const upMessages: { name: string; message: object; code: string | null }[] = [
     name: 'progress while connections are drained',
     message: { ...progress, step: 'drain-containers', connections: { requests: 3, upgraded: 12 } },
     code: null
+  },
+  {
+    name: 'progress with answers of health checks',
+    message: { ...progress, step: 'await-healthy', health: [healthAnswer] },
+    code: null
+  },
+  {
+    name: 'progress with an answer that was no attempt',
+    message: { ...progress, health: [{ ...healthAnswer, attempt: 0 }] },
+    code: malformed
   },
   {
     name: 'an inventory with traffic',

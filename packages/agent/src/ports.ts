@@ -99,6 +99,13 @@ export type ContainerWatch = {
 export type PolicySource = { summary(): PolicySummary; state(): PolicyState }
 
 /** One container at one moment, as `GET /containers/ID/json` tells it. */
+export type LastCheck = {
+  /** Docker's own text, compared only. */
+  startedAt: string
+  exitCode: number
+  tookMs: number
+}
+
 export type ContainerLook = Adjusted & {
   isRunning: boolean
   isRestarting: boolean
@@ -110,6 +117,8 @@ export type ContainerLook = Adjusted & {
   exitCode: number
   /** The HEALTHCHECK in force; null: none or disabled. */
   checkup: Checkup | null
+  /** How its HEALTHCHECK ended last; null: it has not, or there is none. */
+  lastCheck: LastCheck | null
   /** Where a probe reaches it: its own addresses first, then where the port is published. */
   addresses: string[]
   bindings: { target: number; hostIp: string; port: number }[]
@@ -359,7 +368,7 @@ export type Runtime = {
   signal: AbortSignal
   /** The step was begun before: by an agent that died in it, or until the engine went away. */
   isRepeated: boolean
-  progress(detail: string, more?: Pick<ProgressMessage, 'bytes' | 'connections'>): void
+  progress(detail: string, more?: Pick<ProgressMessage, 'bytes' | 'connections' | 'health'>): void
   /** Lines that the command of a `run-once` wrote. */
   output(lines: string[]): void
 }

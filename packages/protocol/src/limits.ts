@@ -34,6 +34,10 @@ export const maxReportLogLines = 20
 export const maxReportLineChars = 500
 /** Last lines kept of what a release command wrote: more than of a container, its output is seen nowhere else. */
 export const maxCommandLogLines = 50
+/** Containers of which a progress message tells what their health check answered: as many as people look at. */
+export const maxHealthAnswers = 10
+/** Of one answer. */
+export const maxHealthAnswerChars = 200
 /** Lines of output in one progress message. */
 export const maxProgressLines = 50
 /** Differences told of one container that was changed by hand. */

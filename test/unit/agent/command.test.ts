@@ -35,6 +35,7 @@ const lookOf = (state: ContainerLook['state'], more: Partial<ContainerLook> = {}
   restartCount: 0,
   exitCode: 0,
   checkup: null,
+  lastCheck: null,
   addresses: [],
   bindings: [],
   isOnHostNetwork: false,

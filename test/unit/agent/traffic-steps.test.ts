@@ -76,6 +76,7 @@ class Scene {
       restartCount: 0,
       exitCode: 1,
       checkup: null,
+      lastCheck: null,
       addresses: [],
       bindings: [],
       isOnHostNetwork: false,

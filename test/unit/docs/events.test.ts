@@ -1,6 +1,6 @@
 // docs/events.md explains exactly the events that there are, and exactly their fields, down to the last object.
 import { readFileSync } from 'node:fs'
-import { connections, stepReceipt, trafficMove } from '@longshore/protocol'
+import { connections, healthAnswer, stepReceipt, trafficMove } from '@longshore/protocol'
 import t from 'tap'
 import * as z from 'zod'
 import * as schemas from '../../../packages/controller/src/api/schemas.ts'
@@ -34,6 +34,7 @@ const objects: [heading: string, schema: z.ZodType][] = [
   ['Pause', unwrapped(schemas.deploymentView.shape.pause)],
   ['Target', schemas.targetView],
   ['Progress', schemas.progressView],
+  ['Health answer', healthAnswer],
   ['Connections', connections],
   ['Traffic move', trafficMove],
   ['Step', stepReceipt],

@@ -1,6 +1,7 @@
 // Looks at containers that must be, or become, healthy: by inspecting and probing them, at once when the engine tells
 // of an event, and again after an engine restart, which stops and starts containers itself. Verdicts are core/health.ts.
 import { type HealthState, judgeHealth, type Verdict } from '../core/health.ts'
+import { type Answers, noAnswers, noteCheck, noteProbe, tellAnswers } from '../core/health-answers.ts'
 import type { HealthRule } from '../core/observation.ts'
 import type { ContainerRef } from '../core/steps.ts'
 import { isEngineError, StepError } from '../engine-error.ts'
@@ -24,6 +25,7 @@ type Watch = {
   isHealthy: boolean
   probedAtMs: number
   probe: ProbeResult | null
+  answers: Answers
 }
 type ProbeResult = { isOk: boolean; detail: string }
 
@@ -60,7 +62,15 @@ export class HealthWatch {
     for (const ref of of.containers) {
       const look = await ensureStarted(runtime, await demandContainer(runtime.engine, ref))
       const { id, name } = look
-      watches.push({ id, name, state: begin(look), isHealthy: false, probedAtMs: 0, probe: null })
+      watches.push({
+        id,
+        name,
+        state: begin(look),
+        isHealthy: false,
+        probedAtMs: 0,
+        probe: null,
+        answers: noAnswers
+      })
     }
     return new HealthWatch(runtime, watches, of.rule, of.fallback ?? null)
   }
@@ -75,11 +85,19 @@ export class HealthWatch {
     for (const watch of this.#watches) {
       if (watch.isHealthy) continue
       const verdict = await this.#lookOrRecover(watch)
-      if (verdict.kind === 'healthy') watch.isHealthy = true
+      if (verdict.kind === 'healthy') {
+        watch.isHealthy = true
+        this.#tell(`${watch.name}: healthy`)
+      }
       if (verdict.kind === 'failed') await this.#failWith(watch, verdict)
-      if (verdict.kind === 'undecided') this.#runtime.progress(`${watch.name}: ${verdict.detail}`)
+      if (verdict.kind === 'undecided') this.#tell(`${watch.name}: ${verdict.detail}`)
     }
     return this.#watches.every(({ isHealthy }) => isHealthy)
+  }
+
+  #tell(detail: string): void {
+    const health = tellAnswers(this.#watches)
+    this.#runtime.progress(detail, health.length === 0 ? {} : { health })
   }
 
   /** Shorter when something happens to one of the containers. */
@@ -129,6 +147,7 @@ export class HealthWatch {
         code: 'container-exited',
         detail: 'the container was removed by something else'
       }
+    watch.answers = noteCheck(watch.answers, look.lastCheck)
     return judge(watch, {
       kind: 'looked',
       atMs: this.#runtime.clock.monotonicMs(),
@@ -162,6 +181,8 @@ export class HealthWatch {
     if (watch.probe !== null && nowMs - watch.probedAtMs < everyMs) return isWaiting ? watch.probe : null
     watch.probedAtMs = nowMs
     watch.probe = await probeOnce(this.#runtime, probe, look)
+    const tookMs = this.#runtime.clock.monotonicMs() - nowMs
+    watch.answers = noteProbe(watch.answers, { ...watch.probe, tookMs })
     return watch.probe
   }
 

@@ -7,6 +7,7 @@ import {
   deploymentId,
   digest,
   environmentName,
+  healthAnswer,
   hostName,
   releaseNumber,
   serviceName,
@@ -112,7 +113,9 @@ export const progressView = z.object({
   detail: z.string().optional(),
   bytes: z.object({ done: z.int(), total: z.int() }).optional(),
   /** While former containers are drained: what they still have. */
-  connections: connections.optional()
+  connections: connections.optional(),
+  /** While containers are to become healthy, or to stay so: the latest answer of each. */
+  health: z.array(healthAnswer).optional()
 })
 export type ProgressView = z.infer<typeof progressView>
 

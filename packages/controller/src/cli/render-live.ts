@@ -1,6 +1,7 @@
 // One frame of the live view: a head line and a line per host. Pure; live-screen.ts puts frames on the terminal.
 import type { TargetView } from '../api/schemas.ts'
 import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
+import { describeAttempts } from './describe-health.ts'
 import { describeDraining, describeTraffic } from './describe-traffic.ts'
 import type { Picture } from './fold-event.ts'
 import { formatBytes, formatDuration, formatText, shorten } from './format-values.ts'
@@ -109,7 +110,8 @@ function describeTarget(target: TargetView, options: FrameOptions): string {
   if (progress.bytes !== undefined) parts.push(renderBar(progress.bytes, options.isUnicode))
   if (progress.connections !== undefined) parts.push(describeDraining(progress.connections))
   if (progress.detail !== undefined) parts.push(formatText(progress.detail))
-  return parts.join('  ')
+  if (progress.health !== undefined) parts.push(describeAttempts(progress.health))
+  return parts.filter(Boolean).join('  ')
 }
 
 /** `██████░░░░  30 %  12 MB of 40 MB`; a total of 0 means that nobody knows it yet. */

@@ -2,6 +2,7 @@
 // Pull bytes change all the time: at most one such line per host in ten seconds.
 import type { DeploymentEvent, ProgressView, TargetView } from '../api/schemas.ts'
 import { describeDeployment, describePause, describePhase, nameOf } from './describe-deployment.ts'
+import { describeAttempts } from './describe-health.ts'
 import { describeDraining, describeTraffic } from './describe-traffic.ts'
 import { foldEvent, isSame, type Picture } from './fold-event.ts'
 import { formatBytes, formatText } from './format-values.ts'
@@ -51,7 +52,8 @@ export function describeProgress(progress: ProgressView): string {
   }
   if (progress.connections !== undefined) parts.push(describeDraining(progress.connections))
   if (progress.detail !== undefined) parts.push(formatText(progress.detail))
-  return parts.join(', ')
+  if (progress.health !== undefined) parts.push(describeAttempts(progress.health))
+  return parts.filter(Boolean).join(', ')
 }
 
 const stepOf = (progress: ProgressView): string => `${String(progress.position)} ${progress.step}`

@@ -14,14 +14,15 @@ export type ProgressMemory = {
 export const createProgressMemory = (): ProgressMemory => {
   const latest = new Map<string, ProgressView>()
   return {
-    keep: (deployment, command, { step, position, total, detail, bytes, connections }) => {
+    keep: (deployment, command, { step, position, total, detail, bytes, connections, health }) => {
       const view: ProgressView = {
         step,
         position,
         total,
         ...(detail === undefined ? {} : { detail }),
         ...(bytes === undefined ? {} : { bytes }),
-        ...(connections === undefined ? {} : { connections })
+        ...(connections === undefined ? {} : { connections }),
+        ...(health === undefined ? {} : { health })
       }
       latest.set(keyOf(deployment, command), view)
       return view

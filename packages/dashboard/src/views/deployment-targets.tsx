@@ -69,6 +69,7 @@ const Target = ({ target, environment }: { target: TargetView; environment: stri
       {target.progress !== undefined && <Progress progress={target.progress} host={target.host} />}
       <LogsLink environment={environment} service={target.service} host={target.host} />
     </div>
+    {target.progress?.health !== undefined && <Answers health={target.progress.health} />}
     {target.reason !== undefined && (
       <p>
         {target.code !== undefined && <span class="mono">{target.code} </span>}
@@ -103,6 +104,17 @@ const Progress = ({ progress, host }: { progress: ProgressView; host: string }) 
     </span>
   )
 }
+
+const Answers = ({ health }: { health: NonNullable<ProgressView['health']> }) => (
+  <ul class="answers" aria-label="Answers of the health check">
+    {health.map(({ container, attempt, isOk, answer, tookMs }) => (
+      <li key={container}>
+        {container}: <Badge state={isOk ? 'healthy' : 'not yet'} of={isOk ? 'healthy' : 'starting'} /> attempt{' '}
+        {attempt}, <span class="mono">{answer}</span>, in {tookMs} ms
+      </li>
+    ))}
+  </ul>
+)
 
 const Sources = ({ target: { failedSources = [] } }: { target: TargetView }) => (
   <>

@@ -5,6 +5,8 @@ import { commandId, digest, releaseNumber } from '../ids.ts'
 import { imageSource } from '../image-source.ts'
 import {
   maxCommandLogLines,
+  maxHealthAnswerChars,
+  maxHealthAnswers,
   maxImageSources,
   maxProgressLines,
   maxReasonChars,
@@ -237,6 +239,19 @@ export type RunReport = z.infer<typeof runReport>
 export const reportMessage = z.object({ type: z.literal('report'), jws: z.string().max(256 * 1024) })
 export type ReportMessage = z.infer<typeof reportMessage>
 
+/** The latest answer of the health check of one container. What a command wrote is not in it: it may be secret. */
+export const healthAnswer = z.object({
+  /** Its name. */
+  container: z.string().max(255),
+  /** From 1, since it began to be watched. */
+  attempt: z.int().min(1),
+  isOk: z.boolean(),
+  /** For people: a status, why there was no connection, how a command ended. */
+  answer: z.string().max(maxHealthAnswerChars),
+  tookMs: z.int().min(0)
+})
+export type HealthAnswer = z.infer<typeof healthAnswer>
+
 export const progressMessage = z.object({
   type: z.literal('progress'),
   command: commandId,
@@ -248,6 +263,8 @@ export const progressMessage = z.object({
   bytes: z.object({ done: z.int().min(0), total: z.int().min(0) }).optional(),
   /** While former containers are drained: what is left. */
   connections: connections.optional(),
+  /** While containers are to become healthy, or to stay so: what was answered last. */
+  health: z.array(healthAnswer).max(maxHealthAnswers).optional(),
   /** Output of the command of `run-once` since the progress before; older lines are left out first. */
   lines: z.array(z.string().max(maxReportLineChars)).max(maxProgressLines).optional()
 })

@@ -96,7 +96,15 @@ const inspected = z.object({
     ExitCode: z.number(),
     StartedAt: z.string(),
     FinishedAt: z.string().catch(''),
-    Health: z.object({ Status: z.enum(['none', 'starting', 'healthy', 'unhealthy']).catch('none') }).nullish()
+    Health: z
+      .object({
+        Status: z.enum(['none', 'starting', 'healthy', 'unhealthy']).catch('none'),
+        Log: z
+          .array(z.object({ Start: z.string(), End: z.string(), ExitCode: z.number() }))
+          .nullish()
+          .catch(null)
+      })
+      .nullish()
   }),
   Config: z.object({
     Image: z.string(),
@@ -121,6 +129,15 @@ const inspected = z.object({
     Networks: endpoints
   })
 })
+
+/** What the check wrote stays where it is. */
+const readLastCheck = (
+  last: { Start: string; End: string; ExitCode: number } | undefined
+): ContainerLook['lastCheck'] => {
+  if (last === undefined) return null
+  const tookMs = Math.round(Date.parse(last.End) - Date.parse(last.Start))
+  return { startedAt: last.Start, exitCode: last.ExitCode, tookMs: Math.max(0, tookMs) || 0 }
+}
 
 /** `GET /containers/ID/json` */
 export const readInspected = (answer: unknown): ContainerLook => {
@@ -155,6 +172,7 @@ export const readInspected = (answer: unknown): ContainerLook => {
           retries: check.Retries ?? 0
         }
       : null,
+    lastCheck: readLastCheck(one.State.Health?.Log?.at(-1)),
     addresses: Object.values(one.NetworkSettings.Networks ?? {})
       .map((network) => network.IPAddress)
       .filter((address) => address !== ''),
