@@ -42,7 +42,12 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
       spec: specOf({ deploy: { update_config: { parallelism: 1 } }, ...more })
     })
   const deploy = (tag: string, environment = 'staging') =>
-    ask<{ id: string }>('POST', '/v1/deployments', { service: 'web', environment, what: { by: 'tag', tag } })
+    ask<{ id: string }>('POST', '/v1/deployments', {
+      service: 'web',
+      environment,
+      what: { by: 'tag', tag },
+      build: `https://ci.example.com/job/web/${tag}/`
+    })
   const deployed = async (tag: string, environment?: string): Promise<void> => {
     const { id } = await deploy(tag, environment)
     await waitUntil(`${tag} is deployed`, async () => {
@@ -236,7 +241,10 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
         .getByRole('region', { name: 'Services of staging' })
         .getByRole('link', { name: 'web' })
         .click()
-      await page.getByRole('row').filter({ hasText: 'r2 current' }).getByText('succeeded').waitFor()
+      const current = page.getByRole('row').filter({ hasText: 'r2 current' })
+      await current.getByText('succeeded').waitFor()
+      const build = current.getByRole('link', { name: 'https://ci.example.com/job/web/1.1/' })
+      t.equal(await build.getAttribute('rel'), 'noopener noreferrer')
       const change = page.getByRole('region', { name: 'Changes of the spec' }).getByRole('row')
       await change.filter({ hasText: 'environment.PASSWORD' }).getByText('hunter3').waitFor()
       await look(t, 'service')

@@ -313,18 +313,27 @@ t.test('releases are listed newest first, the current one marked', async (t) => 
     isCurrent: true,
     isKept: true,
     createdAtMs: Date.parse('2026-01-02T03:04:05Z'),
-    createdBy: 'ci'
+    createdBy: 'ci',
+    build: 'jenkins-web-7'
   }
-  const failed = { ...release, release: 3, tag: '1.2', outcome: 'reverted', isCurrent: false, isKept: false }
+  const failed = {
+    ...release,
+    build: null,
+    release: 3,
+    tag: '1.2',
+    outcome: 'reverted',
+    isCurrent: false,
+    isKept: false
+  }
   standIn.on('GET /v1/releases?environment=wip&service=web&limit=20', (response) =>
     json(response, 200, [failed, release])
   )
   t.equal(
     (await run(['releases', 'web', '--env', 'wip'])).out,
     [
-      'RELEASE      OUTCOME    TAG  DIGEST               SPEC  KEPT  CREATED               BY',
-      '3            reverted   1.2  sha256:bbbbbbbbbbbb  1     no    2026-01-02T03:04:05Z  ci',
-      '2 (current)  succeeded  1.1  sha256:bbbbbbbbbbbb  1     yes   2026-01-02T03:04:05Z  ci',
+      'RELEASE      OUTCOME    TAG  DIGEST               SPEC  KEPT  CREATED               BY  BUILD',
+      '3            reverted   1.2  sha256:bbbbbbbbbbbb  1     no    2026-01-02T03:04:05Z  ci  -',
+      '2 (current)  succeeded  1.1  sha256:bbbbbbbbbbbb  1     yes   2026-01-02T03:04:05Z  ci  jenkins-web-7',
       ''
     ].join('\n')
   )

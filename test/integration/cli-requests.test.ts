@@ -54,6 +54,9 @@ t.test('every command that begins a deployment asks for its own kind', async (t)
     ],
     [['deploy', 'web', ...env, '--tag', '1', '--idempotency-key', 'mine'], { idempotencyKey: 'mine' }],
     [['deploy', 'web', ...env, '--tag', '1', '--no-idempotency-key'], { idempotencyKey: null }],
+    [['deploy', 'web', ...env, '--tag', '4'], { build: 'build-1' }],
+    [['deploy', 'web', ...env, '--tag', '5', '--build', 'mine'], { build: 'mine' }],
+    [['deploy', 'web', ...env, '--tag', '6', '--no-build'], { build: undefined }],
     [
       ['deploy', '-f', file, ...env, '--tag', 'web=3'],
       {

@@ -49,6 +49,7 @@ const deploymentRow = (
   generation,
   requestedBy: 'jenkins',
   requestReason: null,
+  build: null,
   attemptOf: null,
   requestedAtMs: 1000,
   endedAtMs: outcome === null ? null : 2000,
@@ -65,7 +66,8 @@ const releaseRow = (number: number): ReleaseRow => ({
   deployment: deploymentOf(number),
   outcome: null,
   createdAtMs: 1000,
-  createdBy: 'jenkins'
+  createdBy: 'jenkins',
+  build: null
 })
 
 t.test('reads back every kind of row as it was written', async (t) => {

@@ -232,7 +232,8 @@ const deploy = async (fleet: Fleet, tag: string): Promise<string> => {
         offline: 'fail',
         replace: null,
         idempotencyKey: null,
-        reason: null
+        reason: null,
+        build: null
       })
     )
     const [open] = fleet.watch.open()

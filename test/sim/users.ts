@@ -111,7 +111,8 @@ export class Users {
       offline: random.chance(0.3) ? 'skip' : 'fail',
       replace: null,
       idempotencyKey: null,
-      reason: null
+      reason: null,
+      build: null
     }
     switch (wish) {
       case 'deploy':

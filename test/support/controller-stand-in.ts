@@ -136,6 +136,7 @@ export const deployment = (fields: Partial<DeploymentView> = {}): DeploymentView
     isCancelRequested: false,
     requestedBy: 'jenkins',
     requestReason: null,
+    build: null,
     attemptOf: null,
     requestedAtMs: Date.parse(at),
     endedAtMs: null,

@@ -254,6 +254,8 @@ export type ReleaseRow = {
   outcome: Outcome | null
   createdAtMs: number
   createdBy: string
+  /** Of the request that made it. */
+  build: string | null
 }
 /** `state` is the deployment machine's own state, as JSON; the other columns are for queries only. */
 export type DeploymentRow = {
@@ -271,6 +273,8 @@ export type DeploymentRow = {
   requestedBy: string
   /** As given with the request. */
   requestReason: string | null
+  /** Which build asked for it: an address or a name. */
+  build: string | null
   /** The first deployment of the same idempotency key, when this one tries again. */
   attemptOf: DeploymentId | null
   requestedAtMs: number

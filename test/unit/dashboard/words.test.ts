@@ -1,5 +1,6 @@
 // How the page writes ages, amounts and addresses.
 import t from 'tap'
+import { buildAddress } from '../../../packages/dashboard/src/core/build-address.ts'
 import { describeAge } from '../../../packages/dashboard/src/core/describe-age.ts'
 import { defaultWish } from '../../../packages/dashboard/src/core/log-wish.ts'
 import { addressOf, type Route, readRoute } from '../../../packages/dashboard/src/core/read-route.ts'
@@ -12,6 +13,13 @@ t.test('an age is said in its largest unit, and clocks that differ a little make
     ages.map((age) => describeAge(now - age, now)),
     ['now', 'now', '1 s ago', '59 s ago', '1 min ago', '1 h ago', '3 d ago', 'now', 'in 1 min']
   )
+})
+
+t.test('a build leads somewhere only by http', async (t) => {
+  t.equal(buildAddress('https://ci.example/job/7/'), 'https://ci.example/job/7/')
+  t.equal(buildAddress('HTTP://ci.example'), 'http://ci.example/')
+  for (const name of ['jenkins-api-7', 'javascript:alert(1)', ' https://x', 'https://', 'data:text/html,x'])
+    t.equal(buildAddress(name), null, name)
 })
 
 t.test('amounts are short', async (t) => {

@@ -16,7 +16,7 @@ import {
 } from '@longshore/protocol'
 import * as z from 'zod'
 import { cacheStates, modes, outcomes, phases, targetStates } from '../core/deployment/vocabulary.ts'
-import { requestReason } from './lock-schemas.ts'
+import { buildName, requestReason } from './lock-schemas.ts'
 import { specChange } from './spec-schemas.ts'
 
 const atMs = z.int()
@@ -78,7 +78,9 @@ export const deployRequest = z
       })
       .optional(),
     /** Shown to whoever meets the lock. */
-    reason: requestReason.nullable().default(null)
+    reason: requestReason.nullable().default(null),
+    /** Which build asks, for those who look later. */
+    build: buildName.nullable().default(null)
   })
   .superRefine(({ service, services = [], what, mode: asked, upgrade }, context) => {
     const refuse = (path: (string | number)[], message: string): void =>
@@ -234,6 +236,8 @@ export const deploymentView = z.object({
   requestedBy: z.string(),
   /** Why it was asked for, as given with the request. */
   requestReason: reason.nullable(),
+  /** Which build asked for it, an address or a name. null: none, or a controller of the version before. */
+  build: z.string().nullable().default(null),
   requestedAtMs: atMs,
   endedAtMs: atMs.nullable(),
   /** The first deployment of the same idempotency key, when none of that key is current any more. */
@@ -266,6 +270,8 @@ export const releaseView = z.object({
    */
   isKept: z.boolean().nullable().default(null),
   createdAtMs: atMs,
-  createdBy: z.string()
+  createdBy: z.string(),
+  /** Which build asked for the deployment that made it. */
+  build: z.string().nullable().default(null)
 })
 export type ReleaseView = z.infer<typeof releaseView>

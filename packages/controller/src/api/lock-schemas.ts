@@ -39,6 +39,13 @@ export type FreezeAnswer = z.infer<typeof freezeAnswer>
 /** One line for whoever is refused because of it. */
 const maxReasonChars = 500
 export const requestReason = z.string().trim().min(1).max(maxReasonChars)
+/** Which build it was: the address of its page, or its name; one line. */
+export const buildName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(maxReasonChars)
+  .regex(/^\P{C}*$/u, 'has characters that cannot be shown')
 export const freezeRequest = z.object({
   service: serviceName.nullable().default(null),
   reason: requestReason

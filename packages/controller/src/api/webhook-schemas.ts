@@ -93,6 +93,8 @@ const deploymentData = z.object({
   outcome: z.string().nullable(),
   reason: z.string().nullable(),
   requestedBy: z.string(),
+  /** What was owed before an upgrade does not say. */
+  build: z.string().nullable().default(null),
   requestedAt: z.string(),
   endedAt: z.string().nullable(),
   /** Those that are not well; at most 50, `hostsLeftOut` counts the others. */

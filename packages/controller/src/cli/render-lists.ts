@@ -163,8 +163,12 @@ export const deploymentLines = (deployments: readonly DeploymentView[]): Map<str
 const ofEach = ({ services }: DeploymentView, tell: (part: ServicePart) => string): string =>
   services.map(tell).join(', ')
 
-const noteOf = ({ requestReason, attemptOf }: DeploymentView): string =>
-  [requestReason, attemptOf === null ? null : `again after ${attemptOf}`]
+const noteOf = ({ requestReason, build, attemptOf }: DeploymentView): string =>
+  [
+    requestReason,
+    build === requestReason ? null : build,
+    attemptOf === null ? null : `again after ${attemptOf}`
+  ]
     .filter((part) => part !== null)
     .join('; ')
 
@@ -178,9 +182,10 @@ export function renderReleases(releases: readonly ReleaseView[], colors: Colors)
     String(release.specRevision),
     release.isKept === null ? '-' : release.isKept ? 'yes' : 'no',
     formatTime(release.createdAtMs),
-    release.createdBy
+    release.createdBy,
+    release.build ?? '-'
   ])
-  const head = ['RELEASE', 'OUTCOME', 'TAG', 'DIGEST', 'SPEC', 'KEPT', 'CREATED', 'BY']
+  const head = ['RELEASE', 'OUTCOME', 'TAG', 'DIGEST', 'SPEC', 'KEPT', 'CREATED', 'BY', 'BUILD']
   return renderTable(head, rows, paintColumn(colors, 1))
 }
 

@@ -33,6 +33,7 @@ export function resultDocument(deployment: DeploymentView, outcome: SeenOutcome 
     phase: deployment.phase,
     requestedBy: deployment.requestedBy,
     requestReason: deployment.requestReason,
+    build: deployment.build,
     attemptOf: deployment.attemptOf,
     ...(deployment.attached === undefined ? {} : { attached: deployment.attached }),
     ...(deployment.pause === undefined ? {} : { pause: deployment.pause }),

@@ -9,6 +9,8 @@ export type RequestFlags = WaitFlags & {
   /** false: none, not even the default. */
   idempotencyKey?: string | false
   reason?: string
+  /** false: none, whatever the environment says. */
+  build?: string | false
 }
 
 export const addRequestOptions = (command: Command): Command => {
@@ -28,5 +30,11 @@ export const addRequestOptions = (command: Command): Command => {
     .option('--idempotency-key <key>', 'the same key again attaches (default: from BUILD_TAG, when set)')
     .option('--no-idempotency-key', 'no key, whatever BUILD_TAG is')
     .addOption(new Option('--reason <text>', 'why; shown to whoever meets the lock').argParser(parseReason))
+    .addOption(
+      new Option('--build <name>', 'which build asks, an address or a name (default: as CI says)').argParser(
+        parseReason
+      )
+    )
+    .option('--no-build', 'no build, whatever CI says')
   return addWaitOptions(command)
 }

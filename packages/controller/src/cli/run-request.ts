@@ -1,4 +1,5 @@
 // Asks for a deployment: with its idempotency key, past the lock if that is wanted, and says whether it is new.
+import { buildOf } from './build-name.ts'
 import type { CliContext } from './cli-context.ts'
 import type { DeployAsked } from './client.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -14,12 +15,13 @@ export async function runRequest(
   wanted: DeployAsked
 ): Promise<ExitCode> {
   const { waitForLock = 0, offline, reason = null } = flags
+  const build = buildOf(flags.build, context.env)
   const request: DeployAsked = { ...wanted, offline, reason }
   const key = idempotencyKey(flags.idempotencyKey, context.env, request)
   const asked = { service: wanted.service, environment: wanted.environment }
   return runDeployment(context, flags, asked, async (client, asking) => {
     const deployment = await askPastLock(client, asking, waitForLock, (signal) =>
-      client.deploy({ ...request, idempotencyKey: key }, signal)
+      client.deploy({ ...request, ...(build !== null && { build }), idempotencyKey: key }, signal)
     )
     const { id, attached, attemptOf } = deployment
     if (attached === true) {

@@ -61,6 +61,7 @@ export const beginConvergence = async (
     generation,
     requestedBy: requester,
     requestReason: null,
+    build: null,
     attemptOf: null,
     requestedAtMs: requested.atMs,
     endedAtMs: null

@@ -69,7 +69,7 @@ const lockService = async (tx: Tx, lock: LockRow): Promise<void> => {
 
 const rowOf = (
   actor: Actor,
-  { what, reason }: DeployRequest,
+  { what, reason, build }: DeployRequest,
   { id, environment, mode, atMs, parts }: Requested,
   attemptOf: DeploymentId | null
 ): Omit<DeploymentRow, 'state'> => {
@@ -87,6 +87,7 @@ const rowOf = (
     generation: first.generation,
     requestedBy: actor.name,
     requestReason: reason,
+    build,
     attemptOf,
     requestedAtMs: atMs,
     endedAtMs: null

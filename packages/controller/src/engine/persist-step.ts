@@ -181,7 +181,8 @@ const persistRelease = async (
     deployment: after.id,
     outcome: null,
     createdAtMs: event.atMs,
-    createdBy: after.requestedBy
+    createdBy: after.requestedBy,
+    build: after.build
   })
   const counters = await tx.counters(environment, service)
   await tx.putCounters(environment, service, { ...counters, release: Math.max(counters.release, release) })

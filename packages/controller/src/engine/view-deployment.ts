@@ -53,6 +53,7 @@ export const viewDeployment = (
     isCancelRequested: state.cancelledBy !== null,
     requestedBy: row.requestedBy,
     requestReason: row.requestReason,
+    build: row.build,
     attemptOf: row.attemptOf,
     requestedAtMs: row.requestedAtMs,
     endedAtMs: row.endedAtMs,

@@ -8,6 +8,7 @@ import { showPace } from '../core/show-amount.ts'
 import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
+import { BuildName } from '../parts/build-name.tsx'
 import { LogsLink } from '../parts/logs-link.tsx'
 import { Table } from '../parts/table.tsx'
 import { DeploymentButtons } from './deployment-buttons.tsx'
@@ -74,6 +75,11 @@ const Origin = ({ deployment, heardAtMs }: { deployment: DeploymentView; heardAt
     <span class="mono">{deployment.id}</span>, asked for <Ago atMs={deployment.requestedAtMs} /> by{' '}
     {deployment.requestedBy}
     {deployment.requestReason !== null && <> ({deployment.requestReason})</>}
+    {deployment.build !== null && (
+      <>
+        , build <BuildName build={deployment.build} />
+      </>
+    )}
     {deployment.endedAtMs !== null && (
       <>
         , ended <Ago atMs={deployment.endedAtMs} />

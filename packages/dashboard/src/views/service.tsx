@@ -8,6 +8,7 @@ import { addressOf } from '../core/read-route.ts'
 import { usePage } from '../page-context.ts'
 import { Ago } from '../parts/ago.tsx'
 import { Badge } from '../parts/badge.tsx'
+import { BuildName } from '../parts/build-name.tsx'
 import { ConfirmButton } from '../parts/confirm-button.tsx'
 import { LogsLink } from '../parts/logs-link.tsx'
 import { Table } from '../parts/table.tsx'
@@ -113,7 +114,10 @@ const Releases = ({ environment, service, current }: Named & { current: number |
 }
 
 const ReleaseTable = ({ releases }: { releases: readonly ReleaseView[] }) => (
-  <Table label="Releases" columns={['Release', 'Outcome', 'Tag', 'Digest', 'Spec', 'Made', 'By', 'Go back']}>
+  <Table
+    label="Releases"
+    columns={['Release', 'Outcome', 'Tag', 'Digest', 'Spec', 'Made', 'By', 'Build', 'Go back']}
+  >
     {releases.map((one) => (
       <tr key={one.release}>
         <th scope="row">
@@ -130,6 +134,9 @@ const ReleaseTable = ({ releases }: { releases: readonly ReleaseView[] }) => (
           <Ago atMs={one.createdAtMs} />
         </td>
         <td class="long">{one.createdBy}</td>
+        <td class="long">
+          {one.build === null ? <span class="dim">none</span> : <BuildName build={one.build} />}
+        </td>
         <td>
           <GoBack release={one} />
         </td>

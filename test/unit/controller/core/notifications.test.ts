@@ -84,6 +84,7 @@ t.test('a notice names services, end and the hosts that are not well, and no log
       outcome: 'mixed',
       reason: 'it was mixed',
       requestedBy: 'jenkins',
+      build: null,
       requestedAt: at,
       endedAt: '2026-01-02T03:04:47.000Z',
       hosts: [

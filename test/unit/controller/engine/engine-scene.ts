@@ -154,6 +154,7 @@ export const requestFor = (change: Partial<DeployRequest> = {}): DeployRequest =
   mode: 'deploy',
   idempotencyKey: null,
   reason: null,
+  build: null,
   recreate: false,
   offline: 'fail',
   replace: null,

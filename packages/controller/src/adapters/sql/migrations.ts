@@ -473,6 +473,14 @@ const migrations: readonly Migration[] = [
         .alterTable('issuers')
         .addColumn('signIn', columnTypes.text, (column) => column.notNull().defaultTo('null'))
         .execute()
+  },
+  {
+    number: 17,
+    name: 'which build asked for a deployment',
+    up: async (db, { columnTypes }) => {
+      for (const table of ['deployments', 'releases'] as const)
+        await db.schema.alterTable(table).addColumn('build', columnTypes.text).execute()
+    }
   }
 ]
 

@@ -55,6 +55,7 @@ const dataOf = (view: DeploymentView): DeploymentNotice['data'] => {
     outcome: view.outcome,
     reason: shortened(view.reason ?? view.pause?.reason ?? null),
     requestedBy: view.requestedBy,
+    build: view.build,
     requestedAt: timeOf(view.requestedAtMs),
     endedAt: view.endedAtMs === null ? null : timeOf(view.endedAtMs),
     hosts: unwell.slice(0, maxHosts).map(({ host, service, state, serving, reason }) => ({
