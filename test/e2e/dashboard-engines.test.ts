@@ -130,13 +130,12 @@ const patientWeb = ({ registry }: FaultFleet): object => {
 }
 
 /** While nobody looks, a container is stopped by hand. */
-const loseController = async (t: Test, { page, fleet, look }: Scenery): Promise<void> => {
+const loseController = async (t: Test, { page, fleet }: Scenery): Promise<void> => {
   await goTo(page, 'Fleet')
   await fleet.controller.kill()
   await page.getByRole('status').getByText('The controller was heard last').waitFor()
   await page.getByText('connection lost', { exact: true }).waitFor()
   t.equal(await page.locator('main.stale').count(), 1)
-  await look(t, 'lost')
   const { engine } = hostOf(fleet, 1)
   const [container] = await containersOf(hostOf(fleet, 1))
   await engine.client.post(`/containers/${container?.id}/stop?t=1`)

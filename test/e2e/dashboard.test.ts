@@ -381,6 +381,14 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
       after.heapMebibytes <= before.heapMebibytes * 1.2,
       `${before.heapMebibytes} MiB, then ${after.heapMebibytes}`
     )
+  })
+
+  await t.test('a lost controller is said, and what is shown is grey', async (t) => {
+    await goTo('Fleet')
+    await controller.kill()
+    await page.getByRole('status').getByText('The controller was heard last').waitFor()
+    t.equal(await page.locator('main.stale').count(), 1)
+    await look(t, 'lost')
     t.same(complaints, [], 'no error and no violation of the policy was logged')
   })
 })
