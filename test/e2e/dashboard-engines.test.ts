@@ -150,8 +150,11 @@ const loseController = async (t: Test, { page, fleet }: Scenery): Promise<void> 
     .getByRole('row')
     .nth(1)
     .getByRole('cell')
-  await cells.nth(1).getByText('stopped', { exact: true }).waitFor()
-  t.equal(await cells.getByText('running', { exact: true }).count(), 2)
+  for (const [at, state] of ['stopped', 'running', 'running'].entries())
+    await cells
+      .nth(at + 1)
+      .getByText(state, { exact: true })
+      .waitFor()
   await engine.client.post(`/containers/${container?.id}/start`)
   await cells.nth(1).getByText('running', { exact: true }).waitFor()
 }
