@@ -1,8 +1,8 @@
 // One log of a service for as long as somebody looks: asked for again when the connection is lost. Reads no faster than
 // the page takes, so that what it cannot take stays with the hosts, which count it.
 import type { LogEvent } from '@longshore/controller/api'
+import { askAgain, type LogCourse, notBegun, takeEvents } from '@longshore/controller/log-course'
 import { AskError, askStream } from './ask-controller.ts'
-import { askAgain, type LogCourse, notBegun, takeEvents } from './core/log-course.ts'
 import { askFirst, type LogSource, logPath } from './core/log-wish.ts'
 import { readLogChunk } from './core/read-log-stream.ts'
 
@@ -69,7 +69,8 @@ const readOn = async (source: LogSource, nowMs: number, taker: LogTaker, signal:
     taker.connection({ state: 'lost', reason })
     await pause(Math.min(retryCapMs, retryBaseMs * 2 ** failures), signal)
     failures += 1
-    asked = askAgain(asked.course, first)
+    const { course, sinceMs } = askAgain(asked.course)
+    asked = { course, question: sinceMs === null ? first : { ...first, sinceMs, tail: null } }
   }
 }
 

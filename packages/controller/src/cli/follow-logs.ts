@@ -1,5 +1,6 @@
 // Follows logs across lost connections and restarts of the controller: asks again from shortly before, and leaves out
 // what was shown already. What is shown, and how, is the caller's.
+import { askAgain, notBegun, takeEvents } from '../api/log-course.ts'
 import type { LogEvent } from '../api/schemas.ts'
 import { isPassing } from './cli-errors.ts'
 import type { Client } from './client.ts'
@@ -14,8 +15,6 @@ export type LogsAsked = {
   tail: number | undefined
   grep: string | undefined
 }
-/** Clocks of hosts and controller differ, and lines take their time: asked for twice, shown once. */
-const overlapMs = 10_000
 
 /**
  * Resolves when everything that was asked for has come; of a log that is followed when nothing more can.
@@ -27,22 +26,19 @@ export async function followLogs(
   show: { event(event: LogEvent): void; notice(text: string): void },
   signal: AbortSignal
 ): Promise<void> {
-  const seen = new Map<string, string>()
-  const away = new Map<string, number>()
-  let lastAtMs: number | null = null
+  let course = notBegun
   for (let failures = 0; ; failures += 1) {
     let lost = 'the controller closed the stream'
-    const again =
-      lastAtMs === null
-        ? asked
-        : { ...asked, tail: undefined, sinceMs: Math.min(lastAtMs, ...away.values()) - overlapMs }
+    const again = askAgain(course)
+    course = again.course
+    const question = again.sinceMs === null ? asked : { ...asked, tail: undefined, sinceMs: again.sinceMs }
     try {
-      for await (const event of client.logs(again, signal)) {
+      for await (const event of client.logs(question, signal)) {
         if (failures > 0) show.notice('connected to the controller again')
         failures = 0
-        lastAtMs = Date.parse(event.at)
-        noteAway(away, event)
-        if (isNew(seen, event)) show.event(event)
+        const taken = takeEvents(course, [event])
+        course = taken.course
+        for (const one of taken.news) show.event(one)
         if (event.type === 'end') return
       }
     } catch (error) {
@@ -54,21 +50,4 @@ export async function followLogs(
     if (failures === 0) show.notice(`${lost}; trying again`)
     await pause(retryDelayMs(failures), signal)
   }
-}
-
-/** Since when nothing came of a host: what it wrote from then on is still to be asked for. */
-function noteAway(away: Map<string, number>, event: LogEvent): void {
-  if (event.type !== 'host') return
-  if (event.state === 'reading') away.delete(event.host)
-  else if (!away.has(event.host)) away.set(event.host, Date.parse(event.at))
-}
-
-/** The engine's times are texts of one length, in order within a container. */
-function isNew(seen: Map<string, string>, event: LogEvent): boolean {
-  if (event.type !== 'line' || event.time === null) return true
-  const key = `${event.host} ${event.container}`
-  const last = seen.get(key)
-  if (last !== undefined && event.time <= last) return false
-  seen.set(key, event.time)
-  return true
 }

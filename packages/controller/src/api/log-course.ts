@@ -1,7 +1,6 @@
-// How far a log has been read, so that it goes on after a lost connection: from where it is asked again, and which
-// lines of the answer were shown already.
-import type { LogEvent } from '@longshore/controller/api'
-import type { LogQuestion } from './log-wish.ts'
+// How far a reader of a log has come, so that it goes on after a lost connection: from where it asks again, and which
+// lines of the answer were shown already. Pure; for the command line and for the page.
+import type { LogEvent } from './schemas.ts'
 
 export type LogCourse = {
   /** Of the last event, by the controller's clock; null: none came. */
@@ -51,15 +50,13 @@ const noteHost = (away: Map<string, number>, { host, state, at }: LogEvent & { t
   else if (!away.has(host)) away.set(host, Date.parse(at))
 }
 
-/** The connection was lost. @returns what to ask, and the course to go on with */
-export const askAgain = (
-  course: LogCourse,
-  first: LogQuestion
-): { course: LogCourse; question: LogQuestion } => {
-  if (course.lastAtMs === null) return { course, question: first }
+/**
+ * The connection was lost.
+ * @returns the course to go on with, and from when to ask again, whatever tail was asked for: milliseconds since 1970 by the
+ *   controller's clock; null: nothing came yet, so that the first question is asked once more
+ */
+export const askAgain = (course: LogCourse): { course: LogCourse; sinceMs: number | null } => {
+  if (course.lastAtMs === null) return { course, sinceMs: null }
   const sinceMs = Math.min(course.lastAtMs, ...course.away.values()) - overlapMs
-  return {
-    course: { ...course, shownTimes: course.lastTimes },
-    question: { ...first, sinceMs: Math.max(0, sinceMs), tail: null }
-  }
+  return { course: { ...course, shownTimes: course.lastTimes }, sinceMs: Math.max(0, sinceMs) }
 }
