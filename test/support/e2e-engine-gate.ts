@@ -78,6 +78,8 @@ const requestOf: Record<StepKind, RegExp> = {
 const policyRequest = /^POST .*\/containers\/[^/]+\/update/
 
 type Pass = (edge: Moment['edge'], line: string) => Promise<boolean>
+/** The agent asks from several places: what else asks the same waits too, so that the step cannot go on meanwhile. */
+type Holding = { moment: Moment; others: ((isPassed: boolean) => void)[] }
 type Trap = { moment: Moment; spring: (held: Held) => void }
 
 /**
@@ -91,6 +93,7 @@ export const openEngineGate = async (
 ): Promise<EngineGate> => {
   const socketPath = join(makeTestFolder(t), 'gate.sock')
   let trap: Trap | undefined
+  let holding: Holding | undefined
   let journal: Journal | undefined
 
   const isAt = (moment: Moment, line: string): boolean => {
@@ -103,11 +106,23 @@ export const openEngineGate = async (
   }
   /** Resolves at once unless this is the moment that is waited for; false: the connection is to be broken. */
   const pass: Pass = (edge, line) => {
-    if (trap === undefined || trap.moment.edge !== edge || !isAt(trap.moment, line))
-      return Promise.resolve(true)
-    const { spring } = trap
+    const isFor = (moment: Moment): boolean => moment.edge === edge && isAt(moment, line)
+    if (holding !== undefined && isFor(holding.moment)) {
+      const { others } = holding
+      return new Promise((resolve) => void others.push(resolve))
+    }
+    if (trap === undefined || !isFor(trap.moment)) return Promise.resolve(true)
+    const { moment, spring } = trap
     trap = undefined
-    return new Promise((resolve) => spring({ open: () => resolve(true), drop: () => resolve(false) }))
+    return new Promise((resolve) => {
+      const own: Holding = { moment, others: [resolve] }
+      const end = (isPassed: boolean): void => {
+        if (holding === own) holding = undefined
+        for (const each of own.others) each(isPassed)
+      }
+      holding = own
+      spring({ open: () => end(true), drop: () => end(false) })
+    })
   }
   const server = createServer((incoming, outgoing) => {
     void relay(engineSocket, incoming, outgoing, pass)

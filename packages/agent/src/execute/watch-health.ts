@@ -140,6 +140,8 @@ export class HealthWatch {
   }
 
   async #lookOnce(watch: Watch): Promise<Verdict> {
+    // A late answer vouches for no more than the moment of the question.
+    const atMs = this.#runtime.clock.monotonicMs()
     const look = await this.#lookTwiceWhenDown(watch.id)
     if (look === undefined)
       return {
@@ -150,7 +152,7 @@ export class HealthWatch {
     watch.answers = noteCheck(watch.answers, look.lastCheck)
     return judge(watch, {
       kind: 'looked',
-      atMs: this.#runtime.clock.monotonicMs(),
+      atMs,
       isRunning: look.isRunning,
       isRestarting: look.isRestarting,
       startedAt: look.startedAt,
