@@ -128,6 +128,16 @@ t.test('only failures count against an address, and proxies are believed only wh
   t.match(refused, { status: 429, body: { code: 'rate-limited' } })
 })
 
+t.test('whoever sends nothing to be tried is no failure: any website can make a browser ask', async (t) => {
+  const from = '198.51.100.9'
+  const headers = { 'x-forwarded-for': from }
+  for (let tries = 0; tries < 21; tries += 1) {
+    const { status } = await fetch(`${controller.url}/v1/info`, { headers })
+    t.equal(status, 401)
+  }
+  t.equal((await ask('GET', '/v1/info', { from })).status, 200)
+})
+
 t.test('enrolment says which of its rules was broken, and a retry costs no use', async (t) => {
   const single = await joinToken({ uses: 1, labels: { host: 'token' } })
   const machine = await newMachine('once')

@@ -79,10 +79,11 @@ const authenticate = async (
     demandOwnPage(request)
     return countingFailures(failures, request, () => sessions.authenticate(sealed, request.ip))
   }
-  // every client of a registry asks without a token first, to learn how to send one: no failure
-  if (isImage && header === undefined) {
+  // Nothing was tried: any website can make a browser ask, and every client of a registry asks so first, to learn how.
+  if (header === undefined) {
     failures.demandPatience(request.ip)
-    throw new ApiError('unauthenticated', 'send an API token as the password')
+    const how = isImage ? 'send an API token as the password' : 'send `Authorization: Bearer TOKEN`'
+    throw new ApiError('unauthenticated', how)
   }
   const token = bearerOf(header) ?? (isImage ? passwordOf(header) : undefined)
   return countingFailures(failures, request, () => {
