@@ -31,15 +31,19 @@ export type Logs = {
 
 /** Lines that come together leave together; also bounds what logs send to one message each time. */
 const flushMs = 20
-/** Read from the engine, of all streams: far more than is sent, and a small part of one processor. */
-const readBytesPerSecond = 8 * 1024 * 1024
+/**
+ * Read from the engine, of all streams: far more than is sent, and a small part of one processor. What a command does on
+ * the host goes before.
+ */
+const readBytesPerSecond = { idle: 8 * 1024 * 1024, atWork: 1024 * 1024 }
 /** A shorter wait is no wait. */
 const shortestWaitMs = 20
 
-export const createLogs = (ports: Omit<LogStreamPorts, 'pace'>): Logs => {
-  const { clock, log } = ports
+/** @param ports.isAtWork whether a command is being carried out */
+export const createLogs = (ports: Omit<LogStreamPorts, 'pace'> & { isAtWork: () => boolean }): Logs => {
+  const { clock, log, isAtWork } = ports
   const streams = new Map<number, LogStream>()
-  const streamPorts = { ...ports, pace: createPace(clock) }
+  const streamPorts = { ...ports, pace: createPace(clock, isAtWork) }
   let outlet: LogOutlet | undefined
   let cancelFlush: (() => void) | undefined
 
@@ -99,11 +103,12 @@ export const createLogs = (ports: Omit<LogStreamPorts, 'pace'>): Logs => {
 }
 
 /** Of all readers together. */
-const createPace = (clock: Clock): LogStreamPorts['pace'] => {
+const createPace = (clock: Clock, isAtWork: () => boolean): LogStreamPorts['pace'] => {
   let freeAtMs = 0
   return async (bytes) => {
     const nowMs = clock.monotonicMs()
-    freeAtMs = Math.max(freeAtMs, nowMs) + (bytes / readBytesPerSecond) * 1000
+    const perSecond = isAtWork() ? readBytesPerSecond.atWork : readBytesPerSecond.idle
+    freeAtMs = Math.max(freeAtMs, nowMs) + (bytes / perSecond) * 1000
     const waitMs = freeAtMs - nowMs
     if (waitMs < shortestWaitMs) return false
     await new Promise<void>((resolve) => {

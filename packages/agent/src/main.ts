@@ -346,6 +346,7 @@ const connectParts = async (settings: Settings, log: AgentLog, place: Place): Pr
       watch,
       policy,
       installation: () => registration.identity().installation,
+      isAtWork: () => (known.runs?.inFlight().length ?? 0) > 0,
       clock,
       log
     }),

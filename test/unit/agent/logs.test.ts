@@ -238,7 +238,7 @@ const scene = (policy: PolicyState = { kind: 'absent' }) => {
       for (const message of messages) if (message.type === 'logs.data') sent.push(...message.entries)
     }
   } satisfies LogOutlet
-  const engine = { containers: [container('aa', 1, 'running')], refuses: '' }
+  const engine = { containers: [container('aa', 1, 'running')], refuses: '', isAtWork: false }
   let changed = (): void => {}
   const logs = createLogs({
     engine: { listContainers: async () => engine.containers },
@@ -260,6 +260,7 @@ const scene = (policy: PolicyState = { kind: 'absent' }) => {
     },
     policy: { state: () => now.policy },
     installation: () => 'ins' as never,
+    isAtWork: () => engine.isAtWork,
     clock,
     log: silent
   })
@@ -274,6 +275,26 @@ const scene = (policy: PolicyState = { kind: 'absent' }) => {
   }
   return { logs, now, sent, opened, writers, outlet, engine, pass, changed: () => changed() }
 }
+
+t.test('while a command is carried out logs are read slowly: the machine is for the command', async (t) => {
+  t.teardown(takeOverImmediates())
+  const { logs, sent, writers, engine, pass } = scene()
+  logs.received(openMessage({ grep: 'end' }))
+  await pass(100)
+  const flood = `${stamp(1)} ${'x'.repeat(1000)}\n`.repeat(500)
+  writers.get('aa')?.write(flood)
+  writers.get('aa')?.write(`${stamp(2)} end of the first\n`)
+  await pass(200)
+  t.same(wordsOf(sent), ['begun', 'end of the first'])
+  engine.isAtWork = true
+  writers.get('aa')?.write(flood)
+  writers.get('aa')?.write(`${stamp(3)} end of the second\n`)
+  await pass(200)
+  t.equal(sent.length, 2)
+  await pass(600)
+  t.same(wordsOf(sent), ['begun', 'end of the first', 'end of the second'])
+})
+
 const wordsOf = (entries: readonly LogEntry[]): string[] =>
   entries.map((entry) => (entry.kind === 'line' ? entry.text : entry.kind))
 
