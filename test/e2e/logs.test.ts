@@ -25,7 +25,7 @@ const counting = [
   ].join('; ')
 ]
 const flooding = ['/bin/sh', '-c', `exec /bin/busybox yes ${'flood '.repeat(16)}`]
-/** More than an agent reads (8 MiB a second), in lines of 1.2 KB, which cost the engine least. */
+/** More than an agent reads (2 MiB a second), in lines of 1.2 KB, which cost the engine least. */
 const bursting = [
   '/bin/sh',
   '-c',

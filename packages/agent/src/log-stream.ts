@@ -30,7 +30,7 @@ export type LogStreamPorts = {
   clock: Clock
   log: Log
   /** Resolves when so many more bytes may be read. @returns whether that had to be waited for */
-  pace: (bytes: number) => Promise<boolean>
+  pace: (bytes: number, isFollowed: boolean) => Promise<boolean>
 }
 
 /** Docker tells of one deployment in a dozen events. */
@@ -254,7 +254,7 @@ class OpenStream implements LogStream {
           decoder.read(chunk, (line) => void lines.push(line))
           for (const line of lines) await this.#take(line, container, reading)
         }
-        const isHeldUp = await this.#ports.pace(chunk.length)
+        const isHeldUp = await this.#ports.pace(chunk.length, this.#request.isFollowed)
         if (this.#reading.signal.aborted) return 'ended'
         if (this.#isBehind(reading, isHeldUp)) return 'behind'
       }
