@@ -1,6 +1,6 @@
 // What a step of a run works with, for tests of single steps: an engine that refuses what was not prepared, a clock that
 // passes at once, and a host that is fine.
-import type { Engine, KnownImages, Runtime } from '../../packages/agent/src/ports.ts'
+import type { ContainerLook, Engine, KnownImages, Runtime } from '../../packages/agent/src/ports.ts'
 import { createSourceMemory } from '../../packages/agent/src/source-memory.ts'
 import { noArtifacts, noEvents, noLogins, preparedProxy } from './no-proxy.ts'
 
@@ -25,6 +25,34 @@ export const createKnownImages = (): KnownImages => {
     digestOf: (id) => [...ids].find(([, of]) => of === id)?.[0].split(' ')[0]
   }
 }
+
+/** A container that runs, without a health check, as the engine tells it. */
+export const lookOf = (more: Partial<ContainerLook> = {}): ContainerLook => ({
+  id: 'c1',
+  name: 'web-r2-0',
+  state: 'running',
+  health: 'none',
+  image: 'web',
+  createdAtMs: 0,
+  restart: { name: 'no', maxRetries: 0 },
+  owner: null,
+  publishes: [],
+  ownAddress: null,
+  finishedAtMs: null,
+  isRunning: true,
+  isRestarting: false,
+  startedAt: '',
+  restartCount: 0,
+  exitCode: 0,
+  checkup: null,
+  lastCheck: null,
+  addresses: [],
+  bindings: [],
+  isOnHostNetwork: false,
+  adjustable: {},
+  networks: [],
+  ...more
+})
 
 /** What waits for the clock goes on in the next turn. */
 export const runtimeOf = (engine: Engine, more: Partial<Runtime> = {}): Runtime => {

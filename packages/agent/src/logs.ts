@@ -32,8 +32,8 @@ export type Logs = {
 /** Lines that come together leave together; also bounds what logs send to one message each time. */
 const flushMs = 20
 /**
- * Read from the engine, of all streams: more than is sent of a log that is followed, and a small part of one processor.
- * What a command does on the host goes before: measured with `npm run proof:logs`.
+ * Read from the engine, of all streams together: more than people read of a log that is followed, and a small part of one
+ * processor. What a command does on the host goes before (`npm run proof:logs` measures it).
  */
 const bytesPerSecond = {
   idle: { followed: 2 * 1024 * 1024, past: 8 * 1024 * 1024 },

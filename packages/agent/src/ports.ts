@@ -98,7 +98,7 @@ export type ContainerWatch = {
 /** The host policy file as read at start and at every change of it. */
 export type PolicySource = { summary(): PolicySummary; state(): PolicyState }
 
-/** One container at one moment, as `GET /containers/ID/json` tells it. */
+/** How a HEALTHCHECK ended, as `State.Health.Log` of `GET /containers/ID/json` tells it. */
 export type LastCheck = {
   /** Docker's own text, compared only. */
   startedAt: string
@@ -106,6 +106,7 @@ export type LastCheck = {
   tookMs: number
 }
 
+/** One container at one moment, as `GET /containers/ID/json` tells it. */
 export type ContainerLook = Adjusted & {
   isRunning: boolean
   isRestarting: boolean

@@ -1,7 +1,7 @@
 // One log of a service for as long as somebody looks: asked for again when the connection is lost. Reads no faster than
 // the page takes, so that what it cannot take stays with the hosts, which count it.
 import type { LogEvent } from '@longshore/controller/api'
-import { askAgain, type LogCourse, notBegun, takeEvents } from '@longshore/controller/log-course'
+import { createLogCourse, type LogCourse } from '@longshore/controller/log-course'
 import { AskError, askStream } from './ask-controller.ts'
 import { askFirst, type LogSource, logPath } from './core/log-wish.ts'
 import { readLogChunk } from './core/read-log-stream.ts'
@@ -43,19 +43,19 @@ const isPassing = (error: unknown): boolean =>
 
 const readOn = async (source: LogSource, nowMs: number, taker: LogTaker, signal: AbortSignal) => {
   const first = askFirst(source, nowMs)
-  let asked = { course: notBegun, question: first }
+  const course = createLogCourse()
+  let question = first
   let failures = 0
   while (!signal.aborted) {
     let reason = 'the controller closed the stream'
     taker.connection({ state: 'asking' })
     try {
-      const stream = await askStream(logPath(asked.question), signal)
+      const stream = await askStream(logPath(question), signal)
       taker.connection({ state: 'reading' })
-      const took = (course: LogCourse): void => {
-        asked = { ...asked, course }
+      const took = (): void => {
         failures = 0
       }
-      if ((await readStream(stream, { course: asked.course, took, taker, signal })) === 'ended') {
+      if ((await readStream(stream, { course, took, taker, signal })) === 'ended') {
         taker.connection({ state: 'ended' })
         return
       }
@@ -64,30 +64,29 @@ const readOn = async (source: LogSource, nowMs: number, taker: LogTaker, signal:
       if (!isPassing(error)) throw error
       reason = error instanceof AskError ? error.message : 'the connection to the controller is lost'
     }
-    if (!source.wish.isFollowed && asked.course.lastAtMs !== null)
-      throw new Error(`${reason} before everything had come`)
+    if (!source.wish.isFollowed && course.hasBegun) throw new Error(`${reason} before everything had come`)
     taker.connection({ state: 'lost', reason })
     await pause(Math.min(retryCapMs, retryBaseMs * 2 ** failures), signal)
     failures += 1
-    const { course, sinceMs } = askAgain(asked.course)
-    asked = { course, question: sinceMs === null ? first : { ...first, sinceMs, tail: null } }
+    const sinceMs = course.askAgain()
+    question = sinceMs === null ? first : { ...first, sinceMs, tail: null }
   }
 }
 
 type Reading = {
   course: LogCourse
-  took: (course: LogCourse) => void
+  /** Something came. */
+  took: () => void
   taker: LogTaker
   signal: AbortSignal
 }
 
 const readStream = async (
   stream: ReadableStream<Uint8Array>,
-  { course: begun, took, taker, signal }: Reading
+  { course, took, taker, signal }: Reading
 ): Promise<'ended' | 'broken'> => {
   const reader = stream.getReader()
   const decoder = new TextDecoder()
-  let course = begun
   let rest = ''
   let restedAtMs = performance.now()
   while (true) {
@@ -98,10 +97,8 @@ const readStream = async (
     const chunk = readLogChunk(rest, decoder.decode(value, { stream: true }))
     rest = chunk.rest
     const events = chunk.data.map((text) => JSON.parse(text) as LogEvent)
-    const taken = takeEvents(course, events)
-    course = taken.course
-    if (events.length > 0) took(course)
-    taker.events(taken.news)
+    if (events.length > 0) took()
+    taker.events(events.filter(course.take))
     if (events.at(-1)?.type === 'end') return 'ended'
     if (performance.now() - restedAtMs < stretchMs) continue
     await nextTask()

@@ -10,39 +10,21 @@ import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
 import type { ContainerLook, Engine } from '../../../packages/agent/src/ports.ts'
 import { idFrom } from '../../support/run-samples.ts'
-import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
+import { lookOf, preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
 
 const command = idFrom('cmd', 1) as CommandId
 const ref = { by: 'command', command, release: 2, index: 0 } as const
 const start: Step = { kind: 'start-command', container: ref }
 const wait: Step = { kind: 'await-command', container: ref }
 
-const lookOf = (state: ContainerLook['state'], more: Partial<ContainerLook> = {}): ContainerLook => ({
-  id: 'c1',
-  name: 'web-r2-once',
-  state,
-  health: 'none',
-  image: 'web',
-  createdAtMs: 0,
-  restart: { name: 'no', maxRetries: 0 },
-  owner: { command, release: 2, index: 0, purpose: 'once' } as Ownership,
-  publishes: [],
-  ownAddress: null,
-  finishedAtMs: null,
-  isRunning: state === 'running',
-  isRestarting: false,
-  startedAt: '',
-  restartCount: 0,
-  exitCode: 0,
-  checkup: null,
-  lastCheck: null,
-  addresses: [],
-  bindings: [],
-  isOnHostNetwork: false,
-  adjustable: {},
-  networks: [],
-  ...more
-})
+const commandLook = (state: ContainerLook['state'], more: Partial<ContainerLook> = {}): ContainerLook =>
+  lookOf({
+    name: 'web-r2-once',
+    state,
+    owner: { command, release: 2, index: 0, purpose: 'once' } as Ownership,
+    isRunning: state === 'running',
+    ...more
+  })
 
 /** An engine whose container is seen in these states, one after the other; the last one stays. */
 const engineOf = (states: (ContainerLook | undefined)[], calls: Partial<Engine> = {}) => {
@@ -73,21 +55,21 @@ t.test('a command is started when it was never started, and never again', async 
     ['ended before a crash', 'exited', true, 0]
   ]
   for (const [name, state, isRepeated, starts] of cases) {
-    const { engine, started } = engineOf([lookOf(state)])
+    const { engine, started } = engineOf([commandLook(state)])
     t.match(await executeStep(runtimeOf(engine, { isRepeated }), start), { kind: 'done' }, name)
     t.equal(started.length, starts, name)
   }
 })
 
 t.test('a command that is to stop before it began never begins', async (t) => {
-  const { engine, started } = engineOf([lookOf('created')])
+  const { engine, started } = engineOf([commandLook('created')])
   const result = await executeStep(runtimeOf(engine, { signal: AbortSignal.abort() }), start)
   t.match(result, { kind: 'failed', error: { code: 'interrupted' } })
   t.same(started, [])
 })
 
 t.test('a start that was under way when the agent died is seen before another is tried', async (t) => {
-  const { engine, started } = engineOf([lookOf('created'), lookOf('running')])
+  const { engine, started } = engineOf([commandLook('created'), commandLook('running')])
   t.match(await executeStep(runtimeOf(engine, { isRepeated: true }), start), { kind: 'done' })
   t.same(started, [])
 })
@@ -97,14 +79,14 @@ const broken = async (): Promise<never> => {
 }
 
 t.test('an engine that dies while it starts the command is asked whether it did', async (t) => {
-  const ran = engineOf([lookOf('created'), lookOf('exited')], { startContainer: broken })
+  const ran = engineOf([commandLook('created'), commandLook('exited')], { startContainer: broken })
   t.match(await executeStep(runtimeOf(ran.engine), start), { kind: 'done' })
-  const lost = engineOf([lookOf('created')], { startContainer: broken })
+  const lost = engineOf([commandLook('created')], { startContainer: broken })
   t.match(await executeStep(runtimeOf(lost.engine), start), {
     kind: 'unknown',
     error: { detail: /whether it began/ }
   })
-  const refused = engineOf([lookOf('created')], {
+  const refused = engineOf([commandLook('created')], {
     startContainer: async () => {
       throw new EngineError('start-refused', 'exec: "migrate": executable file not found')
     }
@@ -120,7 +102,7 @@ t.test('a container that is gone makes unknown what may have begun, and only tha
   t.match(await executeStep(runtimeOf(engine), start), { kind: 'failed' }, 'before the first start')
   t.match(await executeStep(runtimeOf(engine, { isRepeated: true }), start), { kind: 'unknown' })
   t.match(await executeStep(runtimeOf(engine), wait), { kind: 'unknown', error: { detail: /removed/ } })
-  const forgotten = engineOf([lookOf('created')])
+  const forgotten = engineOf([commandLook('created')])
   t.match(await executeStep(runtimeOf(forgotten.engine), wait), {
     kind: 'unknown',
     error: { detail: /forgotten/ }
@@ -130,14 +112,17 @@ t.test('a container that is gone makes unknown what may have begun, and only tha
 t.test('the end of a command comes with its exit code, its output and its last lines', async (t) => {
   const told: string[][] = []
   const follow: { isFromStart: boolean }[] = []
-  const { engine } = engineOf([lookOf('running'), lookOf('running'), lookOf('exited', { exitCode: 7 })], {
-    followLog: async (_id, how, tell) => {
-      follow.push(how)
-      tell(['first'])
-      await setImmediate()
-      tell(['last'])
+  const { engine } = engineOf(
+    [commandLook('running'), commandLook('running'), commandLook('exited', { exitCode: 7 })],
+    {
+      followLog: async (_id, how, tell) => {
+        follow.push(how)
+        tell(['first'])
+        await setImmediate()
+        tell(['last'])
+      }
     }
-  })
+  )
   const result = await executeStep(runtimeOf(engine, { output: (lines) => void told.push(lines) }), wait)
   const exit = { code: 7, log: ['first', 'last'] }
   t.same(result, { kind: 'done', finding: { kind: 'exit', exit } })
@@ -150,11 +135,11 @@ const fault = new EngineError('failed', 'server error 500')
 t.test('an engine that fails to tell how a command does is asked again', async (t) => {
   for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
     let looks = 0
-    const { engine } = engineOf([lookOf('running')], {
+    const { engine } = engineOf([commandLook('running')], {
       inspectContainer: async () => {
         looks += 1
         if (looks < 4) throw fault
-        return lookOf('exited', { exitCode: 7 })
+        return commandLook('exited', { exitCode: 7 })
       }
     })
     const result = await executeStep(runtimeOf(engine, { signal }), wait)
@@ -163,7 +148,7 @@ t.test('an engine that fails to tell how a command does is asked again', async (
 })
 
 t.test('a command whose engine only fails has an unknown end, and is left alone', async (t) => {
-  const { engine } = engineOf([lookOf('running')], {
+  const { engine } = engineOf([commandLook('running')], {
     inspectContainer: async () => {
       throw fault
     }
@@ -175,13 +160,13 @@ t.test('a command whose engine only fails has an unknown end, and is left alone'
 })
 
 t.test('a command that is to stop gives what it has written so far', async (t) => {
-  const { engine } = engineOf([lookOf('running')])
+  const { engine } = engineOf([commandLook('running')])
   const stopped = { signal: AbortSignal.abort() }
   t.match(await executeStep(runtimeOf(engine, stopped), wait), {
     kind: 'failed',
     error: { code: 'interrupted', log: ['first', 'last'] }
   })
-  const ended = engineOf([lookOf('exited')])
+  const ended = engineOf([commandLook('exited')])
   t.match(await executeStep(runtimeOf(ended.engine, stopped), wait), { kind: 'done' }, 'its end counts')
 })
 
@@ -248,7 +233,7 @@ t.test('output becomes lines wherever it is cut', async (t) => {
 
 t.test("a container of a command is nobody else's", async (t) => {
   const of = { installation: 'i', environment: 'e', service: 's' } as unknown as Ownership
-  const once = { ...lookOf('running'), owner: { ...of, purpose: 'once' } as Ownership }
-  const serving = { ...lookOf('running'), owner: { ...of, purpose: 'serving' } as Ownership }
+  const once = { ...commandLook('running'), owner: { ...of, purpose: 'once' } as Ownership }
+  const serving = { ...commandLook('running'), owner: { ...of, purpose: 'serving' } as Ownership }
   t.same(ownContainers([once, serving], of), [serving])
 })

@@ -8,7 +8,7 @@ import type { ContainerLook, Engine, Proxy as ProxyPort, Runtime } from '../../.
 import { ProxyError } from '../../../packages/agent/src/proxy-error.ts'
 import { preparedProxy } from '../../support/no-proxy.ts'
 import { sampleCommand, sampleRouting } from '../../support/run-samples.ts'
-import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
+import { lookOf, preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
 
 const { environment, service } = sampleCommand(1, { kind: 'remove', release: null })
 const key = { environment, service }
@@ -58,31 +58,16 @@ class Scene {
 
   look(id: string): ContainerLook {
     const isRunning = !this.down.has(id)
-    return {
+    return lookOf({
       id,
       name: id,
       state: isRunning ? 'running' : 'exited',
-      health: 'none',
-      image: '',
-      createdAtMs: 0,
       restart: { name: 'always', maxRetries: 0 },
-      owner: null,
-      publishes: [],
       ownAddress: `10.0.0.${id.length}`,
       isRunning,
-      isRestarting: false,
-      startedAt: '',
       finishedAtMs: isRunning ? null : 0,
-      restartCount: 0,
-      exitCode: 1,
-      checkup: null,
-      lastCheck: null,
-      addresses: [],
-      bindings: [],
-      isOnHostNetwork: false,
-      adjustable: {},
-      networks: []
-    }
+      exitCode: 1
+    })
   }
 }
 const namesIn = (containers: readonly RoutedContainer[]) => containers.map(({ id }) => id).join(' ')

@@ -1,6 +1,6 @@
 // Follows logs across lost connections and restarts of the controller: asks again from shortly before, and leaves out
 // what was shown already. What is shown, and how, is the caller's.
-import { askAgain, notBegun, takeEvents } from '../api/log-course.ts'
+import { createLogCourse } from '../api/log-course.ts'
 import type { LogEvent } from '../api/schemas.ts'
 import { isPassing } from './cli-errors.ts'
 import type { Client } from './client.ts'
@@ -26,19 +26,16 @@ export async function followLogs(
   show: { event(event: LogEvent): void; notice(text: string): void },
   signal: AbortSignal
 ): Promise<void> {
-  let course = notBegun
+  const course = createLogCourse()
   for (let failures = 0; ; failures += 1) {
     let lost = 'the controller closed the stream'
-    const again = askAgain(course)
-    course = again.course
-    const question = again.sinceMs === null ? asked : { ...asked, tail: undefined, sinceMs: again.sinceMs }
+    const sinceMs = course.askAgain()
+    const question = sinceMs === null ? asked : { ...asked, tail: undefined, sinceMs }
     try {
       for await (const event of client.logs(question, signal)) {
         if (failures > 0) show.notice('connected to the controller again')
         failures = 0
-        const taken = takeEvents(course, [event])
-        course = taken.course
-        for (const one of taken.news) show.event(one)
+        if (course.take(event)) show.event(event)
         if (event.type === 'end') return
       }
     } catch (error) {

@@ -1,4 +1,5 @@
 // Lines of many hosts in one place, each behind its host; and what is to be said about them, apart from them. Pure.
+import { describeLogEvent } from '../api/log-words.ts'
 import type { LogEvent } from '../api/schemas.ts'
 import { formatText } from './format-values.ts'
 
@@ -56,44 +57,5 @@ const cleanLine = (text: string): string =>
     .map(formatText)
     .join('\t')
 
-const words: Record<Extract<LogEvent, { type: 'host' }>['state'], string> = {
-  reading: 'its log is read',
-  'not-connected': 'its agent is not connected',
-  lost: 'the connection is lost',
-  'too-old': 'its agent is too old for logs',
-  refused: 'refused',
-  failed: 'failed',
-  complete: ''
-}
-
 /** @returns what people have to know beside the lines; null: nothing */
-export function renderLogNotice(event: LogEvent): string | null {
-  switch (event.type) {
-    case 'host':
-      return noticeOfHost(event)
-    case 'container':
-      return noticeOfContainer(event)
-    case 'left-out': {
-      const many = event.lines === null ? 'more lines than were counted' : countOf(event.lines)
-      return `${event.host}: ${many} left out, too much was written`
-    }
-    default:
-      return null
-  }
-}
-
-const countOf = (lines: number): string => `${String(lines)} ${lines === 1 ? 'line' : 'lines'}`
-
-function noticeOfHost({ host, state, detail }: Extract<LogEvent, { type: 'host' }>): string | null {
-  if (state === 'complete' || (state === 'reading' && detail === '')) return null
-  const isSaid = detail === '' || detail === words[state]
-  return `${host}: ${isSaid ? words[state] : `${words[state]}: ${formatText(detail)}`}`
-}
-
-function noticeOfContainer(event: Extract<LogEvent, { type: 'container' }>): string | null {
-  const { host, container, name, release, state, detail } = event
-  if (state === 'ended') return `${host}: container ${container} has stopped`
-  if (state === 'unreadable')
-    return `${host}: nothing can be read of container ${container}: ${formatText(detail)}`
-  return `${host}: container ${formatText(name ?? container)} of release ${String(release)}`
-}
+export const renderLogNotice = (event: LogEvent): string | null => describeLogEvent(event, formatText)

@@ -1,8 +1,8 @@
 // The lines that the page keeps of a log, and those that wait while it is paused: both bounded, both in blocks, so that
 // a new line draws one block again and no more.
 import type { LogEvent } from '@longshore/controller/api'
+import { describeLogEvent } from '@longshore/controller/log-words'
 import { cleanLine } from './clean-line.ts'
-import { describeLogEvent } from './log-words.ts'
 
 export type LogLine = {
   readonly kind: 'line'
@@ -115,7 +115,7 @@ const addRow = (draft: Draft, row: LogRow): void => {
 }
 
 const addEvent = (draft: Draft, event: LogEvent): void => {
-  const text = isKnown(draft, event) ? null : describeLogEvent(event)
+  const text = isKnown(draft, event) ? null : wordsOf(event)
   if (text !== null) addRow(draft, { kind: 'notice', key: 0, text })
   if (event.type === 'end') return
   const { number } = noteHost(draft, event)
@@ -129,6 +129,10 @@ const addEvent = (draft: Draft, event: LogEvent): void => {
   const line = { hostNumber: number, prefix, time, text: cleanLine(event.text), isStderr, isCut }
   addRow(draft, { kind: 'line', key: 0, ...line })
 }
+
+/** @returns null: it is a line, or goes without saying */
+const wordsOf = (event: LogEvent): string | null =>
+  event.type === 'end' ? 'Nothing more comes from any host.' : describeLogEvent(event, cleanLine)
 
 /** It goes on after a lost connection. */
 const isKnown = ({ replicas }: Draft, event: LogEvent): boolean =>
