@@ -22,6 +22,7 @@ import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { waitUntil } from '../scripts/hosts/wait-until.ts'
 import { type Client, connect, enrol, helloOf, newMachine } from '../test/support/agent-client.ts'
 import { type Held, heldBy } from '../test/support/page-memory.ts'
+import { askController } from './ask-controller.ts'
 import { isBounded, isSteady, measureMs, median, residentMebibytes, tenths } from './measure.ts'
 
 const hostCount = Number(process.argv[2] ?? 2000)
@@ -55,20 +56,10 @@ const startHosts = async (controller: Controller, joinToken: string, first: numb
   await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next()
 }
 
-const ask = async <T>(controller: Controller, path: string, body?: object): Promise<T> => {
-  const answer = await fetch(controller.url + path, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: { authorization: `Bearer ${controller.token}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
-  return (await answer.json()) as T
-}
-
 /** A host of this process: connected again by each call. */
 const joinOne = async (controller: Controller, name: string, joinToken: string) => {
-  const { chain } = await ask<{ chain: [string] }>(controller, '/v1/keys')
-  const { installation } = await ask<{ installation: string }>(controller, '/v1/info')
+  const { chain } = await askController<{ chain: [string] }>(controller, '/v1/keys')
+  const { installation } = await askController<{ installation: string }>(controller, '/v1/info')
   const { key } = readUnverified('key', chain[0], keyAnnouncement)
   const trusted = { installation, key: await importVerifyKey(key) }
   const machine = await newMachine(name)
@@ -129,9 +120,9 @@ let deployed = 0
 const deploy = async (controller: Controller): Promise<void> => {
   const digest = `sha256:${createHash('sha256').update(String(deployed++)).digest('hex')}`
   const asked = { environment: 'busy', service: 'web', what: { by: 'digest', digest } }
-  const { id } = await ask<{ id: string }>(controller, '/v1/deployments', asked)
+  const { id } = await askController<{ id: string }>(controller, '/v1/deployments', asked)
   await waitUntil('the deployment to end', async () => {
-    const { outcome } = await ask<{ outcome: string | null }>(controller, `/v1/deployments/${id}`)
+    const { outcome } = await askController<{ outcome: string | null }>(controller, `/v1/deployments/${id}`)
     return outcome !== null
   })
 }
@@ -236,8 +227,10 @@ const prepare = async (folder: string): Promise<{ controller: Controller; joinTo
   const controller = await startController({ dataFolder, address: '127.0.0.1', port, program }, token)
   endings.push(() => controller.stop())
   const tokenFor = async (environment: string): Promise<string> => {
-    await ask(controller, '/v1/environments', { name: environment })
-    return (await ask<{ token: string }>(controller, '/v1/join-tokens', { environment, labels: {} })).token
+    await askController(controller, '/v1/environments', { name: environment })
+    return (
+      await askController<{ token: string }>(controller, '/v1/join-tokens', { environment, labels: {} })
+    ).token
   }
   const joinToken = await tokenFor('bench')
   await startHosts(controller, joinToken, 1, hostCount)

@@ -19,6 +19,7 @@ import {
 import { removeFolder } from '../scripts/hosts/remove-leftovers.ts'
 import { runCommand } from '../scripts/hosts/run-command.ts'
 import { waitUntil } from '../scripts/hosts/wait-until.ts'
+import { askController } from './ask-controller.ts'
 import { measureMs, median, residentMebibytes } from './measure.ts'
 
 const hostCount = Number(process.argv[2] ?? 1000)
@@ -76,27 +77,17 @@ const startHosts = async (controller: Controller, joinToken: string): Promise<Ho
   }
 }
 
-const ask = async <T>(controller: Controller, path: string, body?: object): Promise<T> => {
-  const answer = await fetch(controller.url + path, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: { authorization: `Bearer ${controller.token}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
-  return (await answer.json()) as T
-}
-
 type Shown = { id: string; outcome: string | null; requestedAtMs: number; endedAtMs: number; reason: string }
 
 /** Answers when the last host had switched. */
 const deploy = async (controller: Controller, round: number): Promise<Shown> => {
   const digest = `sha256:${createHash('sha256').update(String(round)).digest('hex')}`
   const asked = { environment: 'bench', service: 'web', what: { by: 'digest', digest } }
-  const { id } = await ask<Shown>(controller, '/v1/deployments', asked)
+  const { id } = await askController<Shown>(controller, '/v1/deployments', asked)
   const ended = await waitUntil(
     'the deployment to end',
     async () => {
-      const [shown] = await ask<Shown[]>(controller, '/v1/deployments?limit=1')
+      const [shown] = await askController<Shown[]>(controller, '/v1/deployments?limit=1')
       return shown?.id === id && shown.outcome !== null && shown
     },
     { deadlineMs: 300_000, intervalMs: 500 }
