@@ -5,9 +5,9 @@ import type { Environment } from './read-settings.ts'
 const maxChars = 500
 const shown = /^\P{C}+$/u
 
-/** @param option false or '': none */
+/** @param option false: none */
 export function buildOf(option: string | false | undefined, env: Environment): string | null {
-  if (option === false || option === '') return null
+  if (option === false) return null
   if (option !== undefined) return option
   const told = [env['BUILD_URL'], githubRun(env), env['CI_JOB_URL'], env['CI_PIPELINE_URL'], env['BUILD_TAG']]
   const usable = told.map((text) => text?.trim() ?? '').find((text) => shown.test(text))

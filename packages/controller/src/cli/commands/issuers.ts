@@ -30,7 +30,9 @@ export function addIssuers(program: Command, context: CliContext): void {
     .description('Issuers of ID tokens (OpenID Connect), and what their claims allow.')
   group
     .command('set <name>')
-    .description('Lets ID tokens of an issuer in by rules, in the place of former ones of this name.')
+    .description(
+      'Lets ID tokens of an issuer, or people who sign in with it, in by rules, in the place of former ones of this name.'
+    )
     .requiredOption('--issuer <url>', 'its URL, exactly as the `iss` claim of its tokens has it')
     .addOption(
       new Option(
@@ -82,7 +84,7 @@ export function addIssuers(program: Command, context: CliContext): void {
     })
   group
     .command('remove <name>')
-    .description('Lets the ID tokens of an issuer in no longer, at once.')
+    .description('Lets ID tokens of an issuer, or people who sign in with it, in no longer, at once.')
     .action(async (name: string, _own: unknown, self: Command) => {
       await (await context.connect(self.optsWithGlobals<Flags>().url)).removeIssuer(name)
       context.stderr.write(`issuer ${name} is removed\n`)
