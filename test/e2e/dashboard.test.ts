@@ -256,7 +256,8 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
   await t.test('logs of all hosts are followed, paused, searched, and gone on with', async (t) => {
     const [one, other] = hosts
     if (one === undefined || other === undefined) throw new Error('no hosts')
-    const container = 'c0ffee0c0ffee0'.padEnd(64, '0')
+    // agents tell the first twelve characters
+    const container = 'c0ffee0c0ffe'
     const begun = { kind: 'begun' as const, container, name: 'web-r2-0', release: 2 as never, index: 0 }
     const line = (second: number, text: string, from: 'stdout' | 'stderr' = 'stdout') => {
       const time = `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000000Z`
@@ -276,7 +277,7 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
       line(2, '\u001b[31mno\u001b[0m \u202esuch order', 'stderr')
     ])
     other.write([begun, line(1, 'GET /carts 200'), { kind: 'left-out', container, lines: 7 }])
-    const silent = 'deadbeef'.padEnd(64, '0')
+    const silent = 'deadbeef0000'
     other.write([{ kind: 'unreadable', container: silent, detail: 'the log driver none keeps nothing' }])
     await lines.locator('.stderr').filter({ hasText: 'web-1' }).getByText('no such order').waitFor()
     await lines.getByText('web-2: 7 lines left out').waitFor()
