@@ -39,6 +39,7 @@ export const openPageBrowser = async (t: Test): Promise<PageBrowser> => {
   })
   t.teardown(() => browser.close())
   const page = await browser.newPage()
+  page.setDefaultTimeout(60_000)
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {

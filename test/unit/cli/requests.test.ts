@@ -9,6 +9,7 @@ import { parseNames, parseReason, parseTags } from '../../../packages/controller
 import type { Asking } from '../../../packages/controller/src/cli/wait-for-deployment.ts'
 import { askPastLock } from '../../../packages/controller/src/cli/wait-for-lock.ts'
 import { at, deployment, endedAs, deploymentNumber as id } from '../../support/controller-stand-in.ts'
+import { waitUntil } from '../../support/wait.ts'
 
 const request: DeployAsked = { service: 'web', environment: 'staging', what: { by: 'tag', tag: '1' } }
 
@@ -99,8 +100,9 @@ const answering = (...answers: (DeploymentView | Error)[]) => {
   }
   return { ask, left: answers }
 }
-const streams = (events: () => AsyncGenerator<unknown>): Pick<Client, 'deploymentEvents'> =>
-  ({ deploymentEvents: events }) as Pick<Client, 'deploymentEvents'>
+const streams = (
+  events: (id: string, signal: AbortSignal) => AsyncGenerator<unknown>
+): Pick<Client, 'deploymentEvents'> => ({ deploymentEvents: events }) as Pick<Client, 'deploymentEvents'>
 const endsAtOnce = streams(async function* () {
   yield { type: 'ended', at, deployment: endedAs('succeeded') }
 })
@@ -153,8 +155,8 @@ t.test('a signal, or the end of the time, gives back the refusal; nothing was be
   await t.rejects(askPastLock(endless, stopped.asking, 60_000, answering(refusal).ask), refusal)
   t.match(stopped.said.notices.at(-1), 'on a signal; nothing was begun')
   const late = askingOf()
-  const waits = streams(async function* () {
-    await new Promise((resolve) => setTimeout(resolve, 20))
+  const waits = streams(async function* (_id, signal) {
+    await waitUntil('the time is up', () => signal.aborted)
     yield* []
   })
   await t.rejects(askPastLock(waits, late.asking, 1, answering(refusal).ask), refusal)

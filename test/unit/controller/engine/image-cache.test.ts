@@ -8,6 +8,7 @@ import { offerArtifacts } from '../../../../packages/controller/src/engine/offer
 import type { Upstream } from '../../../../packages/controller/src/image-ports.ts'
 import type { Artifacts, Store } from '../../../../packages/controller/src/ports.ts'
 import { digestOf as digestOfContent, type SampleImage, sampleImage } from '../../../support/image-samples.ts'
+import { waitUntil } from '../../../support/wait.ts'
 import { digestOf, failed, resolved } from '../core/deployment-scenes.ts'
 import { openImages } from '../images/images-scene.ts'
 import { EngineScene, jenkins, openScene, requestFor } from './engine-scene.ts'
@@ -54,13 +55,11 @@ const countingUpstream = (image: SampleImage) => {
 const deploy = async (scene: EngineScene, change: Parameters<typeof requestFor>[0] = {}) => {
   const { id } = await scene.deployments.request(jenkins, requestFor(change))
   // files and a store of their own are not known to the scene
-  for (let round = 0; round < 200; round += 1) {
+  return waitUntil('the deployment has ended', async () => {
     await scene.settle()
     const view = await scene.deployments.view(id)
-    if (view.phase === 'ended') return view
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  return scene.deployments.view(id)
+    return view.phase === 'ended' && view
+  })
 }
 const noLogins = { forRepository: async () => null }
 const stages = (scene: EngineScene) =>
