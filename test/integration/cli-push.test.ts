@@ -107,6 +107,17 @@ t.test(
   }
 )
 
+t.test('of a path that an archive has twice the last one counts', { timeout: 300_000 }, async (t) => {
+  const image = sampleImage(['what counts'])
+  for (const former of ['short', 'longer than what comes after it']) {
+    const [before, rest] = [packTar([fileEntry('0/layer.tar', former)]), savedArchive(image, 'api:twice')]
+    // without the two blocks of zeros that end an archive
+    const twice = write('twice.tar', Buffer.concat([before.subarray(0, -1024), rest]))
+    const { digest } = await push('--archive', twice)
+    t.equal(digest, image.digest)
+  }
+})
+
 t.test('a push goes on after the controller was killed', { timeout: 300_000 }, async (t) => {
   const image = sampleImage([Buffer.alloc(150 * 1024 * 1024, 'large '), 'small'])
   const archive = write('large.tar', savedArchive(image, 'api:large'))
@@ -180,6 +191,8 @@ t.test('says what is wrong with an image, a name or a token', { timeout: 300_000
     [['push', `api@${image.digest}`], 2, /by its digest/],
     [['push', '--archive', `${archive}.not`], 2, /cannot read/],
     [['push', '--archive', cut], 2, /cannot be read/],
+    [['push', '--archive', folder], 2, /is no file/],
+    [['push', '--archive', '/dev/null', 'api:1'], 2, /is no file/],
     [
       ['push', '--archive', write('other.tar', packTar([fileEntry('a', 'b')])), 'api:1'],
       2,

@@ -78,6 +78,16 @@ t.test('of several images the one that was named is taken, however it is spelled
   t.throws(() => chooseImage(seen, null), { code: 'image-unreadable' })
 })
 
+t.test('an image whose name is written in full and by its tag alone has one name', async (t) => {
+  const image = sampleImage(['1'], 'oci')
+  const annotations = {
+    'io.containerd.image.name': 'docker.io/library/api:1',
+    'org.opencontainers.image.ref.name': '1'
+  }
+  const seen = await survey(...contentsOf(image), ...layout({ ...describe(image), annotations }))
+  t.same(namesIn(seen), ['docker.io/library/api:1'])
+})
+
 t.test('an index is pushed when all of it is there, else the only image that is', async (t) => {
   const images = [sampleImage(['a'], 'oci'), sampleImage(['b'], 'oci', 'arm64')]
   const [first, second] = images

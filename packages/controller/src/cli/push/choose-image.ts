@@ -53,11 +53,11 @@ export function chooseImage(survey: Survey, wanted: Wanted | null): Chosen {
   throw unreadable('it is neither an archive of `docker save` nor an OCI archive')
 }
 
-/** The names of an archive's images; those without one are left out. */
+/** The names of an archive's images, each as its fullest; those without one are left out. */
 export function namesIn(survey: Survey): string[] {
   if (!survey.texts.has('manifest.json')) {
     const { manifests } = readText(survey, 'index.json', layoutIndex)
-    return manifests.flatMap(namesOf)
+    return manifests.flatMap((one) => namesOf(one).slice(0, 1))
   }
   return readText(survey, 'manifest.json', savedImages).flatMap(({ RepoTags }) => RepoTags ?? [])
 }
@@ -151,7 +151,7 @@ const pick = <T>(images: readonly T[], wanted: Wanted | null, names: (image: T) 
   ])
 }
 
-/** containerd writes the whole name, `docker save` the familiar one, others only the tag. */
+/** containerd writes the whole name, and the tag beside it; `docker save` the familiar one, others only the tag. */
 const namesOf = ({ annotations = {} }: Descriptor): string[] =>
   ['io.containerd.image.name', 'org.opencontainers.image.ref.name'].flatMap((key) => annotations[key] ?? [])
 

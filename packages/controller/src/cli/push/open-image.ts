@@ -1,7 +1,7 @@
 // Where the image to push comes from: the local Docker Engine, or a file. Either way it is a tar that can be read as
 // often as it is needed.
 import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { CliError } from '../cli-errors.ts'
@@ -12,16 +12,28 @@ export type OpenImage = () => Promise<Readable>
 /** @param path of an archive; one that was compressed by gzip is fine too */
 export function imageInFile(path: string): OpenImage {
   return async () => {
-    const file = await open(path).catch((cause: Error) => {
-      throw new CliError('file-unreadable', `cannot read ${path}: ${cause.message}`, [], { cause })
-    })
-    const { buffer } = await file.read(Buffer.alloc(2), 0, 2, 0)
-    await file.close()
+    const beginning = await readBeginning(path)
     const content = createReadStream(path, { highWaterMark: 1024 * 1024 })
-    if (buffer[0] !== 0x1f || buffer[1] !== 0x8b) return content
+    if (beginning[0] !== 0x1f || beginning[1] !== 0x8b) return content
     const plain = createGunzip()
     content.on('error', (error) => plain.destroy(error))
     return content.pipe(plain)
+  }
+}
+
+/** Looked at before it is opened: opening a pipe waits for whoever writes into it. */
+const readBeginning = async (path: string): Promise<Buffer> => {
+  try {
+    if (!(await stat(path)).isFile()) throw new Error('it is no file, and an archive is read twice')
+    const file = await open(path)
+    try {
+      return (await file.read(Buffer.alloc(2), 0, 2, 0)).buffer
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError('file-unreadable', `cannot read ${path}: ${detail}`, [], { cause })
   }
 }
 

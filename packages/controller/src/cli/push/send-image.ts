@@ -95,7 +95,8 @@ const readOnce = async (
   await walkArchive(source, async (header, content) => {
     const path = pathOf(header.name)
     const blob = missing.get(path)
-    if (blob === undefined) return 'next'
+    // a tar may have a path twice: the last one counts, and the size of another one would not come to what was announced
+    if (blob === undefined || header.size !== blob.sizeBytes) return 'next'
     await sendBlob(work, blob, content, uploads)
     missing.delete(path)
     work.watcher.stored(blob)
