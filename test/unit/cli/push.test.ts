@@ -6,16 +6,20 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { chooseImage, namesIn } from '../../../packages/controller/src/cli/push/choose-image.ts'
+import { createRegistryClient } from '../../../packages/controller/src/cli/push/registry-client.ts'
+import { sendImage } from '../../../packages/controller/src/cli/push/send-image.ts'
 import { renderPush } from '../../../packages/controller/src/cli/push/show-push.ts'
 import { surveyArchive } from '../../../packages/controller/src/cli/push/survey-archive.ts'
 import { walkArchive } from '../../../packages/controller/src/cli/push/walk-archive.ts'
+import { readSettings } from '../../../packages/controller/src/cli/read-settings.ts'
 import { packTar, type TarEntry } from '../../../scripts/hosts/tar.ts'
 import {
   digestOf,
   indexType,
   type SampleImage,
   sampleImage,
-  sampleIndex
+  sampleIndex,
+  savedArchive
 } from '../../support/image-samples.ts'
 
 const file = (path: string, content: Buffer | string): TarEntry => ({
@@ -151,4 +155,39 @@ t.test('an archive that an engine sends is left in the middle, and why a visit f
   t.same(seen.slice(2), ['a a', 'b b', 'c c'])
   const refuse = () => Promise.reject(new Error('the disk is full'))
   await t.rejects(walkArchive(await download(), refuse), { message: 'the disk is full' })
+})
+
+t.test('an image that breaks off while it is sent is no connection that was lost', async (t) => {
+  const controller = createServer((request, response) => {
+    const answer = () =>
+      response.writeHead(request.method === 'HEAD' ? 404 : 202, { location: '/upload' }).end()
+    request.resume().once('end', answer)
+  })
+  await once(controller.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => controller.close())
+  const { port } = controller.address() as AddressInfo
+  const settings = await readSettings({ LONGSHORE_TOKEN: 'x' }, `http://127.0.0.1:${port}`, () => {
+    throw new Error('no file is read')
+  })
+  const archive = savedArchive(sampleImage([Buffer.alloc(1_000_000)]), 'api:1')
+  const chosen = chooseImage(await surveyArchive(Readable.from([archive])), null)
+  const interruptions: Error[] = []
+  const nothing = () => {}
+  const sending = sendImage(
+    {
+      client: createRegistryClient(settings),
+      target: { repository: 'docker.io/library/api', tag: '1' },
+      openImage: async () => Readable.from([archive.subarray(0, 500_000)]),
+      watcher: {
+        planned: nothing,
+        moved: nothing,
+        stored: nothing,
+        interrupted: (error) => interruptions.push(error)
+      },
+      signal: new AbortController().signal
+    },
+    chosen
+  )
+  await t.rejects(sending, { code: 'image-unreadable', message: /Unexpected end of data/ })
+  t.same(interruptions, [], 'it is not tried again')
 })

@@ -86,7 +86,12 @@ const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
   })
   const sent = Buffer.isBuffer(body) ? undefined : pipeline(body, outgoing)
   sent?.catch(() => {})
+  let unreadable: CliError | undefined
   if (Buffer.isBuffer(body)) outgoing.end(body)
+  else
+    body.once('error', (error) => {
+      if (error instanceof CliError) unreadable = error
+    })
   try {
     const answer = await answering
     const status = answer.statusCode ?? 0
@@ -97,6 +102,9 @@ const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
       range: answer.headers['range'] ?? '',
       body: await readBody(answer, settings)
     }
+  } catch (error) {
+    // the request is given up for it, which looks like a connection that was lost
+    throw unreadable ?? error
   } finally {
     // after a refusal nobody wants the rest
     outgoing.destroy()

@@ -34,7 +34,10 @@ export async function runPush(context: CliContext, image: string | undefined, fl
     context.stdout.write(render({ name, chosen, sent }, flags.output))
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    throw new CliError('connection-lost', 'interrupted; blobs that arrived whole are kept for a while, push again')
+    throw new CliError(
+      'connection-lost',
+      'interrupted; blobs that arrived whole are kept for a while, push again'
+    )
   } finally {
     show.end()
     stopListening()

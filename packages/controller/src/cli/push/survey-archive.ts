@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
-import { CliError } from '../cli-errors.ts'
 import { walkArchive } from './walk-archive.ts'
 
 export type Survey = {
@@ -38,10 +37,6 @@ export async function surveyArchive(source: Readable): Promise<Survey> {
     files.set(path, read)
     if (read.text !== undefined && texts.size < maxTexts) texts.set(path, read.text)
     return 'next'
-  }).catch((cause: unknown) => {
-    if (cause instanceof CliError) throw cause
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError('image-unreadable', `the image cannot be read: ${detail}`, [], { cause })
   })
   return { files, links, texts }
 }
