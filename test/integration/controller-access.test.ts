@@ -416,6 +416,9 @@ t.test('each change and each refusal of one is a row of the audit, with its code
   await ask('POST', '/v1/join-tokens', { body: { environment: 'nowhere' } })
   await ask('PUT', `/v1/environments/${name}/services/api/spec`, { body: { spec } })
   await ask('DELETE', `/v1/environments/${name}`)
+  await ask('DELETE', '/v1/registries/none.example.com')
+  for (const token of [limited, controller.token])
+    await ask('DELETE', '/v1/registries/puller:s3cret@registry.example.com', { token })
   const expired = await joinToken({ ttlMs: 1000 })
   await ask('DELETE', `/v1/join-tokens/${expired.id}`)
   await enrol(controller.url, await newMachine('late'), expired.token)
@@ -443,6 +446,9 @@ t.test('each change and each refusal of one is a row of the audit, with its code
     ['webhook.remove', 'ok'],
     ['registry.login', 'ok'],
     ['registry.logout', 'ok'],
+    ['registry.logout', 'unknown-registry'],
+    ['DELETE /v1/registries/:host', 'forbidden'],
+    ['DELETE /v1/registries/:host', 'invalid-request'],
     ['agent.enrol', 'new'],
     ['agent.enrol', 'revoked'],
     ['agent.approve', 'wrong-state'],
@@ -460,4 +466,5 @@ t.test('each change and each refusal of one is a row of the audit, with its code
   )
   t.ok(rows.every((row) => tokenId.safeParse(row.actorId).success || row.actorKind !== 'api-token'))
   t.notMatch(JSON.stringify(rows), new RegExp(controller.token), 'no token is in it')
+  t.notMatch(JSON.stringify(rows), /s3cret/, 'no password is in it that somebody wrote into a name')
 })

@@ -1,6 +1,6 @@
 // What `longshore registry` asks the controller for, and where it takes passwords from.
 import t from 'tap'
-import { nowMs, refuse, runCommandOf } from '../../support/cli-unit.ts'
+import { endCommandOf, nowMs, refuse, runCommandOf } from '../../support/cli-unit.ts'
 
 const run = (client: object, args: string[], stdin?: string) =>
   runCommandOf(client, ['registry', ...args], {
@@ -62,4 +62,20 @@ t.test('registries are listed with their user names, and forgotten', async (t) =
   const logoutRegistry = async (host: string) => void gone.push(host)
   t.match(await run({ logoutRegistry }, ['logout', 'docker.io']), { out: '', err: /forgotten/ })
   t.same(gone, ['docker.io'])
+})
+
+t.test('a password that stands where none is taken is written nowhere, and sent nowhere', async (t) => {
+  const login = ['login', 'docker.io', '--username', 'puller']
+  for (const [args, says] of [
+    [[...login, '--password=s3cret'], /unknown option '--password'/],
+    [[...login, "--pass=s3cret's\ns3cret"], /unknown option '--pass'/],
+    [[...login, '-ps3cret'], /unknown option '-p'/],
+    [[...login, 's3cret'], /the registry alone/],
+    [['logout', 'https://puller:s3cret@docker.io'], /no registry/]
+  ] as const) {
+    const { exitCode, err } = await endCommandOf({}, ['registry', ...args])
+    t.equal(exitCode, 2)
+    t.match(err, says)
+    t.notMatch(err, /s3cret/)
+  }
 })

@@ -29,6 +29,7 @@ import { addRollback } from './commands/rollback.ts'
 import { addStatus } from './commands/status.ts'
 import { addVersion } from './commands/version.ts'
 import { addWebhooks } from './commands/webhooks.ts'
+import { nameOption } from './name-option.ts'
 
 export function createProgram(context: CliContext): Command {
   const program = new Command('longshore')
@@ -40,6 +41,7 @@ export function createProgram(context: CliContext): Command {
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(nameOption(text)),
       getOutHasColors: () => context.stdout.hasColor,
       getErrHasColors: () => context.stderr.hasColor
     })

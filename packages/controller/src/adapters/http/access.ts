@@ -32,6 +32,8 @@ export type RouteAccess =
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: RouteAccess
+    /** What the audit calls it when it is refused, where the path may hold what must not be kept. */
+    subjectOf?: (params: Record<string, string>) => string
   }
   interface FastifyRequest {
     /** null where the route is open. */

@@ -8,10 +8,11 @@ import type { Writer } from '../../engine/writer.ts'
 const safeMethods: readonly string[] = ['GET', 'HEAD', 'OPTIONS']
 
 export const auditRefusals = (app: FastifyInstance, writer: Pick<Writer, 'refused'>): void => {
-  app.addHook('onError', async ({ method, url, caller, routeOptions }, _reply, error) => {
+  app.addHook('onError', async ({ method, url, caller, params, routeOptions }, _reply, error) => {
     if (caller === null || safeMethods.includes(method) || !(error instanceof ApiError)) return
     const action = `${method} ${routeOptions.url ?? ''}`
-    const [subject = ''] = url.split('?', 1)
+    const [path = ''] = url.split('?', 1)
+    const subject = routeOptions.config.subjectOf?.(params as Record<string, string>) ?? path
     await writer.refused({ actor: caller.actor, action, subject, request: {} }, error)
   })
 }

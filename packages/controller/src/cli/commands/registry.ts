@@ -1,5 +1,6 @@
 // `longshore registry login|list|logout`: with what hosts log in to registries. The password comes from standard
 // input or a file, never from the command line, which every user of the machine can read.
+import { parseRegistryName } from '@longshore/protocol'
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
@@ -24,7 +25,10 @@ export function addRegistry(program: Command, context: CliContext): void {
     .option('--password-stdin', 'read the password from standard input')
     .option('--password-file <path>', 'read the password from a file')
     .option('--helper <program>', 'docker-credential-NAME in the PATH of the controller, asked for each pull')
+    // refused here: commander would write a password that stands there
+    .allowExcessArguments()
     .action(async (host: string, _own: unknown, self: Command) => {
+      if (self.args.length > 1) throw new CliError('usage', 'give the registry alone')
       const flags = self.optsWithGlobals<LoginFlags>()
       const credentials = await readCredentials(context, flags)
       const client = await context.connect(flags.url)
@@ -46,6 +50,9 @@ export function addRegistry(program: Command, context: CliContext): void {
     .command('logout <host>')
     .description('Forgets the credentials of a registry.')
     .action(async (host: string, _own: unknown, self: Command) => {
+      // it goes into an address, which those on the way write down; not quoted: some write the password into it
+      if (parseRegistryName(host) === undefined)
+        throw new CliError('usage', 'that is no registry: expected HOST[:PORT] as images name it')
       await (await context.connect(self.optsWithGlobals<Flags>().url)).logoutRegistry(host)
       context.stderr.write(`the credentials of ${host} are forgotten\n`)
     })

@@ -1,4 +1,5 @@
 // Logins to registries: set, listed, removed. They belong to no environment.
+import { parseRegistryName } from '@longshore/protocol'
 import * as z from 'zod'
 import { loginRegistry, registryView } from '../../../api/schemas.ts'
 import { callerOf, type RouteAccess } from '../access.ts'
@@ -10,6 +11,9 @@ const access: RouteAccess = {
   of: () => ({ environment: '*', service: '*' })
 }
 const byHost = z.object({ host: z.string().min(1).max(300) })
+/** What is no name may have a password in it. */
+const subjectOf = ({ host = '' }: Record<string, string>): string =>
+  parseRegistryName(host) ?? 'what is no registry'
 
 export const addRegistryRoutes = ({ app, services: { registries } }: RouteScope): void => {
   app.get(
@@ -24,7 +28,7 @@ export const addRegistryRoutes = ({ app, services: { registries } }: RouteScope)
   )
   app.delete(
     '/v1/registries/:host',
-    { config: { access }, schema: { params: byHost, response: { 204: z.null() } } },
+    { config: { access, subjectOf }, schema: { params: byHost, response: { 204: z.null() } } },
     async (request, reply) => {
       await registries.logout(callerOf(request).actor, request.params.host)
       return reply.code(204).send(null)
