@@ -98,6 +98,8 @@ t.test('a blob with another digest than was named is refused, and nothing of it 
   await ask('PATCH', location(begun), { body: 'what arrived' })
   const refused = await ask('PUT', `${location(begun)}?digest=${wrong}`)
   t.same([refused.status, codeOf(refused)], [400, 'DIGEST_INVALID'])
+  const unnamed = await ask('POST', '/v2/corrupt/blobs/uploads/?digest=sha256:none', { body: 'x' })
+  t.same([unnamed.status, codeOf(unnamed)], [400, 'DIGEST_INVALID'])
   t.equal((await ask('HEAD', `/v2/corrupt/blobs/${wrong}`)).status, 404)
   t.equal((await ask('HEAD', `/v2/corrupt/blobs/${digestOf('what arrived')}`)).status, 404)
   t.equal((await ask('GET', location(begun))).status, 404)
@@ -180,6 +182,10 @@ t.test('tags are listed in order and in pages, move, and go', async (t) => {
   t.equal((await ask('DELETE', `/v2/listed/manifests/${two.digest}`)).status, 202)
   t.same((await list('/v2/listed/tags/list')).tags, ['c'])
   t.equal(codeOf(await puller.ask('GET', '/v2/nothing/tags/list')), 'NAME_UNKNOWN')
+  for (const wrong of ['n=x', 'n=1&n=2', 'last=a&last=b']) {
+    const { status } = await puller.ask('GET', `/v2/listed/tags/list?${wrong}`)
+    t.equal(status, 405, wrong)
+  }
 })
 
 t.test('every spelling of a repository is the same one', async (t) => {

@@ -37,7 +37,8 @@ export const removeManifest = async ({ images, request, reply, at }: ImageReques
 }
 
 export const listTags = async ({ images, request, reply, at, name }: ImageRequest<'tags'>) => {
-  const { n, last } = request.query as { n?: string; last?: string }
+  const { n, last } = request.query as { n?: string; last?: string | string[] }
+  if (Array.isArray(last)) throw new ImageError('UNSUPPORTED', 'last is given once')
   if (n !== undefined && !/^\d{1,9}$/.test(n)) throw new ImageError('UNSUPPORTED', 'n is a whole number')
   const limit = Math.min(Number(n ?? maxTags), maxTags)
   if (limit === 0) return { name, tags: [] }

@@ -1,5 +1,6 @@
 // Blobs in: begun by POST, sent by PATCH in any number of pieces, ended by PUT with the digest; or all at once. A client
 // that lost its connection asks by GET how far it came and goes on from there.
+import type { Digest } from '@longshore/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ImageError } from '../../../core/images/image-error.ts'
 import { readDigest } from '../../../core/images/image-path.ts'
@@ -13,9 +14,10 @@ export const beginUpload = async ({ images, request, reply, name }: ImageRequest
     const blob = readDigest(query.mount)
     if ((await images.blobs.sizeOf(blob)) !== undefined) return created(reply, name, blob)
   }
+  const digest = query.digest === undefined ? undefined : readDigest(query.digest)
   const upload = await images.uploads.begin()
-  if (query.digest === undefined) return told(reply.code(202), name, upload, 0)
-  return finish({ images, request, reply, name }, upload, query.digest)
+  if (digest === undefined) return told(reply.code(202), name, upload, 0)
+  return finish({ images, request, reply, name }, upload, digest)
 }
 
 export const tellUpload = async ({ images, reply, at, name }: ImageRequest<'upload'>) =>
@@ -36,7 +38,7 @@ export const sendPiece = async ({ images, request, reply, at, name }: ImageReque
 
 export const finishUpload = async ({ images, request, reply, at, name }: ImageRequest<'upload'>) => {
   const { digest = '' } = request.query as { digest?: string }
-  return finish({ images, request, reply, name }, at.upload, digest)
+  return finish({ images, request, reply, name }, at.upload, readDigest(digest))
 }
 
 export const cancelUpload = async ({ images, reply, at }: ImageRequest<'upload'>) => {
@@ -47,9 +49,8 @@ export const cancelUpload = async ({ images, reply, at }: ImageRequest<'upload'>
 const finish = async (
   { images, request, reply, name }: Pick<ImageRequest, 'images' | 'request' | 'reply' | 'name'>,
   upload: string,
-  digestText: string
+  digest: Digest
 ) => {
-  const digest = readDigest(digestText)
   if (hasBody(request)) {
     const offset = readContentRange(request.headers['content-range'])
     await images.uploads.append(upload, bodyOf(request), offset)
