@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { digest } from '@longshore/protocol'
 import t, { type Test } from 'tap'
+import { authorize } from '../../../../packages/controller/src/adapters/upstream/authorize.ts'
 import { createUpstream } from '../../../../packages/controller/src/adapters/upstream/fetch-images.ts'
 import { addressOf, readChallenge } from '../../../../packages/controller/src/core/images/registry-address.ts'
 import { upstreamErrors } from '../../../../packages/controller/src/core/images/upstream-error.ts'
@@ -114,6 +115,16 @@ t.test('logs in as the registry says, and tells the token to nobody else', async
   t.same(new Set(strange), new Set([undefined]))
 })
 
+t.test('a registry that is asked over TLS gets no login sent in plain text anywhere', async (t) => {
+  const exchange = () => t.fail('it is asked')
+  const challenge = 'Bearer realm="http://tokens.example/"'
+  const registry = new URL('https://registry.example/v2/')
+  await t.rejects(authorize(exchange as never, challenge, { login: null, registry }), {
+    code: 'registry-denied',
+    message: /plain HTTP/
+  })
+})
+
 t.test('of an index only the platforms that are wanted are fetched', async (t) => {
   const { cache, images, collect, time } = await cacheOf(t)
   const registry = await standIn(t)
@@ -149,6 +160,19 @@ t.test('every failure has its code, and nothing of it is stored', async (t) => {
     ['registry-denied', (_request, response) => !!response.writeHead(401).end()],
     ['registry-unreachable', () => true],
     ['registry-unreachable', (_request, response) => !!response.writeHead(302, { location: '?' }).end()],
+    [
+      'registry-unreachable',
+      (_request, response) => !!response.writeHead(302, { location: 'ftp://a' }).end()
+    ],
+    [
+      'registry-unreachable',
+      (_request, response) => !!response.writeHead(302, { location: 'http://' }).end()
+    ],
+    [
+      'registry-denied',
+      (_request, response) =>
+        !!response.writeHead(401, { 'www-authenticate': 'Bearer realm="file:///etc/passwd"' }).end()
+    ],
     ['registry-corrupt', ({ url }, response) => !!url?.includes('manifests') && !!response.end('{}')],
     ['registry-corrupt', ({ url }, response) => !!url?.endsWith(layer) && !!response.end('other')],
     [
@@ -188,7 +212,13 @@ t.test('a registry is found by the name of a repository, as Docker finds it', as
     realm: 'https://a.example/t',
     parameters: { service: 's' }
   })
-  for (const header of ['', 'Negotiate', 'Bearer service="s"', 'Bearer realm="nowhere"'])
+  for (const header of [
+    '',
+    'Negotiate',
+    'Bearer service="s"',
+    'Bearer realm="nowhere"',
+    'Bearer realm="ftp://a/"'
+  ])
     t.equal(readChallenge(header), null)
 })
 

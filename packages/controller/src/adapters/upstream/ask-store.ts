@@ -74,7 +74,7 @@ export const createAskStore = (ports: AskStorePorts): AskStore => {
     if (first.statusCode !== 401 || url.origin !== base.origin) return first
     first.destroy()
     const challenge = first.headers['www-authenticate']
-    authorizations.set(right, await authorize(exchange, challenge, { login: await login(), host: url.host }))
+    authorizations.set(right, await authorize(exchange, challenge, { login: await login(), registry: url }))
     return once()
   }
   return {

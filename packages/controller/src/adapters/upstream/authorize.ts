@@ -11,14 +11,16 @@ const maxTokenBytes = 1024 * 1024
 /**
  * @param challenge `WWW-Authenticate` of the refusal
  * @param login null: nobody's name is given
+ * @param registry which asks: over TLS, and nothing goes out in plain text
  * @returns what to send as `Authorization`
  * @throws UpstreamError
  */
 export const authorize = async (
   exchange: Exchange,
   challenge: string | undefined,
-  { login, host }: { login: Login | null; host: string }
+  { login, registry }: { login: Login | null; registry: URL }
 ): Promise<string> => {
+  const { host } = registry
   const read = readChallenge(challenge ?? '')
   if (read === null) throw new UpstreamError('registry-denied', `${host} does not say how to log in`)
   const basic =
@@ -28,6 +30,8 @@ export const authorize = async (
     return basic
   }
   const url = new URL(read.realm)
+  if (registry.protocol === 'https:' && url.protocol !== 'https:')
+    throw new UpstreamError('registry-denied', `${host} wants the login sent to ${url.host} over plain HTTP`)
   for (const [name, value] of Object.entries(read.parameters)) url.searchParams.set(name, value)
   const answer = await exchange(url, { headers: basic === null ? {} : { authorization: basic } })
   if (answer.statusCode !== 200) {

@@ -73,7 +73,9 @@ export const createExchange = (options: {
       const isRedirect = redirects.includes(answer.statusCode) && location !== undefined
       if (!isRedirect || !(method === 'GET' || method === 'HEAD')) return answer
       answer.destroy()
-      const next = new URL(location, url)
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
+      if (next === undefined || !/^https?:$/.test(next.protocol))
+        throw new UpstreamError('registry-unreachable', `${url.host} leads to no address`)
       if (url.protocol === 'https:' && next.protocol !== 'https:')
         throw new UpstreamError('registry-unreachable', `${url.host} leads to plain HTTP`)
       if (next.origin !== url.origin) {

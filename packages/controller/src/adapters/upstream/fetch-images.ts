@@ -27,8 +27,8 @@ export const createUpstream = (options: {
     const first = await exchange(url, { headers: { accept } })
     if (first.statusCode !== 401) return demandFine(url, first)
     first.destroy()
-    const { host } = url
-    const authorization = await authorize(exchange, first.headers['www-authenticate'], { login, host })
+    const challenge = first.headers['www-authenticate']
+    const authorization = await authorize(exchange, challenge, { login, registry: url })
     return demandFine(url, await exchange(url, { headers: { accept, authorization } }))
   }
   return {

@@ -26,5 +26,6 @@ export const readChallenge = (header: string): Challenge | null => {
   const [, rest] = /^bearer\s+(.*)$/i.exec(header) ?? []
   const pairs = [...(rest ?? '').matchAll(/([a-z_]+)="([^"]*)"/gi)].map(([, name, value]) => [name, value])
   const { realm, ...parameters } = Object.fromEntries(pairs) as Record<string, string>
-  return realm !== undefined && URL.canParse(realm) ? { kind: 'bearer', realm, parameters } : null
+  const isAddress = realm !== undefined && URL.canParse(realm) && /^https?:/i.test(realm)
+  return isAddress ? { kind: 'bearer', realm, parameters } : null
 }
