@@ -212,10 +212,16 @@ t.test('says what is wrong with an image, a name or a token', { timeout: 300_000
     '--allow',
     'pull-image:*/*'
   )
-  const denied = await runCli(['push', '--archive', archive], {
-    LONGSHORE_URL: controller.url,
-    LONGSHORE_TOKEN: reader.trim()
-  })
+  const pushAs = (token: string, url = controller.url) =>
+    runCli(['push', '--archive', archive], { LONGSHORE_URL: url, LONGSHORE_TOKEN: token })
+  const denied = await pushAs(reader.trim())
   t.equal(denied.exitCode, 3, denied.stderr)
   t.match(denied.stderr, /lacks push-image/)
+  const stranger = await pushAs('nobody')
+  t.equal(stranger.exitCode, 3, stranger.stderr)
+  t.match(stranger.stderr, /\(unauthenticated\)/)
+  t.notMatch(stranger.stderr, /reading the image/, 'that is known before a large image is read')
+  const elsewhere = await pushAs(controller.token, `${controller.url}/elsewhere`)
+  t.equal(elsewhere.exitCode, 7, elsewhere.stderr)
+  t.match(elsewhere.stderr, /no answer of a Longshore controller/)
 })

@@ -24,6 +24,10 @@ export function createRegistryClient(settings: Settings) {
     return answer
   }
   return {
+    /** Whether the token is let in, told before anything is read or sent: answers of HEAD have no words. */
+    demandEntry: async (signal: AbortSignal): Promise<void> => {
+      await ask({ method: 'GET', path: '/v2/', signal }, [200])
+    },
     hasBlob: async (repository: string, digest: string, signal?: AbortSignal): Promise<boolean> => {
       const path = `/v2/${repository}/blobs/${digest}`
       const { status } = await ask({ method: 'HEAD', path, ...(signal && { signal }) }, [200, 404])
@@ -114,7 +118,7 @@ const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
 /** https://github.com/opencontainers/distribution-spec, "Error Codes"; our own code is in `detail`. */
 const refusalOf = ({ method, path }: Asked, { status, body }: Answer): Error => {
   const read = readErrors(body)
-  if (read === undefined && status !== 404 && status !== 401) {
+  if (read === undefined && method !== 'HEAD') {
     return new CliError('unexpected-answer', `${method} ${path} was answered with HTTP status ${status}`, [
       'this is no answer of a Longshore controller; is LONGSHORE_URL right, and does its version store images?'
     ])

@@ -23,6 +23,7 @@ export async function runPush(context: CliContext, image: string | undefined, fl
   const stopListening = context.onSignal(() => stop.abort())
   const show = showPush(context)
   try {
+    await registry.demandEntry(stop.signal)
     show.note('reading the image')
     const survey = await surveyArchive(await openImage())
     const chosen = chooseImage(survey, wanted)
