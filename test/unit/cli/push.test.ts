@@ -1,10 +1,10 @@
 // Which image of an archive is pushed, and how the progress of a push looks.
 import { once } from 'node:events'
-import { createServer, get, type IncomingMessage } from 'node:http'
+import { createServer, get, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { chooseImage, namesIn } from '../../../packages/controller/src/cli/push/choose-image.ts'
 import { createRegistryClient } from '../../../packages/controller/src/cli/push/registry-client.ts'
 import { sendImage } from '../../../packages/controller/src/cli/push/send-image.ts'
@@ -157,27 +157,23 @@ t.test('an archive that an engine sends is left in the middle, and why a visit f
   await t.rejects(walkArchive(await download(), refuse), { message: 'the disk is full' })
 })
 
-t.test('an image that breaks off while it is sent is no connection that was lost', async (t) => {
-  const controller = createServer((request, response) => {
-    const answer = () =>
-      response.writeHead(request.method === 'HEAD' ? 404 : 202, { location: '/upload' }).end()
-    request.resume().once('end', answer)
-  })
+/** What a push says to a controller that answers so. */
+const pushTo = async (t: Test, answer: RequestListener, reading: Buffer) => {
+  const controller = createServer(answer)
   await once(controller.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => controller.close())
   const { port } = controller.address() as AddressInfo
   const settings = await readSettings({ LONGSHORE_TOKEN: 'x' }, `http://127.0.0.1:${port}`, () => {
     throw new Error('no file is read')
   })
-  const archive = savedArchive(sampleImage([Buffer.alloc(1_000_000)]), 'api:1')
-  const chosen = chooseImage(await surveyArchive(Readable.from([archive])), null)
+  const chosen = chooseImage(await surveyArchive(Readable.from([large])), null)
   const interruptions: Error[] = []
   const nothing = () => {}
-  const sending = sendImage(
+  const sent = sendImage(
     {
       client: createRegistryClient(settings),
       target: { repository: 'docker.io/library/api', tag: '1' },
-      openImage: async () => Readable.from([archive.subarray(0, 500_000)]),
+      openImage: async () => Readable.from([reading]),
       watcher: {
         planned: nothing,
         moved: nothing,
@@ -188,6 +184,30 @@ t.test('an image that breaks off while it is sent is no connection that was lost
     },
     chosen
   )
-  await t.rejects(sending, { code: 'image-unreadable', message: /Unexpected end of data/ })
+  return { sent, interruptions }
+}
+const large = savedArchive(sampleImage([Buffer.alloc(1_000_000)]), 'api:1')
+
+t.test('an image that breaks off while it is sent is no connection that was lost', async (t) => {
+  const takesAll: RequestListener = (request, response) => {
+    const answer = () =>
+      response.writeHead(request.method === 'HEAD' ? 404 : 202, { location: '/upload' }).end()
+    request.resume().once('end', answer)
+  }
+  const { sent, interruptions } = await pushTo(t, takesAll, large.subarray(0, 500_000))
+  await t.rejects(sent, { code: 'image-unreadable', message: /Unexpected end of data/ })
   t.same(interruptions, [], 'it is not tried again')
+})
+
+t.test('a store that is away for a moment is waited for from the first question on', async (t) => {
+  let isAway = true
+  const away: RequestListener = ({ method }, response) => {
+    if (!isAway) return void response.writeHead(method === 'HEAD' ? 200 : 201).end()
+    isAway = method === 'HEAD'
+    const errors = [{ code: 'STORE_UNAVAILABLE', message: 'the registry behind it is away' }]
+    response.writeHead(503).end(JSON.stringify({ errors }))
+  }
+  const { sent, interruptions } = await pushTo(t, away, large)
+  t.same(await sent, [])
+  t.match(interruptions, [{ message: 'the registry behind it is away' }])
 })

@@ -24,14 +24,17 @@ export function createRegistryClient(settings: Settings) {
     return answer
   }
   return {
-    /** Whether the token is let in, told before anything is read or sent: answers of HEAD have no words. */
+    /** Whether the token is let in, asked before anything is read or sent. */
     demandEntry: async (signal: AbortSignal): Promise<void> => {
       await ask({ method: 'GET', path: '/v2/', signal }, [200])
     },
     hasBlob: async (repository: string, digest: string, signal?: AbortSignal): Promise<boolean> => {
-      const path = `/v2/${repository}/blobs/${digest}`
-      const { status } = await ask({ method: 'HEAD', path, ...(signal && { signal }) }, [200, 404])
-      return status === 200
+      const asked = { path: `/v2/${repository}/blobs/${digest}`, ...(signal && { signal }) }
+      const { status } = await exchange(settings, { ...asked, method: 'HEAD' })
+      if (status === 200 || status === 404) return status === 200
+      // why not is said to those who ask for the content
+      const headers = { range: 'bytes=0-0' }
+      return (await ask({ ...asked, method: 'GET', headers }, [200, 206, 404])).status !== 404
     },
     /** @returns where the upload goes on */
     beginUpload: async (repository: string, signal?: AbortSignal): Promise<string> => {
@@ -118,12 +121,12 @@ const exchange = async (settings: Settings, asked: Asked): Promise<Answer> => {
 /** https://github.com/opencontainers/distribution-spec, "Error Codes"; our own code is in `detail`. */
 const refusalOf = ({ method, path }: Asked, { status, body }: Answer): Error => {
   const read = readErrors(body)
-  if (read === undefined && method !== 'HEAD') {
+  if (read === undefined) {
     return new CliError('unexpected-answer', `${method} ${path} was answered with HTTP status ${status}`, [
       'this is no answer of a Longshore controller; is LONGSHORE_URL right, and does its version store images?'
     ])
   }
-  const { code = 'UNKNOWN', message = `HTTP status ${status}`, detail } = read ?? {}
+  const { code = 'UNKNOWN', message = `HTTP status ${status}`, detail } = read
   return new ProblemError({
     type: 'about:blank',
     title: message,

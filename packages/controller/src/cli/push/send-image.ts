@@ -35,7 +35,8 @@ export async function sendImage(work: Work, chosen: Chosen): Promise<Blob[]> {
   const { client, target, signal, watcher } = work
   const missing = new Map<string, Blob>()
   for (const blob of chosen.blobs) {
-    if (!(await client.hasBlob(target.repository, blob.digest, signal))) missing.set(blob.path, blob)
+    const has = () => client.hasBlob(target.repository, blob.digest, signal)
+    if (!(await untilThrough(work, { movedAtMs: performance.now() }, has))) missing.set(blob.path, blob)
   }
   const sent = [...missing.values()]
   watcher.planned(sent, chosen.blobs)
@@ -61,11 +62,11 @@ const sendMissing = async (work: Work, missing: Map<string, Blob>): Promise<void
 }
 
 /** Again and again while the controller is away, but not for ever. */
-const untilThrough = async (
+const untilThrough = async <T>(
   { watcher, signal }: Work,
   pace: { movedAtMs: number },
-  step: () => Promise<void>
-): Promise<void> => {
+  step: () => Promise<T>
+): Promise<T> => {
   let toldAtMs = -1
   for (;;) {
     try {
