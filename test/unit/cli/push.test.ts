@@ -4,6 +4,7 @@ import { createServer, get, type IncomingMessage, type RequestListener } from 'n
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { chooseImage, namesIn } from '../../../packages/controller/src/cli/push/choose-image.ts'
 import { createRegistryClient } from '../../../packages/controller/src/cli/push/registry-client.ts'
@@ -65,6 +66,18 @@ t.test('a layer that docker save wrote once for two is found by its link', async
     ['a/layer.tar', 'b/layer.tar', 'c.json']
   )
   t.same(namesIn(seen), ['api:1'])
+})
+
+t.test('a layer that a saved archive has compressed is called so', async (t) => {
+  const image = sampleImage(['plain', gzipSync('compressed')])
+  const seen = await surveyArchive(Readable.from([savedArchive(image, 'api:1')]))
+  const content = chooseImage(seen, null).manifests[0]?.content ?? ''
+  const { layers } = JSON.parse(content) as { layers: { mediaType: string }[] }
+  const plain = 'application/vnd.docker.image.rootfs.diff.tar'
+  t.same(
+    layers.map(({ mediaType }) => mediaType),
+    [plain, `${plain}.gzip`]
+  )
 })
 
 t.test('of several images the one that was named is taken, however it is spelled', async (t) => {

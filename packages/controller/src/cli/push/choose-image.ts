@@ -8,7 +8,7 @@ import * as z from 'zod'
 import { CliError } from '../cli-errors.ts'
 import type { Survey } from './survey-archive.ts'
 
-export type Blob = { digest: string; sizeBytes: number; path: string }
+export type Blob = { digest: string; sizeBytes: number; isGzip: boolean; path: string }
 export type PushedManifest = { digest: string; mediaType: string; content: string }
 export type Chosen = {
   /** Those of an index before it; the last one is what the tag will name. */
@@ -76,7 +76,8 @@ const chooseFromSaved = (survey: Survey, wanted: Wanted | null): Chosen => {
     schemaVersion: 2,
     mediaType: types.manifest,
     config: describe(types.config, config),
-    layers: layers.map((layer) => describe(types.layer, layer))
+    // those of `docker save` are plain, other tools write compressed ones into the same form
+    layers: layers.map((layer) => describe(layer.isGzip ? `${types.layer}.gzip` : types.layer, layer))
   })
   return {
     manifests: [{ digest: digestOf(content), mediaType: types.manifest, content }],

@@ -5,6 +5,7 @@ import { open, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { CliError } from '../cli-errors.ts'
+import { gzipMagic } from './survey-archive.ts'
 
 /** Begins at the beginning, each time that it is called. */
 export type OpenImage = () => Promise<Readable>
@@ -14,7 +15,7 @@ export function imageInFile(path: string): OpenImage {
   return async () => {
     const beginning = await readBeginning(path)
     const content = createReadStream(path, { highWaterMark: 1024 * 1024 })
-    if (beginning[0] !== 0x1f || beginning[1] !== 0x8b) return content
+    if (!beginning.equals(gzipMagic)) return content
     const plain = createGunzip()
     content.on('error', (error) => plain.destroy(error))
     return content.pipe(plain)
