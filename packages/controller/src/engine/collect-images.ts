@@ -7,6 +7,7 @@ import type { Blobs, Uploads } from '../image-ports.ts'
 import type { Clock, Log, Tx } from '../ports.ts'
 import type { Holds } from './hold-content.ts'
 import { listReleases } from './list-releases.ts'
+import { stateOf } from './view-deployment.ts'
 import type { Writer } from './writer.ts'
 
 const everyMs = 3_600_000
@@ -99,8 +100,18 @@ const holdingsOf = async (tx: Tx) => {
     manifests: await tx.imageManifests(),
     children: links.map(({ repository, manifest, child }) => ({ repository, manifest, child })),
     tagged: await tx.imageTags({}),
-    kept: await keptReleases(tx)
+    kept: [...(await keptReleases(tx)), ...(await deployedNow(tx))]
   }
+}
+
+/** A deployment may be to a release that is kept no longer, or to an image that no release has. */
+const deployedNow = async (tx: Tx): Promise<Held[]> => {
+  const rows = await tx.deployments({ isEnded: false })
+  return rows
+    .flatMap((row) => stateOf(row).parts)
+    .flatMap(({ repository, digest }) =>
+      digest === null ? [] : [{ repository: artifactRepository(repository), digest }]
+    )
 }
 
 /** Images of releases that run, are on their way, or may be gone back to. */

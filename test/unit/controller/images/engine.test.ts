@@ -2,7 +2,7 @@ import { digest } from '@longshore/protocol'
 import t from 'tap'
 import { readReference } from '../../../../packages/controller/src/core/images/image-path.ts'
 import { createHolds } from '../../../../packages/controller/src/engine/hold-content.ts'
-import type { ReleaseRow } from '../../../../packages/controller/src/ports.ts'
+import type { DeploymentRow, ReleaseRow } from '../../../../packages/controller/src/ports.ts'
 import { digestOf, indexType, sampleImage, sampleIndex } from '../../../support/image-samples.ts'
 import { jenkins } from '../engine/engine-scene.ts'
 import { graceMs, hub, openImages } from './images-scene.ts'
@@ -81,6 +81,37 @@ t.test('removes in time what nothing needs, and keeps what a release may go back
   await images.remove(jenkins, hub, readReference('1'))
   t.same(await collect(), { uploads: 0, manifests: 1, blobs: 2 })
   t.equal(await stored(), 2)
+})
+
+t.test('what a deployment in progress needs stays, also a release that is kept no longer', async (t) => {
+  const { store, time, images, collect, push } = await openImages(t)
+  const old = sampleImage(['old'])
+  await push(old.digest, old)
+  const row = {
+    id: 'dep_00000000000000000001',
+    mode: 'deploy',
+    service: 'api',
+    environment: 'staging',
+    what: { release: 1 },
+    phase: 'staging',
+    outcome: null,
+    release: 1,
+    generation: 9,
+    requestedBy: 'test',
+    requestReason: null,
+    build: null,
+    attemptOf: null,
+    requestedAtMs: time.nowMs,
+    endedAtMs: null,
+    state: { parts: [{ service: 'api', repository: 'api', digest: old.digest }] }
+  } as unknown as DeploymentRow
+  await store.transaction((tx) => tx.putDeployment(row))
+  time.nowMs += 2 * graceMs
+  t.match(await collect(), { manifests: 0 })
+  t.ok(await images.find('api', old.digest))
+  await store.transaction((tx) => tx.putDeployment({ ...row, endedAtMs: time.nowMs }))
+  time.nowMs += 2 * graceMs
+  t.match(await collect(), { manifests: 1 })
 })
 
 t.test('a blob that a client was told to be there stays until its manifest comes', async (t) => {
