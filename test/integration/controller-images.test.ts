@@ -188,6 +188,11 @@ t.test('tags are listed in order and in pages, move, and go', async (t) => {
   }
 })
 
+t.test('who asks for a list of referrers is told to look for tags', async (t) => {
+  const answer = await puller.ask('GET', `/v2/listed/referrers/${digestOf('any')}`)
+  t.same([answer.status, codeOf(answer)], [404, 'MANIFEST_UNKNOWN'], 'which clients go on from')
+})
+
 t.test('every spelling of a repository is the same one', async (t) => {
   await pusher.putImage('web', '1', sampleImage(['web']))
   for (const name of ['web', 'library/web', 'docker.io/web', 'docker.io/library/web'])

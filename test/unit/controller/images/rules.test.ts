@@ -52,6 +52,7 @@ t.test('a path is read from its end, whatever the repository is called', async (
     [`api/manifests/sha512:${'a'.repeat(128)}`, 'DIGEST_INVALID'],
     ['api/manifests/.1', 'MANIFEST_INVALID'],
     ['api/manifests/', 'MANIFEST_INVALID'],
+    [`api/referrers/${a}`, 'MANIFEST_UNKNOWN'],
     ['api/tags/other', 'UNSUPPORTED'],
     ['manifests/1', 'UNSUPPORTED'],
     ['_catalog', 'UNSUPPORTED']

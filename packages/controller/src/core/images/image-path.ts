@@ -20,11 +20,14 @@ const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 
 /**
  * @param path what follows `/v2/`, decoded
- * @throws ImageError `NAME_INVALID`, `DIGEST_INVALID`, `MANIFEST_INVALID`, `UNSUPPORTED`
+ * @throws ImageError `NAME_INVALID`, `DIGEST_INVALID`, `MANIFEST_INVALID`, `MANIFEST_UNKNOWN`, `UNSUPPORTED`
  */
 export const readImagePath = (path: string): ImagePath => {
   const [, name = '', what = '', last = ''] =
     /^(.+)\/(blobs\/uploads|blobs|manifests|tags)(?:\/([^/]*))?$/.exec(path) ?? []
+  // clients look for tags instead after a 404 that is not about the repository's name, and give up after others
+  if (/.\/referrers\/[^/]+$/.test(path))
+    throw new ImageError('MANIFEST_UNKNOWN', 'no lists of referrers are kept here, they have tags')
   if (name === '') throw new ImageError('UNSUPPORTED', 'there is nothing at this address')
   const repository = readRepository(name)
   if (what === 'tags' && last === 'list') return { kind: 'tags', repository }
