@@ -31,6 +31,9 @@ t.test('the data directory is private, made once, and refused when others can re
 t.test('every failure of the API is a problem with a code', async (t) => {
   const cases: [Promise<Answer>, number, string][] = [
     [ask('GET', '/v1/nothing'), 404, 'unknown-route'],
+    [ask('GET', '/v1/agents/%zz'), 400, 'invalid-request'],
+    [ask('DELETE', `/v1/registries/${'a'.repeat(290)}.com`), 404, 'unknown-registry'],
+    [ask('DELETE', `/v1/api-tokens/${'a'.repeat(301)}`), 400, 'invalid-request'],
     [ask('POST', '/v1/environments', { raw: '{' }), 400, 'invalid-request'],
     [ask('POST', '/v1/environments', { body: { name: 'NO' } }), 400, 'invalid-request'],
     [ask('POST', '/v1/environments', { raw: `"${'x'.repeat(1024 * 1024)}"` }), 413, 'too-large'],

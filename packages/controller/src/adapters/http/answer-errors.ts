@@ -23,6 +23,19 @@ export const answerErrors = (app: FastifyInstance, log: Log): void => {
   )
 }
 
+/** Before any route is found. Not quoted: some write a token into an address. */
+export const answerAddressError = (
+  error: Error & { code: string },
+  _request: unknown,
+  reply: FastifyReply
+): void => {
+  const detail =
+    error.code === 'FST_ERR_MAX_PARAM_LENGTH'
+      ? 'a name in the address is too long'
+      : 'the address is not valid'
+  send(reply, problemOfApi(new ApiError('invalid-request', detail)))
+}
+
 /** Serialised here: the route's schemas are for its answers. */
 const send = (reply: FastifyReply, problem: Problem): FastifyReply => {
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')

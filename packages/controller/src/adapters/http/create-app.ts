@@ -32,7 +32,7 @@ import type { Webhooks } from '../../engine/webhooks.ts'
 import type { Writer } from '../../engine/writer.ts'
 import type { Clock, Log, PageFile, Reads } from '../../ports.ts'
 import { guardRoutes } from './access.ts'
-import { answerErrors } from './answer-errors.ts'
+import { answerAddressError, answerErrors } from './answer-errors.ts'
 import { auditRefusals } from './audit-refusals.ts'
 import { createEventResponses, type EventResponses } from './event-response.ts'
 import { addImageRoutes } from './images/add-image-routes.ts'
@@ -136,6 +136,9 @@ export const createApp = async (services: Services, options: HttpOptions): Promi
 const newApp = ({ trustedProxies, tls }: HttpOptions) => {
   const common = {
     bodyLimit: limits.maxBodyBytes,
+    // the longest name that an address has a part for; a token is longer, and none gets into the audit by an address
+    routerOptions: { maxParamLength: limits.maxRegistryNameChars },
+    frameworkErrors: answerAddressError,
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     exposeHeadRoutes: false,
     forceCloseConnections: true,
