@@ -28,7 +28,8 @@ export function addRegistry(program: Command, context: CliContext): void {
     // refused here: commander would write a password that stands there
     .allowExcessArguments()
     .action(async (host: string, _own: unknown, self: Command) => {
-      if (self.args.length > 1) throw new CliError('usage', 'give the registry alone')
+      if (self.args.length > 1)
+        throw new CliError('usage', 'give the registry alone: a password comes from standard input or a file')
       const flags = self.optsWithGlobals<LoginFlags>()
       const credentials = await readCredentials(context, flags)
       const client = await context.connect(flags.url)
