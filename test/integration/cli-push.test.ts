@@ -212,6 +212,16 @@ t.test('says what is wrong with an image, a name or a token', { timeout: 300_000
     '--allow',
     'pull-image:*/*'
   )
+  for (const [host, says] of [
+    ['tcp://127.0.0.1:1', /does not give the image api:1: connect ECONNREFUSED/],
+    ['ssh://me@127.0.0.1:1', /over ssh/]
+  ] as const) {
+    const env = { LONGSHORE_URL: controller.url, LONGSHORE_TOKEN: controller.token, DOCKER_HOST: host }
+    const { exitCode, stderr } = await runCli(['push', 'api:1'], env)
+    t.equal(exitCode, 2, stderr)
+    t.match(stderr, says)
+    t.notMatch(stderr, /Deprecat/)
+  }
   const pushAs = (token: string, url = controller.url) =>
     runCli(['push', '--archive', archive], { LONGSHORE_URL: url, LONGSHORE_TOKEN: token })
   const denied = await pushAs(reader.trim())

@@ -41,6 +41,12 @@ const readBeginning = async (path: string): Promise<Buffer> => {
 /** By `GET /images/NAME/get`: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ImageGet */
 export function imageInEngine(name: string): OpenImage {
   return async () => {
+    if (/^ssh:/i.test(process.env['DOCKER_HOST'] ?? ''))
+      throw new CliError('image-unreadable', 'the Docker Engine is not asked over ssh', [
+        'save the image on its machine by `docker save`, and push it by --archive FILE'
+      ])
+    // how it reads DOCKER_HOST is for its authors to change
+    process.noDeprecation = true
     const { default: Docker } = await import('dockerode')
     const image = new Docker().getImage(name)
     try {
