@@ -393,6 +393,12 @@ t.test('an unknown name lists what exists, as far as the token may know it', asy
   for (const [method, path, body] of environments) {
     t.match(await knownTo(method, path, body), { code: 'unknown-environment', known: ['staging'] }, path)
   }
+  for (const query of ['?service=nothing', '?service=hidden', '?service=nothing&environment=staging'])
+    t.match(await knownTo('GET', `/v1/status${query}`), { code: 'unknown-service', known: ['shown'] }, query)
+  t.equal((await ask('GET', '/v1/status?service=hidden')).status, 200)
+  t.match(await knownTo('GET', '/v1/logs?environment=staging&service=shown&host=,'), {
+    code: 'invalid-request'
+  })
   const unknown = { service: 'nothing', environment: 'staging', what: tag }
   t.match(await knownTo('POST', '/v1/deployments', unknown), { code: 'unknown-service', known: ['shown'] })
   t.match((await ask('POST', '/v1/deployments', { body: unknown })).body, {

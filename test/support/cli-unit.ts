@@ -10,7 +10,7 @@ export const refuse = (): never => {
 }
 export const nowMs = Date.parse('2026-01-02T03:04:05Z')
 
-type Prepared = Partial<Pick<CliContext, 'readStdin' | 'readFile'>>
+type Prepared = Partial<Pick<CliContext, 'readStdin' | 'readFile' | 'onSignal'>>
 type Written = { out: string; err: string }
 
 /** Outputs that are no terminal. @param client has only what is given */

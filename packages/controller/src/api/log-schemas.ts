@@ -15,6 +15,8 @@ export const logQuery = z.strictObject({
     .string()
     .max(16_384)
     .transform((text) => text.split(',').filter((name) => name !== ''))
+    // an empty list is not every host
+    .refine((names) => names.length > 0, 'names no host')
     .optional(),
   follow: flag.default(false),
   /** Milliseconds since the epoch by the controller's clock; without it, from the first line that is kept. */

@@ -15,7 +15,8 @@ export function parseDuration(text: string): number {
     throw new InvalidArgumentError('Expected a duration with units, for example 90s, 15m, 1h30m or 7d.')
   }
   const ms = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ''] ?? 0), 0)
-  if (!Number.isSafeInteger(ms) || ms === 0) throw new InvalidArgumentError('Expected a duration above 0.')
+  if (ms === 0) throw new InvalidArgumentError('Expected a duration above 0.')
+  if (!Number.isSafeInteger(ms)) throw new InvalidArgumentError('Expected a shorter duration.')
   return ms
 }
 
@@ -38,6 +39,29 @@ export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.')
   return Number(text)
 }
+
+/** Those of the protocol, which every command would have to load for them. */
+const maxTailLines = 100_000
+const maxGrepChars = 256
+
+/** Of logs: how many of the last lines. */
+export function parseTail(text: string): number {
+  const count = parseCount(text)
+  if (count <= maxTailLines) return count
+  throw new InvalidArgumentError(`Expected ${String(maxTailLines)} or less.`)
+}
+
+/** What is looked for in lines, letter by letter. */
+export function parseLogText(text: string): string {
+  if (text !== '' && text.length <= maxGrepChars && !/[\r\n]/.test(text)) return text
+  throw new InvalidArgumentError(`Expected 1 to ${String(maxGrepChars)} characters of one line.`)
+}
+
+/** Of a repeated option. None at all, of a variable that is not set, would be every host. */
+export const parseHosts = (text: string, previous: string[] = []): string[] => [
+  ...previous,
+  ...parseNames(text)
+]
 
 /** Collects `k=v` of a repeated option into one record. */
 export function parseLabel(text: string, previous: Record<string, string> = {}): Record<string, string> {

@@ -57,7 +57,7 @@ export const createLogFinder = ({
     find: async (actor, query) => {
       const { environment, service } = query
       await requireEnvironment(store, environment)
-      const isNamed = query.host !== undefined && query.host.length > 0
+      const isNamed = query.host !== undefined
       const hosts = isNamed
         ? await named(environment, query.host ?? [])
         : await hostsOf({ environment, service })

@@ -7,6 +7,7 @@ import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
 import { exitCodes } from '../exit-codes.ts'
+import { momentAgo } from '../moment-ago.ts'
 import { type OutputFormat, outputOption, writeList } from '../output-format.ts'
 import { parseCount, parseDuration } from '../parse-values.ts'
 import { renderAudit, renderAuditCheck } from '../render-audit.ts'
@@ -30,9 +31,9 @@ export function addAudit(program: Command, context: CliContext): void {
     .addOption(outputOption())
     .action(async (_own: unknown, self: Command) => {
       const { url, limit, since, output, who, action, subject, outcome } = self.optsWithGlobals<Flags>()
-      const sinceMs = since === undefined ? undefined : Math.max(0, context.nowMs() - since)
-      const wanted = { who, action, subject, outcome, sinceMs }
-      const entries = await newest(await context.connect(url), wanted, limit)
+      const client = await context.connect(url)
+      const wanted = { who, action, subject, outcome, sinceMs: await momentAgo(client, since) }
+      const entries = await newest(client, wanted, limit)
       writeList(context, output, 'audit', entries, () => renderAudit(entries))
     })
   group

@@ -5,7 +5,8 @@ import type { CliContext } from '../cli-context.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { followLogs } from '../follow-logs.ts'
 import { formatText } from '../format-values.ts'
-import { parseCount, parseDuration, parseRepeated } from '../parse-values.ts'
+import { momentAgo } from '../moment-ago.ts'
+import { parseDuration, parseHosts, parseLogText, parseTail } from '../parse-values.ts'
 import { emptyLogPicture, foldLogEvent, renderLogLine, renderLogNotice } from '../render-logs.ts'
 
 type Flags = {
@@ -25,13 +26,13 @@ export function addLogs(program: Command, context: CliContext): void {
     .command('logs <service>')
     .description('Prints what the containers of a service write, of all its hosts.')
     .requiredOption('--env <name>', 'the environment')
-    .option('--host <name>', 'only of this host; may be repeated', parseRepeated)
+    .option('--host <name>', 'only of this host; may be repeated', parseHosts)
     .option('--follow', 'go on with what is written, until a signal ends it')
     .addOption(new Option('--since <duration>', 'only of the last so long').argParser(parseDuration))
     .addOption(
-      new Option('--tail <number>', 'only so many of the last lines of each container').argParser(parseCount)
+      new Option('--tail <number>', 'only so many of the last lines of each container').argParser(parseTail)
     )
-    .option('--grep <text>', 'only lines with this text in them, letter by letter')
+    .option('--grep <text>', 'only lines with this text in them, letter by letter', parseLogText)
     .option('--timestamps', "each line with its time, by the host's clock")
     .addOption(
       new Option('--output <format>', 'how the lines are written').choices(['text', 'ndjson']).default('text')
@@ -44,9 +45,9 @@ export function addLogs(program: Command, context: CliContext): void {
 async function printLogs(context: CliContext, service: string, flags: Flags): Promise<ExitCode> {
   const { url, env, host, follow = false, since, tail, grep } = flags
   const client = await context.connect(url)
+  const sinceMs = await momentAgo(client, since)
   const stopped = new AbortController()
   const stopListening = context.onSignal(() => stopped.abort())
-  const sinceMs = since === undefined ? undefined : Math.max(0, context.nowMs() - since)
   const asked = { environment: env, service, host: host?.join(','), follow, sinceMs, tail, grep }
   const hosts = new Map<string, string>()
   const shown = flags.output === 'ndjson' ? printJson(context) : printText(context, flags.timestamps === true)
