@@ -19,7 +19,7 @@ export const problemOfApi = (
     detail: error.message,
     code: error.code,
     ...extra,
-    ...(existing && { known: existing.filter(isKnowable).map(({ name }) => name) })
+    ...(existing && { known: [...new Set(existing.filter(isKnowable).map(({ name }) => name))] })
   }
 }
 

@@ -2,6 +2,7 @@
 import { deploymentId, environmentName, serviceName } from '@longshore/protocol'
 import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
+import { ApiError } from '../../../api/errors.ts'
 import { hidePlanValues } from '../../../api/hidden-values.ts'
 import {
   type DeploymentView,
@@ -35,6 +36,18 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
   const filterOf = async ({ environment, service }: z.infer<typeof ofService>) => {
     if (environment !== undefined) await fleet.requireEnvironment(environment)
     return { ...(environment && { environment }), ...(service && { service }) }
+  }
+  /** @throws ApiError `unknown-service`: an empty answer would look as if there were no services at all */
+  const demandSomeService = async ({ environment, service }: z.infer<typeof ofService>): Promise<void> => {
+    if (service === undefined) return
+    const all = await deployments.status(environment === undefined ? {} : { environment })
+    const existing = all.map((one) => ({
+      name: one.service,
+      environment: one.environment,
+      services: [one.service]
+    }))
+    const where = environment === undefined ? '' : ` in ${environment}`
+    throw new ApiError('unknown-service', `there is no service ${service}${where}`, { existing })
   }
   const find = (request: FastifyRequest, id: string): Promise<DeploymentView> =>
     deployments.view(id, (one) => isReadableBy(callerOf(request).allow, one))
@@ -128,7 +141,9 @@ export const addDeploymentRoutes = ({ app, services: { deployments, fleet } }: R
     { config: filters, schema: { querystring: ofService, response: { 200: z.array(statusView) } } },
     async (request) => {
       const found = await deployments.status(await filterOf(request.query))
-      return found.filter((one) => mayRead(request, one))
+      const readable = found.filter((one) => mayRead(request, one))
+      if (readable.length === 0) await demandSomeService(request.query)
+      return readable
     }
   )
   app.get(
