@@ -7,6 +7,7 @@ import { enrol, newMachine } from '../support/agent-client.ts'
 import { askApi } from '../support/ask-api.ts'
 import { builtPrograms } from '../support/built-programs.ts'
 import { startCuttableRelay } from '../support/cuttable-relay.ts'
+import { freePort } from '../support/haproxy.ts'
 import { openPageBrowser } from '../support/page-browser.ts'
 import { startPageHost } from '../support/page-hosts.ts'
 import { heldBy } from '../support/page-memory.ts'
@@ -19,7 +20,7 @@ import { waitUntil } from '../support/wait.ts'
 testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
   const folder = makeTestFolder(t)
   const { cli: program } = await builtPrograms(join(folder, 'out'))
-  const controller = await startTestController(t, { address: '127.77.0.1', program })
+  const controller = await startTestController(t, { address: '127.0.0.1', port: await freePort(), program })
   const { url, token } = controller
   const ask = askApi(controller)
   const trust = async () => {
