@@ -3,10 +3,10 @@ import type { SessionView } from '@longshore/controller/api'
 import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { AskError, ask } from './ask-controller.ts'
-import { judgeConnection } from './core/connection.ts'
+import { clockAhead, judgeConnection } from './core/connection.ts'
 import { type Route, readRoute } from './core/read-route.ts'
 import { pageContext, useEachSecond } from './page-context.ts'
-import { createPageStore, type PageStore } from './page-store.ts'
+import { createPageStore, type Known, momentNow, type PageStore } from './page-store.ts'
 import { Ago } from './parts/ago.tsx'
 import { Frame } from './parts/frame.tsx'
 import { SignIn } from './sign-in.tsx'
@@ -27,8 +27,12 @@ const Page = () => {
   >()
   const [refusal, setRefusal] = useState<string | null>(null)
   const look = (): void => {
+    const askedAtMs = Date.now()
     ask<SessionView>('GET', 'v1/session').then(
-      (session) => setSignedIn({ session, clockAheadMs: session.nowMs - Date.now() }),
+      (session) => {
+        const answered = { askedAtMs, answeredAtMs: Date.now(), controllerMs: session.nowMs }
+        setSignedIn({ session, clockAheadMs: clockAhead(null, answered) })
+      },
       (error: Error) => {
         if (error instanceof AskError && error.status === 401) return setSignedIn(null)
         setRefusal(error.message)
@@ -64,7 +68,7 @@ const SignedIn = ({ session, clockAheadMs, signOut }: Signed) => {
     }
   }, [session])
   const state = useEachSecond(() =>
-    store === null ? 'connecting' : judgeConnection(store.known.connection, Date.now()).state
+    store === null ? 'connecting' : judgeConnection(store.known.connection, momentNow()).state
   )
   if (store === null) return null
   const { known, reload } = store
@@ -72,25 +76,25 @@ const SignedIn = ({ session, clockAheadMs, signOut }: Signed) => {
     void ask('DELETE', 'v1/session').finally(signOut)
   }
   return (
-    <pageContext.Provider value={{ session, known, reload, clockAheadMs, isVouchedFor: state === 'live' }}>
-      <Frame
-        route={route}
-        state={state}
-        leave={leave}
-        lost={<Lost sinceMs={known.connection.heardAtMs} ahead={clockAheadMs} />}
-      >
+    <pageContext.Provider value={{ session, known, reload, isVouchedFor: state === 'live' }}>
+      <Frame route={route} state={state} leave={leave} lost={<Lost {...known} />}>
         <View route={route} />
       </Frame>
     </pageContext.Provider>
   )
 }
 
-const Lost = ({ sinceMs, ahead }: { sinceMs: number | null; ahead: number }) => (
-  <>
-    The controller was heard last <Ago atMs={sinceMs === null ? null : sinceMs + ahead} />. What is shown may
-    be different by now; connecting again ...
-  </>
-)
+const Lost = ({ connection, clockAheadMs }: Known) => {
+  const now = momentNow()
+  const judged = judgeConnection(connection, now)
+  const heardAtMs = judged.state === 'lost' ? now.dayMs + clockAheadMs - judged.silentMs : null
+  return (
+    <>
+      The controller was heard last <Ago atMs={heardAtMs} />. What is shown may be different by now;
+      connecting again ...
+    </>
+  )
+}
 
 const View = ({ route }: { route: Route }) => {
   switch (route.view) {

@@ -10,8 +10,6 @@ export type PageContext = {
   /** False while nobody knows whether what is shown is still so. */
   readonly isVouchedFor: boolean
   reload(): Promise<void>
-  /** The controller's clock less this machine's. */
-  readonly clockAheadMs: number
 }
 
 export const pageContext = createContext<PageContext | null>(null)

@@ -10,8 +10,15 @@ import type {
 } from '@longshore/controller/api'
 import { AskError, ask } from './ask-controller.ts'
 import { changesStatus } from './core/changes-status.ts'
-import { type Connection, heartbeatMs, notConnected, stepConnection } from './core/connection.ts'
-import { foldEvents, type Live, nothingKnown, replaceLists } from './core/fold-events.ts'
+import {
+  type Connection,
+  clockAhead,
+  heartbeatMs,
+  type Moment,
+  notConnected,
+  stepConnection
+} from './core/connection.ts'
+import { foldEvents, goingOnElsewhere, type Live, nothingKnown, replaceLists } from './core/fold-events.ts'
 import { followEvents } from './follow-events.ts'
 
 export type Known = {
@@ -23,6 +30,8 @@ export type Known = {
   /** Why the lists could not be read; null: they could. */
   readonly refusal: string | null
   readonly connection: Connection
+  /** The controller's clock less this machine's. */
+  readonly clockAheadMs: number
 }
 export type PageStore = {
   readonly known: Known
@@ -39,20 +48,25 @@ const statusAfterMs = 300
 const statusShare = 5
 /** Beside events: hosts that were removed tell nothing. */
 const reloadMs = 60_000
+/** After a new connection the lists are needed: nothing is vouched for before. */
+const reloadAgainMs = 3000
+
+export const momentNow = (): Moment => ({ dayMs: Date.now(), steadyMs: performance.now() })
 
 /**
- * @param clockAheadMs the controller's clock less this machine's
+ * @param clockAheadMs as it was when the session was read
  * @param ended the session has ended: whoever looks has to sign in
  */
 export const createPageStore = (session: SessionView, clockAheadMs: number, ended: () => void): PageStore => {
-  const nowMs = (): number => Date.now() + clockAheadMs
+  const nowMs = (): number => Date.now() + known.clockAheadMs
   let known: Known = {
     live: nothingKnown,
     statuses: [],
     environments: [],
     isLoaded: false,
     refusal: null,
-    connection: notConnected
+    connection: notConnected,
+    clockAheadMs
   }
   const listeners = new Set<() => void>()
   const set = (change: Partial<Known>): void => {
@@ -60,7 +74,7 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
     for (const listener of listeners) listener()
   }
   const tell = (kind: Parameters<typeof stepConnection>[1]['kind']): void =>
-    set({ connection: stepConnection(known.connection, { kind, atMs: Date.now() }) })
+    set({ connection: stepConnection(known.connection, { kind, at: momentNow() }) })
   const failed = (error: unknown): void => {
     if (error instanceof AskError && error.status === 401) ended()
     else if (error instanceof AskError && error.status === 0) tell('failed')
@@ -121,15 +135,23 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
       ask<StatusView[]>('GET', 'v1/status'),
       ask<EnvironmentView[]>('GET', 'v1/environments')
     ])
+  let openings = 0
+  let reloadTimer: ReturnType<typeof setTimeout> | undefined
   const reload = async (): Promise<void> => {
+    clearTimeout(reloadTimer)
+    const opening = openings
     try {
       const { answer, later } = await askMeanwhile(askLists)
       const [agents, deployments, statuses, environments] = answer
       const live = replaceLists(known.live, agents, deployments, nowMs())
       const names = environments.map(({ name }) => name)
       set({ live: foldEvents(live, later), statuses, environments: names, isLoaded: true, refusal: null })
+      if (opening === openings && known.connection.isStreamOpen) tell('caught-up')
+      for (const id of goingOnElsewhere(known.live, deployments)) void askDeployment(id)
     } catch (error) {
       failed(error)
+      clearTimeout(reloadTimer)
+      if (!known.connection.isCaughtUp) reloadTimer = setTimeout(() => void reload(), reloadAgainMs)
     }
   }
   /** A new phase brings what no event tells: digests, batches. */
@@ -148,6 +170,16 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
     }
   }
 
+  const beat = async (): Promise<void> => {
+    const askedAtMs = Date.now()
+    await ask<SessionView>('GET', 'v1/session').then(({ version, nowMs: controllerMs }) => {
+      // another version serves another page
+      if (version !== session.version) location.reload()
+      const answered = { askedAtMs, answeredAtMs: Date.now(), controllerMs }
+      set({ clockAheadMs: clockAhead(known.clockAheadMs, answered) })
+      tell('answered')
+    }, failed)
+  }
   const follower = followEvents({
     event: (event) => {
       gathered.push(event)
@@ -155,18 +187,16 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
       gathering ??= setTimeout(take, gatherMs)
     },
     opened: () => {
+      openings += 1
       tell('stream-opened')
       void reload()
     },
-    broke: () => tell('stream-broke')
+    broke: () => {
+      tell('stream-broke')
+      // the browser does not say whether the session has ended
+      void beat()
+    }
   })
-  const beat = async (): Promise<void> => {
-    await ask<SessionView>('GET', 'v1/session').then(({ version }) => {
-      // another version serves another page
-      if (version !== session.version) location.reload()
-      tell('answered')
-    }, failed)
-  }
   const heartbeat = setInterval(() => void beat(), heartbeatMs)
   const reloading = setInterval(() => void reload(), reloadMs)
   return {
@@ -185,6 +215,7 @@ export const createPageStore = (session: SessionView, clockAheadMs: number, ende
       clearInterval(heartbeat)
       clearInterval(reloading)
       clearTimeout(gathering)
+      clearTimeout(reloadTimer)
       clearTimeout(statusTimer)
     }
   }

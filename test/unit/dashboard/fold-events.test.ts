@@ -3,11 +3,17 @@ import t from 'tap'
 import type { StreamEvent } from '../../../packages/controller/src/api/schemas.ts'
 import { changesStatus } from '../../../packages/dashboard/src/core/changes-status.ts'
 import {
+  clockAhead,
   judgeConnection,
   notConnected,
   stepConnection
 } from '../../../packages/dashboard/src/core/connection.ts'
-import { foldEvents, nothingKnown, replaceLists } from '../../../packages/dashboard/src/core/fold-events.ts'
+import {
+  foldEvents,
+  goingOnElsewhere,
+  nothingKnown,
+  replaceLists
+} from '../../../packages/dashboard/src/core/fold-events.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
 const id = 'dep_1'
@@ -86,19 +92,50 @@ t.test('a list says which hosts there are, and the oldest ended deployments are 
   t.ok(after.deployments.has('dep_e50'))
 })
 
+t.test('a deployment that seems to go on and is in no list is asked for', async (t) => {
+  const ended = event('ended', { deployment: deploymentOf('dep_2', { endedAtMs: 5 }) })
+  const live = foldEvents(nothingKnown, [begun, ended])
+  t.same(goingOnElsewhere(live, []), [id])
+  t.same(goingOnElsewhere(live, [deploymentOf(id) as never]), [])
+})
+
 t.test(
   'the page vouches for nothing once the stream broke, the controller is mute, or nobody asked it',
   async (t) => {
+    const atBoth = (ms: number) => ({ dayMs: ms, steadyMs: ms })
     const steps = (...kinds: Parameters<typeof stepConnection>[1]['kind'][]) =>
-      kinds.reduce((connection, kind) => stepConnection(connection, { kind, atMs: 1000 }), notConnected)
-    const judge = (connection: ReturnType<typeof steps>, nowMs = 2000) =>
-      judgeConnection(connection, nowMs).state
+      kinds.reduce((connection, kind) => stepConnection(connection, { kind, at: atBoth(1000) }), notConnected)
+    const judge = (connection: ReturnType<typeof steps>, now = atBoth(2000)) =>
+      judgeConnection(connection, now).state
     t.equal(judge(notConnected), 'connecting')
-    t.equal(judge(steps('stream-opened')), 'live')
-    t.equal(judge(steps('stream-opened', 'stream-broke')), 'lost')
-    t.equal(judge(steps('stream-opened', 'stream-broke', 'answered')), 'lost', 'events are missed')
-    t.equal(judge(steps('stream-opened', 'failed')), 'lost')
-    t.equal(judge(steps('stream-opened', 'failed', 'answered')), 'live')
-    t.same(judgeConnection(steps('stream-opened'), 41_001), { state: 'lost', sinceMs: 1000 })
+    t.equal(judge(steps('stream-opened')), 'connecting', 'what was missed is not known yet')
+    const live = steps('stream-opened', 'caught-up')
+    t.equal(judge(live), 'live')
+    t.equal(judge(steps('stream-opened', 'caught-up', 'stream-broke')), 'lost')
+    t.equal(
+      judge(steps('stream-opened', 'caught-up', 'stream-broke', 'answered')),
+      'lost',
+      'events are missed'
+    )
+    t.equal(judge(steps('stream-opened', 'caught-up', 'stream-broke', 'stream-opened')), 'connecting')
+    t.equal(judge(steps('stream-opened', 'caught-up', 'failed')), 'lost')
+    t.equal(judge(steps('stream-opened', 'caught-up', 'failed', 'answered')), 'live')
+    t.same(judgeConnection(live, atBoth(41_001)), { state: 'lost', silentMs: 40_001 })
+    t.equal(judge(live, { dayMs: 1000 - 3_600_000, steadyMs: 41_001 }), 'lost', 'the clock was set back')
+    t.equal(judge(live, { dayMs: 41_001, steadyMs: 2000 }), 'lost', 'the machine slept')
+  }
+)
+
+t.test(
+  "the controller's clock is known as exactly as answers allow, and again after it was set",
+  async (t) => {
+    const answer = (askedAtMs: number, answeredAtMs: number, controllerMs: number) => ({
+      askedAtMs,
+      answeredAtMs,
+      controllerMs
+    })
+    t.equal(clockAhead(null, answer(1000, 1100, 5000)), 3950)
+    t.equal(clockAhead(3950, answer(2000, 12_000, 10_000)), 3950, 'a slow answer fits too')
+    t.equal(clockAhead(3950, answer(3_600_000, 3_600_100, 7000)), 7000 - 3_600_050)
   }
 )

@@ -67,6 +67,13 @@ export const replaceLists = (
   }
 }
 
+/** Deployments that seem to go on and are not in a list of the latest: how they are has to be asked for. */
+export const goingOnElsewhere = (live: Live, listed: readonly DeploymentView[]): string[] => {
+  const ids = new Set<string>(listed.map(({ id }) => id))
+  const goOn = [...live.deployments].filter(([, { deployment }]) => deployment.endedAtMs === null)
+  return goOn.flatMap(([id]) => (ids.has(id) ? [] : [id]))
+}
+
 /** Copied once for all events of a batch: a deployment may have thousands of targets. */
 type Draft = {
   deployment: DeploymentView

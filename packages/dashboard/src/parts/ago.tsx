@@ -4,7 +4,7 @@ import { useEachSecond, usePage } from '../page-context.ts'
 
 /** @param atMs by the controller's clock; null: never */
 export const Ago = ({ atMs }: { atMs: number | null }) => {
-  const { clockAheadMs } = usePage()
+  const { clockAheadMs } = usePage().known
   const text = useEachSecond(() => (atMs === null ? '' : describeAge(atMs, Date.now() + clockAheadMs)))
   if (atMs === null) return <span>never</span>
   const date = new Date(atMs)

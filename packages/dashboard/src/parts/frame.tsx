@@ -56,7 +56,7 @@ export const Frame = ({ route, state, lost, leave, children }: Framed) => {
       <div role="status" class="banner">
         {state === 'lost' && <p>{lost}</p>}
       </div>
-      {known.refusal !== null && state === 'live' && <p role="alert">{known.refusal}</p>}
+      {known.refusal !== null && state !== 'lost' && <p role="alert">{known.refusal}</p>}
       <main ref={main} tabIndex={-1} class={state === 'live' ? '' : 'stale'}>
         {children}
       </main>

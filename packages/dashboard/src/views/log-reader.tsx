@@ -12,7 +12,7 @@ import { LogLines, type LogLooks } from './log-lines.tsx'
 type Read = { source: LogSource; looks: LogLooks; setLooks: (looks: LogLooks) => void }
 
 export const LogReader = ({ source, looks, setLooks }: Read) => {
-  const { clockAheadMs } = usePage()
+  const { clockAheadMs } = usePage().known
   const [store, setStore] = useState<LogStore | null>(null)
   const [, draw] = useState(0)
   const [search, setSearch] = useState('')

@@ -151,7 +151,7 @@ const Tokens = <T extends AnyToken>({ title, path, columns, nameOf, cellsOf }: T
 }
 
 const TokenState = ({ token: { expiresAtMs, revokedAtMs } }: { token: AnyToken }) => {
-  const { clockAheadMs } = usePage()
+  const { clockAheadMs } = usePage().known
   if (revokedAtMs !== null)
     return (
       <>
