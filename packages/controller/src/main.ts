@@ -398,7 +398,7 @@ const createServer = async (
   const issuerKeys = createIssuerKeys({ ca: ground.ca })
   const idTokens = createIdTokens({ ...ground, issuerKeys })
   const people = createPeople(ground)
-  const callers = createCallers({ tokens, idTokens, people })
+  const callers = createCallers({ tokens, idTokens, people, clock })
   const app = await createApp(
     {
       ...engine,

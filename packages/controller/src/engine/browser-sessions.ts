@@ -64,9 +64,10 @@ export const createBrowserSessions = (ports: Ports): BrowserSessions => {
       if (content === undefined)
         throw new ApiError('unauthenticated', 'the session is none of this controller')
       if (content.untilMs <= clock.nowMs()) throw new ApiError('unauthenticated', 'the session has ended')
-      return content.kind === 'person-session'
+      const caller = await (content.kind === 'person-session'
         ? people.recognise(content.person, address)
-        : callers.authenticate(content.token, address)
+        : callers.authenticate(content.token, address))
+      return { ...caller, untilMs: content.untilMs }
     }
   }
 }

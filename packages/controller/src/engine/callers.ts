@@ -1,5 +1,6 @@
 // Who asks the API? By the `typ` of what was sent: an API token of the controller's own, or an ID token of an issuer.
 import { decodeProtectedHeader } from 'jose'
+import type { Clock } from '../ports.ts'
 import type { IdTokens } from './id-tokens.ts'
 import type { People } from './people.ts'
 import type { Caller, Tokens } from './tokens.ts'
@@ -15,10 +16,12 @@ export const createCallers = (ports: {
   tokens: Pick<Tokens, 'authenticate' | 'isGood'>
   idTokens: IdTokens
   people: Pick<People, 'isGood'>
+  clock: Clock
 }): Callers => ({
   authenticate: (token, address) =>
     (isIdToken(token) ? ports.idTokens : ports.tokens).authenticate(token, address),
-  isGood: (caller) => {
+  isGood: async (caller) => {
+    if (caller.untilMs !== undefined && caller.untilMs <= ports.clock.nowMs()) return false
     if (caller.person !== undefined) return ports.people.isGood(caller.person, caller.allow)
     return caller.actor.kind === 'id-token'
       ? ports.idTokens.isGood(caller)

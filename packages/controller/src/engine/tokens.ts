@@ -38,8 +38,17 @@ import type { Installation } from './installation.ts'
 import { requireEnvironment } from './require-named.ts'
 import type { Writer } from './writer.ts'
 
-/** Who asks, as the token says it. `claims`: of an ID token. `person`: who signed in at the page with an issuer. */
-export type Caller = { actor: Actor; allow: readonly Permission[]; claims?: IdClaims; person?: Person }
+/**
+ * Who asks, as the token says it. `claims`: of an ID token. `person`: who signed in at the page with an issuer.
+ * `untilMs`: the end of the session that asks, when it is one.
+ */
+export type Caller = {
+  actor: Actor
+  allow: readonly Permission[]
+  claims?: IdClaims
+  person?: Person
+  untilMs?: number
+}
 export type CreatedToken = z.infer<typeof createdToken>
 type JoinTokenWish = z.infer<typeof createJoinToken>
 type ApiTokenWish = z.infer<typeof createApiToken>
