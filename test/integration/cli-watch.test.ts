@@ -3,7 +3,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
+import { upOver } from '../../packages/controller/src/cli/live-screen.ts'
 import { renderAgents } from '../../packages/controller/src/cli/render-lists.ts'
+import { renderTable } from '../../packages/controller/src/cli/render-table.ts'
 import { cutLine, renderWatchFrame } from '../../packages/controller/src/cli/render-watch.ts'
 import { createColors } from '../../packages/controller/src/cli/state-colors.ts'
 import { startNode } from '../../scripts/hosts/programs.ts'
@@ -126,5 +128,21 @@ t.test('a frame fits the terminal, and greys what it cannot vouch for', async (t
   t.match(lost[1], /cut \[2J; trying again/)
   t.equal(cutLine('abc', 3), 'abc')
   t.equal(cutLine('abcd', 3), 'ab…')
+  t.equal(cutLine('你好', 4), '你好')
+  t.equal(cutLine('你好吗', 5), '你好…')
+  t.equal(cutLine('a你好', 3), 'a…', 'half a character is none')
+  t.equal(cutLine(`a\u001b[32m你b\u001b[39mc`, 3), 'a\u001b[32m\u001b[39m…\u001b[0m')
+  t.equal(cutLine('e\u0301e\u0301', 2), 'e\u0301e\u0301')
+  t.equal(upOver(['你好吗', 'abc'], 4), '\u001b[3A\r', 'the first has wrapped')
+  t.equal(
+    renderTable(
+      ['A', 'B'],
+      [
+        ['你', 'x'],
+        ['abc', 'y']
+      ]
+    ),
+    'A    B\n你   x\nabc  y\n'
+  )
   t.match(renderAgents([], colors, 0), /no agents/)
 })

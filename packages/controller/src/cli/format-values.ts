@@ -1,4 +1,5 @@
 // How a single value looks to people: durations, sizes, times, digests, text that hosts wrote. Pure.
+import { takeColumns, widthOf } from './text-width.ts'
 
 /** `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 4h`. */
 export function formatDuration(ms: number): string {
@@ -43,4 +44,4 @@ export const formatText = (text: string): string => text.replaceAll(unprintable,
 
 /** Cuts to `width` columns, with a mark where something is missing. */
 export const shorten = (text: string, width: number): string =>
-  text.length <= width ? text : width < 1 ? '' : `${text.slice(0, width - 1)}…`
+  widthOf(text) <= width ? text : width < 1 ? '' : `${takeColumns(text, width - 1)}…`

@@ -2,6 +2,7 @@
 // nothing flickers. The cursor is hidden meanwhile and always comes back, also when the process ends early.
 import { stripVTControlCharacters } from 'node:util'
 import type { Output } from './cli-context.ts'
+import { widthOf } from './text-width.ts'
 
 const hideCursor = '\u001b[?25l'
 const showCursor = '\u001b[?25h'
@@ -35,8 +36,8 @@ export function openLiveScreen(output: Output): LiveScreen {
 
 /** Back to the first line of the last frame. A terminal that became narrower has wrapped its lines. */
 export function upOver(lines: readonly string[], columns: number): string {
-  const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0)
+  const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(columnsOf(line) / columns)), 0)
   return rows === 0 ? '' : `\u001b[${String(rows)}A\r`
 }
 
-const widthOf = (line: string): number => stripVTControlCharacters(line).length
+const columnsOf = (line: string): number => widthOf(stripVTControlCharacters(line))

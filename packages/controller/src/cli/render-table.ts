@@ -1,5 +1,6 @@
 // Tables of plain text: columns as wide as their widest cell, two blanks between them. Pure.
 import { formatText } from './format-values.ts'
+import { padColumns, widthOf } from './text-width.ts'
 
 /** Colours one cell; gets the padded text. */
 export type Paint = (padded: string, column: number, cell: string) => string
@@ -11,12 +12,12 @@ export type Paint = (padded: string, column: number, cell: string) => string
 export function renderTable(head: readonly string[], cells: readonly string[][], paint?: Paint): string {
   const rows = cells.map((row) => row.map(formatText))
   const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length))
+    Math.max(title.length, ...rows.map((row) => widthOf(row[column] ?? '')))
   )
   const line = (row: readonly string[], painted: boolean): string =>
     row
       .map((cell, column) => {
-        const padded = column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)
+        const padded = column === row.length - 1 ? cell : padColumns(cell, widths[column] ?? 0)
         return painted && paint !== undefined ? paint(padded, column, cell) : padded
       })
       .join('  ')

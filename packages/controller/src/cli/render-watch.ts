@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { formatDuration, formatText, formatTime, shorten } from './format-values.ts'
 import type { Colors } from './state-colors.ts'
+import { takeColumns, widthOf } from './text-width.ts'
 
 export type WatchState = {
   /** The list as the command prints it; null: not had yet. */
@@ -48,12 +49,13 @@ const reset = `${escapeBegin}0m`
 
 /** Cuts what is seen, keeps colours, and ends one that was cut off. */
 export function cutLine(line: string, width: number): string {
-  if (stripVTControlCharacters(line).length <= width) return line
+  if (widthOf(stripVTControlCharacters(line)) <= width) return line
   const [first = '', ...colored] = line.split(escapeBegin)
   let room = Math.max(0, width - 1)
   const take = (text: string): string => {
-    const taken = text.slice(0, room)
-    room -= taken.length
+    const taken = takeColumns(text, room)
+    // a wide character that does not fit ends the line: what follows it must not take its place
+    room = taken === text ? room - widthOf(taken) : 0
     return taken
   }
   let cut = take(first)
