@@ -1,5 +1,6 @@
 // Draws frames in place on a terminal: one write per frame, lines overwritten rather than erased first, so that
-// nothing flickers. The cursor is hidden meanwhile and always comes back, also when the process ends early.
+// nothing flickers. The cursor is hidden meanwhile and always comes back, also when the process ends early or is
+// suspended.
 import { stripVTControlCharacters } from 'node:util'
 import type { Output } from './cli-context.ts'
 import { widthOf } from './text-width.ts'
@@ -18,7 +19,15 @@ export type LiveScreen = {
 export function openLiveScreen(output: Output): LiveScreen {
   let drawn: readonly string[] = []
   const restore = (): void => output.write(showCursor)
+  // Ctrl-Z: the shell gets its cursor meanwhile, and what comes afterwards stands below
+  const suspend = (): void => {
+    restore()
+    process.kill(process.pid, 'SIGSTOP')
+    drawn = []
+    output.write(hideCursor)
+  }
   process.once('exit', restore)
+  process.on('SIGTSTP', suspend)
   output.write(hideCursor)
   return {
     draw(lines) {
@@ -29,6 +38,7 @@ export function openLiveScreen(output: Output): LiveScreen {
     close(keep) {
       if (keep === 'nothing') output.write(upOver(drawn, output.columns()) + clearToScreenEnd)
       process.off('exit', restore)
+      process.off('SIGTSTP', suspend)
       restore()
     }
   }
