@@ -132,7 +132,11 @@ t.test('values are read strictly and shown shortly', async (t) => {
     '12.3 MB',
     '1.0 GB'
   ])
-  t.equal(formatText('a\u001b[2Jb\u202ec\n'), 'a [2Jb c', 'controls of a host do not reach the terminal')
+  t.equal(
+    formatText('a\u001b[2Jb\u202ec\u2028d\n'),
+    'a [2Jb c d',
+    'controls of a host do not reach the terminal'
+  )
   t.equal(shorten('abcdef', 4), 'abc…')
 })
 

@@ -213,7 +213,7 @@ t.test('the page keeps so many lines, and says how many older ones are gone', as
 t.test('a line cannot paint, reorder or hide', async (t) => {
   t.equal(cleanLine('plain \t text'), 'plain \t text')
   t.equal(cleanLine('\u001b[1;31mred\u001b[0m \u001b[2Kgone? \u001b[?25l'), 'red gone? ')
-  t.equal(cleanLine('a\rb\u0000c\u202ed\u200be'), 'a b c d e')
+  t.equal(cleanLine('a\rb\u0000c\u202ed\u200be\u2028f\u2029g'), 'a b c d e f g')
   t.equal(cleanLine('\u001b]0;title that stays'), ' ]0;title that stays')
   t.equal(cleanLine('größe 漢字'), 'größe 漢字')
 })

@@ -36,8 +36,9 @@ export const formatAge = (atMs: number | null, nowMs: number): string =>
 /** Enough of a digest to recognise it. */
 export const formatDigest = (digest: string | null): string => (digest === null ? '-' : digest.slice(0, 19))
 
-// Controls (Cc), and format characters that reorder or hide text (Cf): a host must not paint on a terminal.
-const unprintable = /[\p{Cc}\p{Cf}]/gu
+// Controls (Cc), format characters that reorder or hide text (Cf), and those that end a line (Zl, Zp): a host must not
+// paint on a terminal.
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /** Text from a host or a container in one line, safe to write to a terminal. */
 export const formatText = (text: string): string => text.replaceAll(unprintable, ' ').trimEnd()

@@ -5,8 +5,8 @@
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const sequences = /\x1b\[[0-?]*[ -/]*[@-~]/g
 const isTame = /^[\x20-\x7e\t]*$/
-/** Controls, and format characters that reorder or hide text; a tab stays. */
-const unprintable = /(?!\t)[\p{Cc}\p{Cf}]/gu
+/** Controls, format characters that reorder or hide text, ends of lines; a tab stays. */
+const unprintable = /(?!\t)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 export const cleanLine = (text: string): string =>
   isTame.test(text) ? text : text.replaceAll(sequences, '').replaceAll(unprintable, ' ')
