@@ -70,6 +70,11 @@ t.test('who did what is listed, filtered, exported and checked without the contr
   const [, head = ''] = /head (\S+)/.exec(good.out) ?? []
   await writeFile(file, exported.out.split('\n').slice(0, -2).join('\n'))
   t.match(await longshore('audit', 'verify', file, '--head', head), { code: 1, out: /^entry-missing: / })
+  await writeFile(file, '')
+  t.match(await longshore('audit', 'verify', file), {
+    code: 1,
+    out: /^entry-missing: there is no entry at all/
+  })
   await controller.start()
 })
 
