@@ -368,6 +368,19 @@ t.test('a verb over one service does not reach another one, and reading changes 
   })
 })
 
+t.test('the name of a token neither hides anything nor is that of a person', async (t) => {
+  const make = async (name: string) =>
+    (await ask('POST', '/v1/api-tokens', { body: { name, allow: ['read:staging/api'] } })).status
+  for (const [index, name] of [
+    'a\u001b[2J',
+    'a\u202eb',
+    'a\u2028b',
+    'oidc:corp/ada (ada@example.com)'
+  ].entries())
+    t.equal(await make(name), 400, `name ${index}`)
+  t.equal(await make('größe "漢字"'), 201)
+})
+
 t.test('an unknown name lists what exists, as far as the token may know it', async (t) => {
   for (const service of ['hidden', 'shown']) {
     await ask('PUT', `/v1/environments/staging/services/${service}/spec`, { body: { spec } })

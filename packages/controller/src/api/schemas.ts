@@ -67,8 +67,17 @@ export const joinTokenView = z.object({
 })
 export type JoinTokenView = z.infer<typeof joinTokenView>
 
+/** As it stands in the audit and in lists: nothing that hides or turns around what is beside it, no name of a person. */
+const tokenName = z
+  .string()
+  .min(1)
+  .max(100)
+  .regex(
+    /^(?!oidc:)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u,
+    'expected no control characters, and another beginning than `oidc:`, which is of issuers'
+  )
 export const createApiToken = z.object({
-  name: z.string().min(1).max(100),
+  name: tokenName,
   allow: z.array(permission).min(1).max(100),
   /** null: does not expire. */
   ttlMs: z
