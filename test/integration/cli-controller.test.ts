@@ -44,7 +44,8 @@ const start = (...args: string[]): Running => {
     hasColor: false,
     columns: () => 80,
     rows: () => 24,
-    onResize: () => () => {}
+    onResize: () => () => {},
+    onClosed: () => () => {}
   })
   const unprepared = () => {
     throw new Error('not prepared')

@@ -95,6 +95,23 @@ t.test('a name that does not exist ends it at once', async (t) => {
   t.match(json.seen.err, /longshore events --follow/)
 })
 
+t.test('a reader that goes away ends what would go on', async (t) => {
+  const controller = await startRealController(t)
+  const host = await hostOf(controller, 'web-1')
+  for (const args of [
+    ['events', '--follow'],
+    ['agents', '--watch']
+  ]) {
+    const child = watching(t, controller, longshore(...args))
+    await child.says(/silent/)
+    child.child.stdout.destroy()
+    const agent = await host.connect()
+    t.equal(await child.ended, 0, args.join(' '))
+    t.equal(child.seen.err, '')
+    agent.socket.terminate()
+  }
+})
+
 t.test('events are told one a line, before and after a lost connection', async (t) => {
   const controller = await startRealController(t)
   const host = await hostOf(controller, 'web-1')

@@ -24,7 +24,8 @@ const contextOf = (client: object, prepared: Prepared): { context: CliContext; w
     hasColor: false,
     columns: refuse,
     rows: refuse,
-    onResize: refuse
+    onResize: refuse,
+    onClosed: () => () => undefined
   })
   const context: CliContext = {
     env: {},

@@ -48,7 +48,8 @@ const noOutput: Output = {
   hasColor: false,
   columns: refuse,
   rows: refuse,
-  onResize: refuse
+  onResize: refuse,
+  onClosed: refuse
 }
 const context: CliContext = {
   env: {},

@@ -25,7 +25,8 @@ t.test('a controller that was taken over stops, says so, and is to be started ag
     hasColor: false,
     columns: () => 80,
     rows: () => 24,
-    onResize: () => () => {}
+    onResize: () => () => {},
+    onClosed: () => () => {}
   }
   const unprepared = () => {
     throw new Error('not prepared')

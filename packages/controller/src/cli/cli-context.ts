@@ -13,6 +13,8 @@ export type Output = {
   rows(): number
   /** Returns its own cancellation. */
   onResize(listener: () => void): () => void
+  /** Whoever read it went away, which shows when something is written. Returns its own cancellation. */
+  onClosed(listener: () => void): () => void
 }
 
 export type CliContext = {

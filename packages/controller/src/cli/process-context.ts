@@ -1,5 +1,5 @@
 // The process as a CliContext: the only file of the CLI that knows process, its streams and its signals.
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { WriteStream } from 'node:tty'
@@ -29,8 +29,10 @@ export function createProcessContext(): CliContext {
 
 function outputOf(stream: WriteStream): Output {
   let isClosed = false
+  const closed = new EventEmitter()
   stream.on('error', (error: NodeJS.ErrnoException) => {
     isClosed = true
+    closed.emit('closed')
     // the reader went away (`| head`), or progress has no place to go to: no reason to stop waiting. A result that
     // cannot be written (a full disk) is one.
     if (error.code !== 'EPIPE' && stream === process.stdout) throw error
@@ -48,6 +50,10 @@ function outputOf(stream: WriteStream): Output {
     onResize(listener) {
       stream.on('resize', listener)
       return () => stream.off('resize', listener)
+    },
+    onClosed(listener) {
+      closed.on('closed', listener)
+      return () => closed.off('closed', listener)
     }
   }
 }

@@ -5,6 +5,7 @@ import { CliError, isPassing } from './cli-errors.ts'
 import type { Client } from './client.ts'
 import { pause, retryDelayMs } from './follow-deployment.ts'
 import { formatText, formatTime } from './format-values.ts'
+import { listenForEnd } from './listen-for-end.ts'
 import { openLiveScreen } from './live-screen.ts'
 import { changeLines, renderWatchFrame, type WatchState } from './render-watch.ts'
 import { createColors } from './state-colors.ts'
@@ -30,7 +31,7 @@ type View<T> = { show(items: readonly T[]): void; lost(why: string): void; end()
 /** Ends with the first signal. @throws what does not pass by itself: no permission, an unknown name */
 export async function watchList<T>(context: CliContext, client: Client, list: Watched<T>): Promise<void> {
   const stopped = new AbortController()
-  const stopListening = context.onSignal(() => stopped.abort())
+  const stopListening = listenForEnd(context, () => stopped.abort())
   const view = context.stdout.isTerminal ? watchOnScreen(context, list) : watchInLines(context, list)
   try {
     await keepShowing(client, list, view, stopped.signal)

@@ -5,6 +5,7 @@ import { isPassing } from '../cli-errors.ts'
 import type { Client } from '../client.ts'
 import { pause, retryDelayMs } from '../follow-deployment.ts'
 import { formatText, formatTime } from '../format-values.ts'
+import { listenForEnd } from '../listen-for-end.ts'
 
 type Flags = { url?: string; env?: string; follow?: true }
 
@@ -44,7 +45,7 @@ async function followAll(
   environment: string | undefined
 ): Promise<void> {
   const stopped = new AbortController()
-  const stopListening = context.onSignal(() => stopped.abort())
+  const stopListening = listenForEnd(context, () => stopped.abort())
   const say = (text: string): void =>
     context.stderr.write(`${formatTime(context.nowMs())} ${formatText(text)}; trying again\n`)
   try {

@@ -5,6 +5,7 @@ import type { CliContext } from '../cli-context.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { followLogs } from '../follow-logs.ts'
 import { formatText } from '../format-values.ts'
+import { listenForEnd } from '../listen-for-end.ts'
 import { momentAgo } from '../moment-ago.ts'
 import { parseDuration, parseHosts, parseLogText, parseTail } from '../parse-values.ts'
 import { emptyLogPicture, foldLogEvent, renderLogLine, renderLogNotice } from '../render-logs.ts'
@@ -47,7 +48,7 @@ async function printLogs(context: CliContext, service: string, flags: Flags): Pr
   const client = await context.connect(url)
   const sinceMs = await momentAgo(client, since)
   const stopped = new AbortController()
-  const stopListening = context.onSignal(() => stopped.abort())
+  const stopListening = listenForEnd(context, () => stopped.abort())
   const asked = { environment: env, service, host: host?.join(','), follow, sinceMs, tail, grep }
   const hosts = new Map<string, string>()
   const shown = flags.output === 'ndjson' ? printJson(context) : printText(context, flags.timestamps === true)
