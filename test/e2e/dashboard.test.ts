@@ -229,7 +229,7 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await page.locator('main').getByText('cancelled', { exact: true }).first().waitFor()
-    await page.getByText('bye').waitFor()
+    await page.getByText('bye', { exact: true }).waitFor()
     t.equal(await page.getByRole('button', { name: 'Cancel deployment' }).count(), 0)
     for (const each of open) each()
     await look(t, 'cancelled')
@@ -306,6 +306,21 @@ testOnProgram(t, 'chromium', 'operators watch the fleet live', async (t) => {
     one.write([begun, line(2, 'no such order', 'stderr'), line(3, 'while it is paused'), line(4, 'news')])
     await lines.getByText('news').waitFor()
     t.equal(await lines.getByText('while it is paused').count(), 1, 'what was shown is not shown twice')
+
+    const { promise: readable, resolve: letRead } = Promise.withResolvers<void>()
+    await page.route('**/v1/agents', async (route) => {
+      await readable
+      await route.continue()
+    })
+    relay.cut()
+    await page.getByText('connection lost', { exact: true }).waitFor()
+    relay.mend()
+    await page.getByText('connecting', { exact: true }).waitFor()
+    t.equal(await page.locator('main.stale').count(), 1, 'what was missed is not known yet')
+    letRead()
+    await page.getByText('live', { exact: true }).waitFor()
+    await page.unroute('**/v1/agents')
+    await isRead('both are read once more')
 
     await page.getByText('Hosts: all 2').click()
     await page.getByRole('checkbox', { name: 'web-2' }).check()

@@ -125,7 +125,12 @@ export const startPageHost = async (
         cancelled.add(id)
         return {
           status: 'failed',
-          error: { code: 'cancelled', detail: 'it was cancelled', step: null, log: ['bye'] },
+          error: {
+            code: 'cancelled',
+            detail: 'it was cancelled',
+            step: null,
+            log: ['\u001b[31mbye\u001b[0m\u202e']
+          },
           serving: body.kind === 'release' ? 'old' : 'none',
           release: null
         }

@@ -2,6 +2,7 @@
 import type { DeploymentView, ProgressView, TargetView } from '@longshore/controller/api'
 import { useState } from 'preact/hooks'
 import { arrangeTargets, type Batch } from '../core/arrange-targets.ts'
+import { cleanLine } from '../core/clean-line.ts'
 import { addressOf } from '../core/read-route.ts'
 import { showBytes } from '../core/show-amount.ts'
 import { Badge } from '../parts/badge.tsx'
@@ -73,7 +74,7 @@ const Target = ({ target, environment }: { target: TargetView; environment: stri
     {target.reason !== undefined && (
       <p>
         {target.code !== undefined && <span class="mono">{target.code} </span>}
-        {target.reason}
+        {cleanLine(target.reason)}
       </p>
     )}
     <Sources target={target} />
@@ -81,7 +82,7 @@ const Target = ({ target, environment }: { target: TargetView; environment: stri
     {target.log !== undefined && target.log.length > 0 && (
       <details open>
         <summary>Last lines of the container</summary>
-        <pre>{target.log.join('\n')}</pre>
+        <pre>{target.log.map(cleanLine).join('\n')}</pre>
       </details>
     )}
     <Steps target={target} />
@@ -92,7 +93,7 @@ const Progress = ({ progress, host }: { progress: ProgressView; host: string }) 
   const { step, position, total, detail, bytes, connections } = progress
   return (
     <span class="progress">
-      {step} ({position}/{total}){detail !== undefined && `: ${detail}`}
+      {step} ({position}/{total}){detail !== undefined && `: ${cleanLine(detail)}`}
       {bytes !== undefined && bytes.total > 0 && (
         <>
           <progress value={bytes.done} max={bytes.total} aria-label={`${step} on ${host}`} />
@@ -120,7 +121,7 @@ const Sources = ({ target: { failedSources = [] } }: { target: TargetView }) => 
   <>
     {failedSources.map(({ source, code, detail }) => (
       <p key={source} class="dim">
-        not from {source}: {code}, {detail}
+        not from {source}: {code}, {cleanLine(detail)}
       </p>
     ))}
   </>

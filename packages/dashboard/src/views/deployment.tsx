@@ -3,6 +3,7 @@ import type { DeploymentView } from '@longshore/controller/api'
 import { useEffect, useState } from 'preact/hooks'
 import { ask } from '../ask-controller.ts'
 import { countTargets } from '../core/arrange-targets.ts'
+import { cleanLine } from '../core/clean-line.ts'
 import { addressOf } from '../core/read-route.ts'
 import { showPace } from '../core/show-amount.ts'
 import { usePage } from '../page-context.ts'
@@ -146,7 +147,7 @@ const Remarks = ({ deployment, log }: { deployment: DeploymentView; log: readonl
       {lines.length > 0 && (
         <>
           <h2>Output of the release command</h2>
-          <pre>{lines.join('\n')}</pre>
+          <pre>{lines.map(cleanLine).join('\n')}</pre>
         </>
       )}
     </>
