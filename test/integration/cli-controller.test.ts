@@ -59,6 +59,7 @@ const start = (...args: string[]): Running => {
     askLine: unprepared,
     readFile: unprepared,
     nowMs: () => Date.now(),
+    controllerNowMs: () => Date.now(),
     onSignal: () => () => {},
     connect: async (url) => createClient(await readSettings(env, url, unprepared)),
     exitCode: 0

@@ -10,7 +10,7 @@ export const refuse = (): never => {
 }
 export const nowMs = Date.parse('2026-01-02T03:04:05Z')
 
-type Prepared = Partial<Pick<CliContext, 'readStdin' | 'readFile' | 'onSignal'>>
+type Prepared = Partial<Pick<CliContext, 'readStdin' | 'readFile' | 'onSignal' | 'controllerNowMs'>>
 type Written = { out: string; err: string }
 
 /** Outputs that are no terminal. @param client has only what is given */
@@ -35,6 +35,7 @@ const contextOf = (client: object, prepared: Prepared): { context: CliContext; w
     askLine: refuse,
     readFile: refuse,
     nowMs: () => nowMs,
+    controllerNowMs: () => nowMs,
     onSignal: refuse,
     connect: async () => client as Client,
     exitCode: 0,

@@ -59,6 +59,7 @@ const context: CliContext = {
   askLine: refuse,
   readFile: refuse,
   nowMs: refuse,
+  controllerNowMs: refuse,
   onSignal: refuse,
   connect: refuse,
   exitCode: 0

@@ -1,6 +1,7 @@
-// `logs` and `audit` as people type them: what is refused before anybody is asked, and whose clock `--since` counts by.
+// `logs`, `audit` and lists as people type them: what is refused before anybody is asked, and whose clock counts.
 import { limits } from '@longshore/protocol'
 import t from 'tap'
+import { createControllerClock } from '../../../packages/controller/src/cli/controller-clock.ts'
 import { nowMs, runCommandOf } from '../../support/cli-unit.ts'
 
 /** The controller's clock is an hour behind that of whoever asks. */
@@ -53,4 +54,31 @@ t.test('what can name no line and no host is refused, instead of being left out'
     onSignal: () => () => undefined
   })
   t.match(asked, [{ ...most, host: 'a,b,c' }])
+})
+
+t.test("ages and ends in lists are by the controller's clock", async (t) => {
+  const token = { id: 'tok_1', name: 'ci', allow: [], createdAtMs: 0, revokedAtMs: null }
+  const apiTokens = async () => [
+    { ...token, lastUsedAtMs: controllerNowMs - 5000, expiresAtMs: controllerNowMs + 60_000 }
+  ]
+  const { out } = await runCommandOf({ apiTokens }, ['api-token', 'list'], {
+    controllerNowMs: () => controllerNowMs
+  })
+  t.match(out, /ci +active .* 5s ago/)
+})
+
+t.test("the controller's clock is the own one, unless its answers say that it is not", async (t) => {
+  let ownMs = nowMs
+  const clock = createControllerClock(() => ownMs)
+  const answered = (aheadMs: number) => clock.heard(new Date(ownMs + aheadMs).toUTCString())
+  t.equal(clock.nowMs(), ownMs)
+  for (const aheadMs of [0, -1900, 900]) answered(aheadMs)
+  clock.heard(undefined)
+  clock.heard('nonsense')
+  t.equal(clock.nowMs(), ownMs)
+  answered(-3_600_000)
+  t.ok(Math.abs(clock.nowMs() - (ownMs - 3_600_000)) <= 1000)
+  ownMs -= 3_600_000
+  answered(0)
+  t.ok(Math.abs(clock.nowMs() - ownMs) <= 1000, 'after the own one was set')
 })

@@ -39,6 +39,7 @@ t.test('a controller that was taken over stops, says so, and is to be started ag
     askLine: unprepared,
     readFile: unprepared,
     nowMs: unprepared,
+    controllerNowMs: unprepared,
     onSignal: () => () => {},
     connect: unprepared,
     exitCode: 0

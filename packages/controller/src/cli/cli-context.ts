@@ -26,6 +26,8 @@ export type CliContext = {
   askLine(question: string): Promise<string | null>
   readFile(path: string): Promise<string>
   nowMs(): number
+  /** By the controller's clock, as its last answer told it. */
+  controllerNowMs(): number
   /** SIGINT and SIGTERM, while listened to; by default they end the process. Returns its own cancellation. */
   onSignal(listener: (name: string) => void): () => void
   connect(urlOption: string | undefined): Promise<Client>

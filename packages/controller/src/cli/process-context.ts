@@ -4,11 +4,13 @@ import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { WriteStream } from 'node:tty'
 import type { CliContext, Output } from './cli-context.ts'
+import { createControllerClock } from './controller-clock.ts'
 import { exitCodes } from './exit-codes.ts'
 import { readSettings } from './read-settings.ts'
 
 export function createProcessContext(): CliContext {
   const readText = (path: string): Promise<string> => readFile(path, 'utf8')
+  const clock = createControllerClock(() => Date.now())
   return {
     env: process.env,
     stdout: outputOf(process.stdout),
@@ -17,11 +19,12 @@ export function createProcessContext(): CliContext {
     askLine,
     readFile: readText,
     nowMs: () => Date.now(),
+    controllerNowMs: clock.nowMs,
     onSignal,
     async connect(urlOption) {
       const settings = await readSettings(process.env, urlOption, readText)
       const { createClient } = await import('./client.ts')
-      return createClient(settings)
+      return createClient({ ...settings, clock })
     },
     exitCode: exitCodes.succeeded
   }

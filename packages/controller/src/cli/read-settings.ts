@@ -1,6 +1,7 @@
 // Where the controller is and who asks: from the environment and --url. The token never comes from the command
 // line, where every user of the machine could read it. Decides only; files are read by the caller's function.
 import { CliError } from './cli-errors.ts'
+import type { ControllerClock } from './controller-clock.ts'
 
 /** The port that `controller start` listens on by default, on the same machine. */
 export const defaultUrl = 'http://127.0.0.1:7300'
@@ -12,6 +13,8 @@ export type Settings = {
   ca: string | null
   /** With the token that its file holds now: while a command waits, a pipeline may put a fresh one there. Never rejects. */
   renewed(): Promise<Settings>
+  /** Is told the time of each answer. */
+  clock?: Pick<ControllerClock, 'heard'>
 }
 export type Environment = Readonly<Record<string, string | undefined>>
 type ReadText = (path: string) => Promise<string>

@@ -38,7 +38,9 @@ export async function sendRequest(settings: Settings, request: Request): Promise
   })
   outgoing.on('finish', request.sent)
   outgoing.end(body)
-  return answer
+  const head = await answer
+  settings.clock?.heard(head.headers.date)
+  return head
 }
 
 /** `answer` rejects as sendRequest does, and has to be waited for. */

@@ -34,7 +34,8 @@ export function addAgents(program: Command, context: CliContext): void {
       const client = await context.connect(url)
       const { agentLines, renderAgents } = await import('../render-lists.ts')
       const colors = createColors(context.stdout.hasColor)
-      const render = (agents: readonly AgentView[]): string => renderAgents(agents, colors, context.nowMs())
+      const render = (agents: readonly AgentView[]): string =>
+        renderAgents(agents, colors, context.controllerNowMs())
       if (watch === true) {
         const { watchList } = await import('../watch-list.ts')
         return watchList(context, client, {

@@ -38,7 +38,9 @@ export function addApiToken(program: Command, context: CliContext): void {
       const tokens = await (await context.connect(url)).apiTokens()
       const { renderApiTokens } = await import('../render-lists.ts')
       const colors = createColors(context.stdout.hasColor)
-      writeList(context, output, 'api-token', tokens, () => renderApiTokens(tokens, colors, context.nowMs()))
+      writeList(context, output, 'api-token', tokens, () =>
+        renderApiTokens(tokens, colors, context.controllerNowMs())
+      )
     })
   group
     .command('revoke <id>')

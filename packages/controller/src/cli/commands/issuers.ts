@@ -80,7 +80,7 @@ export function addIssuers(program: Command, context: CliContext): void {
       const { url, output } = self.optsWithGlobals<Flags>()
       const issuers = await (await context.connect(url)).issuers()
       const { renderIssuers } = await import('../render-issuers.ts')
-      writeList(context, output, 'issuer', issuers, () => renderIssuers(issuers, context.nowMs()))
+      writeList(context, output, 'issuer', issuers, () => renderIssuers(issuers, context.controllerNowMs()))
     })
   group
     .command('remove <name>')

@@ -59,7 +59,7 @@ export function addJoinToken(program: Command, context: CliContext): void {
       const { renderJoinTokens } = await import('../render-lists.ts')
       const colors = createColors(context.stdout.hasColor)
       writeList(context, output, 'join-token', tokens, () =>
-        renderJoinTokens(tokens, colors, context.nowMs())
+        renderJoinTokens(tokens, colors, context.controllerNowMs())
       )
     })
   group

@@ -45,7 +45,9 @@ export function addRegistry(program: Command, context: CliContext): void {
       const { url, output } = self.optsWithGlobals<Flags>()
       const registries = await (await context.connect(url)).registries()
       const { renderRegistries } = await import('../render-registries.ts')
-      writeList(context, output, 'registry', registries, () => renderRegistries(registries, context.nowMs()))
+      writeList(context, output, 'registry', registries, () =>
+        renderRegistries(registries, context.controllerNowMs())
+      )
     })
   group
     .command('logout <host>')

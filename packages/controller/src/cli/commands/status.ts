@@ -28,7 +28,7 @@ export function addStatus(program: Command, context: CliContext): void {
       const { renderStatus, statusLines } = await import('../render-status.ts')
       const colors = createColors(context.stdout.hasColor)
       const render = (services: readonly StatusView[]): string =>
-        renderStatus(services, colors, context.nowMs(), context.stdout.columns())
+        renderStatus(services, colors, context.controllerNowMs(), context.stdout.columns())
       if (watch === true) {
         const { watchList } = await import('../watch-list.ts')
         return watchList(context, client, {

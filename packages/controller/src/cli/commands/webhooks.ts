@@ -49,7 +49,9 @@ export function addWebhooks(program: Command, context: CliContext): void {
       const webhooks = await (await context.connect(url)).webhooks()
       const { renderWebhooks } = await import('../render-webhooks.ts')
       const colors = createColors(context.stdout.hasColor)
-      writeList(context, output, 'webhook', webhooks, () => renderWebhooks(webhooks, colors, context.nowMs()))
+      writeList(context, output, 'webhook', webhooks, () =>
+        renderWebhooks(webhooks, colors, context.controllerNowMs())
+      )
     })
   group
     .command('test <webhook>')
