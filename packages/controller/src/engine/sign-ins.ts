@@ -23,6 +23,9 @@ import type { IdTokens } from './id-tokens.ts'
 /** Long enough to look for a second factor. */
 export const signInMs = 10 * 60_000
 
+/** Many rules that do not fit are many words: a browser drops a cookie of more than 4096 bytes, and tells nobody. */
+const maxRefusalChars = 800
+
 export type SignIns = {
   /** The issuers with which people can sign in: seen by whoever sees the page. */
   offered(): Promise<SignInView['issuers']>
@@ -79,8 +82,13 @@ export const createSignIns = (ports: Ports): SignIns => ({
     const content = sealed === undefined ? undefined : await open<Begun>(ports.sealer, sealed)
     return content?.kind === 'sign-in-begun' ? content.view : '#/'
   },
-  sealRefusal: (detail) =>
-    ports.sealer.seal(JSON.stringify({ kind: 'sign-in-refused', detail } satisfies Refused)),
+  sealRefusal: (detail) => {
+    const isCut = detail.length > maxRefusalChars
+    const said = isCut
+      ? `${detail.slice(0, maxRefusalChars)}... (all of it is in the controller's log)`
+      : detail
+    return ports.sealer.seal(JSON.stringify({ kind: 'sign-in-refused', detail: said } satisfies Refused))
+  },
   openRefusal: async (sealed) => {
     const content = await open<Refused>(ports.sealer, sealed)
     return content?.kind === 'sign-in-refused' ? content.detail : null
