@@ -102,6 +102,24 @@ t.test('a stream ends once who asked for it may not go on', async (t) => {
   t.same(answers, [])
 })
 
+t.test('it ends also for a client that reads nothing', async (t) => {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+  const mayGoOn = async () => {
+    await asked
+    return false
+  }
+  const { response, ended, socket } = await openStream(t, { keepAliveMs: 5, mayGoOn })
+  socket.pause()
+  // the kernel takes a few megabytes before anything waits here
+  for (let sent = 0; response.waitingBytes === 0 && sent < 1000; sent += 1) {
+    response.send(eventOf(100_000), 'run-1')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  ask()
+  await ended
+  t.pass('it was told')
+})
+
 t.test('a stream ends when nobody can say whether it may go on', async (t) => {
   const mayGoOn = () => Promise.reject(new Error('the store is closed'))
   const { ended, socket } = await openStream(t, { keepAliveMs: 5, mayGoOn })

@@ -59,10 +59,15 @@ export const createEventResponses = (
         if (raw.writableLength > limits.maxBufferedBytes) raw.destroy()
         else raw.write(text)
       }
+      let isOver = false
       const keepAlive = async (): Promise<void> => {
+        // it had the time until now to read what was sent before; it holds what others wait for
+        if (isOver) return void raw.destroy()
         write(': still here\n\n')
         // a store that cannot answer ends the stream too: the client comes back and is told why
-        if (!(await mayGoOn().catch(() => false))) raw.end()
+        if (await mayGoOn().catch(() => false)) return
+        isOver = true
+        raw.end()
       }
       const timer = setInterval(() => void keepAlive(), keepAliveMs).unref()
       raw.once('close', () => {
