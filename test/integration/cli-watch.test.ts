@@ -171,5 +171,5 @@ t.test('a frame fits the terminal, and greys what it cannot vouch for', async (t
     ),
     'A    B\n你   x\nabc  y\n'
   )
-  t.match(renderAgents([], colors, 0), /no agents/)
+  t.match(renderAgents([], colors, 0), /no agents that this token may read/)
 })

@@ -39,7 +39,8 @@ export function renderEnvironments(environments: readonly EnvironmentView[]): st
 }
 
 export function renderAgents(agents: readonly AgentView[], colors: Colors, nowMs: number): string {
-  if (agents.length === 0) return 'no agents; let a host join with: longshore join-token create --env NAME\n'
+  if (agents.length === 0)
+    return 'no agents that this token may read; let a host join with: longshore join-token create --env NAME\n'
   const rows = agents.map((agent) => [
     agent.name,
     agent.environment,
@@ -119,7 +120,7 @@ function apiTokenState(token: ApiTokenView, nowMs: number): string {
 }
 
 export function renderDeployments(deployments: readonly DeploymentView[], colors: Colors): string {
-  if (deployments.length === 0) return 'no deployments\n'
+  if (deployments.length === 0) return 'no deployments that fit and that this token may read\n'
   const rows = deployments.map((deployment) => [
     deployment.id,
     deployment.mode,
@@ -173,7 +174,7 @@ const noteOf = ({ requestReason, build, attemptOf }: DeploymentView): string =>
     .join('; ')
 
 export function renderReleases(releases: readonly ReleaseView[], colors: Colors): string {
-  if (releases.length === 0) return 'no releases\n'
+  if (releases.length === 0) return 'no releases that fit and that this token may read\n'
   const rows = releases.map((release) => [
     `${String(release.release)}${release.isCurrent ? ' (current)' : ''}`,
     release.outcome ?? 'in progress',

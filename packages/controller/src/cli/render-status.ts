@@ -18,7 +18,8 @@ export function renderStatus(
   nowMs: number,
   columns = 80
 ): string {
-  if (services.length === 0) return 'no services; describe one with: longshore apply -f FILE --env NAME\n'
+  if (services.length === 0)
+    return 'no services that this token may read; describe one with: longshore apply -f FILE --env NAME\n'
   return services.map((service) => renderService(service, colors, nowMs, columns >= wideColumns)).join('\n')
 }
 
