@@ -64,8 +64,9 @@ t.test('words are told apart as a POSIX shell does it', async (t) => {
     ['a $1', /\$1/],
     ['a $$', /\$\$/],
     ["a $'b'", /no quoting/],
-    [`a \${b%c}`, /of a form/],
-    [`a \${b:=c}`, /of a form/]
+    [`a \${b%c}`, /more in it than a name/],
+    [`a \${b:=c}`, /more in it than a name/],
+    [`a "\${b:-$c}"`, /more in it than a name/]
   ]
   for (const [text, reason] of refused)
     t.match(
@@ -145,6 +146,7 @@ const optionTable: [options: string, spec: Partial<Record<keyof ServiceSpec, unk
     '--health-timeout=1m30s --health-start-period 500ms',
     { healthcheck: { test: null, timeoutMs: 90_000, startPeriodMs: 500 } }
   ],
+  ['--health-cmd ""', { healthcheck: null }],
   ['--no-healthcheck', { healthcheck: { test: ['NONE'] } }],
   [
     '-m 512m --memory-reservation 1GiB --memory-swap -1',
@@ -272,7 +274,8 @@ t.test('no option is dropped without a word', async (t) => {
     'nofile=1',
     'host',
     'x',
-    '80:80'
+    '80:80',
+    '1.1.1.1'
   ]
   for (const name of optionNames) {
     const isFlag = findOption(name)?.option.isFlag === true
@@ -304,7 +307,11 @@ t.test('what docker run would refuse is refused, with the option in front', asyn
     ['-p 80:80 -p 80:81', /published twice/],
     ['-e $X=1', /must be known/],
     ['--name $X', /must be known/],
-    ['--ulimit nofile=x', /--ulimit nofile=x: expected a whole number/]
+    ['--ulimit nofile=x', /--ulimit nofile=x: expected a whole number/],
+    ['--ulimit nofile=2:1', /--ulimit nofile=2:1: .* above the hard/],
+    ['--ulimit $X', /must be known/],
+    ['--sysctl net.x', /--sysctl net\.x: expected NAME=VALUE/],
+    ['--dns 1.1.1.1,8.8.8.8', /--dns 1\.1\.1\.1,8\.8\.8\.8: expected an IP address/]
   ]
   for (const [options, reason] of refused)
     t.match(
@@ -319,7 +326,8 @@ t.test('what docker run would refuse is refused, with the option in front', asyn
     'docker run',
     'docker run -d',
     'docker run --name',
-    'docker run Up/per'
+    'docker run Up/per',
+    `docker run sha256:${'0'.repeat(64)}`
   ])
     t.not(
       refusalOf(() => renderImport(readDockerRun(splitShell(line)), {})),
@@ -330,6 +338,12 @@ t.test('what docker run would refuse is refused, with the option in front', asyn
     refusalOf(() => importOf('-e TOKEN=secret --cpus x -e "A B=secret"')),
     /secret/
   )
+  t.notMatch(
+    refusalOf(() => importOf('-zeTOKEN=secret')),
+    /secret/
+  )
+  const long = refusalOf(() => readDockerRun(['x'.repeat(100_000)]))
+  t.ok(long.length < 300, 'what is no command at all is not printed as a whole')
 })
 
 t.test('variables stay, and are filled in where the file is applied', async (t) => {
@@ -345,6 +359,22 @@ t.test('variables stay, and are filled in where the file is applied', async (t) 
     environment: { A: 'b', C: '$D' },
     volumes: [{ type: 'bind', source: '/x' }]
   })
+})
+
+t.test('a service whose image is a variable gets a name all the same, and doubts are said', async (t) => {
+  const nameAndDoubt = (image: string): [string, boolean] => {
+    const { file, notices } = importOf('', image)
+    const doubt = notices.find((line) => line.startsWith('image: '))
+    return [
+      Object.keys(read(file, { IMAGE: 'a', OPTS: 'b', APP: 'c', TAG: '1' }).services).join(),
+      doubt !== undefined
+    ]
+  }
+  t.same(nameAndDoubt('$IMAGE'), ['image', false])
+  t.same(nameAndDoubt(`registry.example.com/\${APP}:$TAG`), ['app', false])
+  t.same(nameAndDoubt(`\${IMAGE:-nginx}`), ['image', false])
+  t.same(nameAndDoubt('$OPTS nginx'), ['opts', true], 'they may be options')
+  t.same(Object.keys(read(importOf('--name web-').file).services), ['web'])
 })
 
 t.test(

@@ -3,10 +3,11 @@
 // it concerns one call of docker run.
 // Source: https://docs.docker.com/reference/cli/docker/container/run/
 
+import { isIP } from 'node:net'
 import { addressAdvice, mapExpose, mapNetwork, mapPublish } from './map-network.ts'
 import { mapDevice, mapGpus, mapMount, mapVolume, mapVolumeDriver } from './map-storage.ts'
 import { type Given, numberOrText, refuseValue, type ServiceDraft } from './service-draft.ts'
-import { literalOf, splitPair } from './value-text.ts'
+import { hasVariable, literalOf, splitPair } from './value-text.ts'
 
 type Read = (draft: ServiceDraft, given: Given) => void
 export type DockerOption = {
@@ -51,8 +52,27 @@ const labelOf: Read = (draft, given) => {
 }
 
 const logOption: Read = (draft, given) => {
-  if (splitPair(given.value)[1] === undefined) throw refuseValue(given, 'expected NAME=VALUE')
+  demandPair(given)
   draft.put(['logging', 'options'], given)
+}
+
+const demandPair = (given: Given): void => {
+  if (splitPair(given.value)[1] === undefined) throw refuseValue(given, 'expected NAME=VALUE')
+}
+
+/** docker run takes an empty one as none: the image's counts. */
+const healthCommand: Read = (draft, given) => {
+  if (given.value !== '') draft.set(['healthcheck', 'test'], given.value, given)
+}
+
+const nameServer: Read = (draft, given) => {
+  if (isIP(given.value) === 0 && !hasVariable(given.value)) throw refuseValue(given, 'expected an IP address')
+  draft.push('dns', given.value, given)
+}
+
+const sysctl: Read = (draft, given) => {
+  demandPair(given)
+  draft.put('sysctls', given)
 }
 
 const stopTimeout: Read = (draft, given) => {
@@ -62,10 +82,14 @@ const stopTimeout: Read = (draft, given) => {
 
 const ulimit: Read = (draft, given) => {
   const [name, value = ''] = splitPair(given.value)
+  const literal = literalOf(name)
+  if (literal === undefined) throw refuseValue(given, 'the name before the = must be known')
   const [soft = '', hard] = value.split(':')
+  if (hard !== undefined && Number(hard) >= 0 && Number(soft) > Number(hard))
+    throw refuseValue(given, 'the soft limit is above the hard one')
   const limit =
     hard === undefined ? numberOrText(soft) : { soft: numberOrText(soft), hard: numberOrText(hard) }
-  draft.set(['ulimits', literalOf(name) ?? name], limit, given)
+  draft.set(['ulimits', literal], limit, given)
 }
 
 /** The profile's text is what the engine wants; docker run reads it from a file where it is called. */
@@ -108,7 +132,7 @@ const dockerOptions: Readonly<Record<string, DockerOption>> = {
   'device-write-bps': leftOut(blockIo),
   'device-write-iops': leftOut(blockIo),
   'disable-content-trust': flag(idle),
-  dns: item('dns'),
+  dns: option(nameServer),
   'dns-option': item('dns_opt'),
   'dns-search': item('dns_search'),
   domainname: text('domainname'),
@@ -118,7 +142,7 @@ const dockerOptions: Readonly<Record<string, DockerOption>> = {
   expose: option(mapExpose),
   gpus: option(mapGpus),
   'group-add': item('group_add'),
-  'health-cmd': text('healthcheck', 'test'),
+  'health-cmd': option(healthCommand),
   'health-interval': text('healthcheck', 'interval'),
   'health-retries': number('healthcheck', 'retries'),
   'health-start-interval': text('healthcheck', 'start_interval'),
@@ -178,7 +202,7 @@ const dockerOptions: Readonly<Record<string, DockerOption>> = {
   'stop-signal': text('stop_signal'),
   'stop-timeout': option(stopTimeout),
   'storage-opt': leftOut('the size of a container cannot be limited'),
-  sysctl: named('sysctls'),
+  sysctl: option(sysctl),
   tmpfs: item('tmpfs'),
   tty: mark('tty'),
   ulimit: option(ulimit),

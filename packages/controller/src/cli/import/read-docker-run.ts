@@ -21,6 +21,8 @@ export const readDockerRun = (words: readonly string[]): DockerRun => {
   const [image, ...command] = rest
   if (image === undefined || image === '')
     throw new CliError('usage', 'the docker run command names no image')
+  if (/^sha256:[0-9a-f]{64}$/.test(image))
+    throw new CliError('usage', 'IMAGE is an id, which only the host knows that has it: write its name')
   const draft = new ServiceDraft()
   draft.set('image', image, { option: 'IMAGE', value: image })
   const valuesOf = (name: string): Given[] =>
@@ -57,7 +59,7 @@ const withoutProgram = (words: readonly string[]): readonly string[] => {
   if (isDocker && args[0] === 'run') return args.slice(1)
   if (isDocker && args[0] === 'container' && args[1] === 'run') return args.slice(2)
   throw new CliError('usage', 'expected a command that begins with docker run', [
-    `it begins with: ${rest.slice(0, 3).join(' ') || 'nothing'}`
+    `it begins with: ${rest.slice(0, 3).join(' ').slice(0, 80) || 'nothing'}`
   ])
 }
 
@@ -89,7 +91,8 @@ const readShort = (word: string, rest: string[]): Found[] => {
   while (letters !== '') {
     const letter = letters[0] ?? ''
     const known = findShorthand(letter)
-    if (known === undefined) throw new CliError('usage', `docker run has no option -${letter} (in ${word})`)
+    if (known === undefined)
+      throw new CliError('usage', `docker run has no option -${letter} (in ${splitPair(word)[0]})`)
     const tail = letters.slice(1)
     const hasValue = tail.startsWith('=') || (!known.option.isFlag && tail !== '')
     found.push(readValue(known, hasValue ? tail.replace(/^=/, '') : undefined, rest))

@@ -46,9 +46,9 @@ export const renderImport = (run: DockerRun, env: Environment): Imported => {
 /** The container's name, or the last part of the image's, in the letters of a service. */
 const serviceNameOf = ({ name, image }: DockerRun): string => {
   const path = image.replace(/@.*$/s, '').split('/').at(-1) ?? ''
-  const wanted = name ?? path.replace(/:.*$/s, '')
-  const letters = wanted.toLowerCase().replaceAll(/[^a-z0-9_-]+/g, '-')
-  return letters.replace(/^[^a-z0-9]+/, '').slice(0, 63) || 'service'
+  const wanted = (name ?? path.replace(/:.*$/s, '')).toLowerCase()
+  const letters = wanted.replaceAll(/[^a-z0-9_-]+/g, '-').replace(/^[^a-z0-9]+/, '')
+  return letters.slice(0, 63).replace(/[^a-z0-9]+$/, '') || 'service'
 }
 
 /** A value of a variable is not known here, so what is wrong with it shows when the file is applied. */
@@ -96,6 +96,11 @@ const noticesOf = ({ draft, image, name }: DockerRun, service: string): string[]
       : [
           `variables: ${variables.join(', ')}: their values are those of the place where the file is applied`
         ]),
+    ...('command' in draft.service && /^\$\{[^{}]*\}$/.test(image)
+      ? [
+          `image: ${image} is taken for the image: if options of docker run are in it, write them in its place`
+        ]
+      : []),
     ...('env_file' in draft.service
       ? ['env_file: read where the file is applied, from the folder of the service file']
       : []),

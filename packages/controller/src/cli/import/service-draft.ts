@@ -14,7 +14,7 @@ type Tree = { [key: string]: unknown }
 
 /** With names of variables only: their values are nobody's business on a terminal. */
 export const textOf = ({ option, value }: Given): string => {
-  if (option === '--env') return `${option} ${splitPair(value)[0]}`
+  if (option === '--env') return `${option} ${splitPair(value)[0]}`.trimEnd()
   return value === '' ? option : `${option} ${literalOf(value) ?? value}`
 }
 

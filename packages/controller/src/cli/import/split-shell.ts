@@ -132,7 +132,7 @@ class Reader {
       this.#add(`\${${braced[1] ?? ''}}`)
       this.#position += 1 + braced[0].length
     } else if (rest.startsWith('(')) throw refuse('$(...) is run by the shell')
-    else if (rest.startsWith('{')) throw refuse(`\${...} of a form that service files do not have`)
+    else if (rest.startsWith('{')) throw refuse(`\${...} with more in it than a name and a plain text`)
     else if (/^[0-9$@*#?!-]/.test(rest)) throw refuse(`$${rest[0] ?? ''} is known to the shell only`)
     else if (this.#quote === undefined && /^["']/.test(rest))
       throw refuse(`$${rest[0] ?? ''}...${rest[0] ?? ''} is no quoting of a POSIX shell`)
