@@ -161,6 +161,23 @@ t.test('what is not a whole backup is refused, and nothing of it stays', async (
   await t.rejects(restoreController({ dataDir: killed, file }), { code: 'not-empty' })
 })
 
+t.test('a backup that cannot be written, or is interrupted, says so and leaves nothing behind', async (t) => {
+  const folder = makeTestFolder(t)
+  const dataDir = join(folder, 'data')
+  await initController({ dataDir })
+  const kept = readdirSync(dataDir)
+  await t.rejects(backUpController({ dataDir, file: join(folder, 'nowhere', 'backup.tar') }), {
+    code: 'backup-failed',
+    message: /ENOENT/
+  })
+  const begun = new AbortController()
+  const work = backUpController({ dataDir, file: join(folder, 'backup.tar') }, begun.signal)
+  begun.abort()
+  await t.rejects(work, { code: 'backup-failed', message: /interrupted/ })
+  t.same(readdirSync(folder), ['data'])
+  t.same(readdirSync(dataDir), kept)
+})
+
 t.test('the content of images is saved on request', async (t) => {
   const folder = makeTestFolder(t)
   const dataDir = join(folder, 'data')

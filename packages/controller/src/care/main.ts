@@ -44,7 +44,8 @@ const askLimitMs = 3_000
  * @returns what was saved. @throws SettingsError, DataError, StoreError, BackupError, each with a `code`
  */
 export const backUpController = async (
-  options: BackupOptions
+  options: BackupOptions,
+  signal: AbortSignal = new AbortController().signal
 ): Promise<{ installation: string; files: number; bytes: number }> => {
   const { dataDir, file, hasImages, isOverwritten } = readSettings(backupSettings, options)
   await readSigningKey(dataDir)
@@ -58,7 +59,7 @@ export const backUpController = async (
       ...(hasImages ? await listBlobs(dataDir) : [])
     ]
     const about = { installation, version: packageJson.version, madeAtMs: systemClock.nowMs() }
-    return { installation, ...(await writeArchive({ file, isOverwritten, files, about })) }
+    return { installation, ...(await writeArchive({ file, isOverwritten, files, about, signal })) }
   } finally {
     await copy.remove()
   }

@@ -17,6 +17,8 @@ export type ArchiveOptions = {
   /** Files by the name that they get. */
   files: readonly { name: string; path: string }[]
   about: Omit<Contents, 'format' | 'files'>
+  /** Nothing is left of a backup that is interrupted. */
+  signal: AbortSignal
 }
 
 /** @returns how large the files in it are together. @throws BackupError `backup-exists`, `backup-failed` */
@@ -51,11 +53,16 @@ const isThere = (path: string): Promise<boolean> =>
 
 const writeTo = async (
   target: Writable,
-  { files, about }: ArchiveOptions
+  { files, about, signal }: ArchiveOptions
 ): Promise<{ files: number; bytes: number }> => {
   const archive = pack()
   const isOwn = target !== process.stdout
-  const failed = new Promise<never>((_, reject) => target.once('error', reject))
+  const failed = new Promise<never>((_, reject) => {
+    target.once('error', reject)
+    const interrupt = (): void => reject(new BackupError('backup-failed', 'it was interrupted'))
+    if (signal.aborted) interrupt()
+    else signal.addEventListener('abort', interrupt, { once: true })
+  })
   archive.pipe(target, { end: isOwn })
   const work = async (): Promise<ContentFile[]> => {
     const added: ContentFile[] = []
@@ -74,13 +81,21 @@ const writeTo = async (
     return added
   }
   try {
-    const added = await Promise.race([work(), failed])
+    const added = await Promise.race([failed, work()])
     return { files: added.length, bytes: added.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
   } catch (error) {
+    // what the archive says of it is only that it is closed
+    const cause = target.errored ?? error
     archive.destroy()
-    if (isOwn) target.destroy()
-    throw error
+    if (isOwn) await close(target)
+    throw cause
   }
+}
+
+/** Until then a file that is about to be opened would be made anew after its removal. */
+const close = async (target: Writable): Promise<void> => {
+  target.destroy()
+  if (!target.closed) await new Promise((resolve) => target.once('close', resolve))
 }
 
 /** @returns undefined for a blob of an image that nothing needs any more and that was removed meanwhile */
@@ -92,13 +107,23 @@ const add = async (archive: Pack, name: string, path: string): Promise<ContentFi
   if (file === undefined) return undefined
   const { size: sizeBytes, mtime } = await file.stat()
   const hash = createHash('sha256')
-  const entry = archive.entry({ name, size: sizeBytes, mode: 0o600, mtime })
+  // typed as if it were always there; not in an archive whose target is gone
+  const entry: Writable | undefined = archive.entry({ name, size: sizeBytes, mode: 0o600, mtime })
+  if (entry === undefined) {
+    await file.close()
+    throw new Error('the archive is closed')
+  }
   const done = finished(entry)
   const content = createReadStream(path, { fd: file, highWaterMark: 1024 * 1024 })
   content.on('data', (chunk) => hash.update(chunk))
   content.on('error', (error) => archive.destroy(error))
   content.pipe(entry)
-  await done
+  try {
+    await done
+  } finally {
+    // with the file
+    content.destroy()
+  }
   return { name, sizeBytes, sha256: hash.digest('hex') }
 }
 

@@ -99,7 +99,14 @@ function addCare(group: Command, context: CliContext): void {
         throw new CliError('usage', 'a backup holds keys and is not written to a terminal')
       const { backUpController } = await import('../../care/main.ts')
       const options = { file, dataDir: data, hasImages: images === true, isOverwritten: force === true }
-      const saved = await failing(() => backUpController(options), 'backup-failed')
+      const interrupted = new AbortController()
+      const stopListening = context.onSignal(() => {
+        interrupted.abort()
+        // a second signal ends the process at once
+        stopListening()
+      })
+      const saved = await failing(() => backUpController(options, interrupted.signal), 'backup-failed')
+      stopListening()
       const { installation, files, bytes } = saved
       context.stderr.write(`saved installation ${installation}: ${files} files, ${bytes} bytes\n`)
     })
