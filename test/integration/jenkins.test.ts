@@ -1,7 +1,7 @@
 // The pipeline of deploy/jenkins, without Jenkins: the very shell texts that are shipped, with Jenkins' variables and its way
 // of aborting, by the real CLI against a real controller whose hosts answer over the real protocol.
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { type Command, type RunOutcome, runOutcome } from '@longshore/protocol'
@@ -160,7 +160,8 @@ t.test('what is shipped has the steps of the whole way, and its brackets are clo
     [byTag, byDigest].map((text) => /--(tag|digest) /.exec(text)?.[1]),
     ['tag', 'digest']
   )
-  for (const text of [promote, byDigest, byTag]) t.match(text, /^\s+exec longshore .*--on-abort cancel/)
+  for (const text of [promote, byDigest, byTag])
+    t.match(text, /\n\s+exec longshore .*--on-abort cancel[^\n]*\s*$/)
   const stages = [...sources.pipeline.matchAll(/stage\('(\w+)'\)/g)].map(([, name]) => name)
   t.same(stages, ['Image', 'Build', 'Test', 'Push', 'wip', 'staging', 'Approval', 'production'])
   const gate = sources.pipeline.indexOf('input message')
@@ -214,6 +215,16 @@ t.test('a step that runs again in the same build finds what it began', async (t)
   const second = await run(byTag, 3, 'staging', { DEPLOY_TAG: '3' })
   t.match([first, second], [{ code: 0 }, { code: 0, console: /attached to dep_/ }])
   t.equal((await deployments('staging')).length, before + 1)
+})
+
+t.test('a build that could not begin has no report of a former one, and no digest', async (t) => {
+  const former = await run(byTag, 3, 'wip', { DEPLOY_TAG: '3' })
+  t.match(former, { code: 0 }, former.console)
+  const wrong = await run(byTag, 3, 'wip', { DEPLOY_TAG: 'no tag' })
+  t.match(wrong, { code: 2 }, wrong.console)
+  for (const kind of ['xml', 'ndjson'])
+    t.notOk(existsSync(join(folder, `${reportOf('wip', 3)}.${kind}`)), kind)
+  t.equal((await run(whichDigest, 3, 'wip')).out, '')
 })
 
 t.test('a push that the registry does not take goes to the controller', async (t) => {

@@ -33,18 +33,21 @@ def call(Map args) {
       withCredentials([token]) {
         if (args.from) {
           sh label: "promote ${args.service} to ${args.environment}", script: '''
+            rm -f "$DEPLOY_REPORT.xml" "$DEPLOY_REPORT.ndjson"
             exec longshore promote "$DEPLOY_SERVICE" --from "$DEPLOY_FROM" --to "$DEPLOY_ENVIRONMENT" --digest "$DEPLOY_DIGEST" \
               --wait-for-lock 15m --timeout 30m --on-timeout cancel --on-abort cancel --reason "$BUILD_URL" \
               --junit "$DEPLOY_REPORT.xml" --ndjson "$DEPLOY_REPORT.ndjson"
           '''
         } else if (args.digest) {
           sh label: "deploy ${args.service} to ${args.environment}", script: '''
+            rm -f "$DEPLOY_REPORT.xml" "$DEPLOY_REPORT.ndjson"
             exec longshore deploy "$DEPLOY_SERVICE" --env "$DEPLOY_ENVIRONMENT" --digest "$DEPLOY_DIGEST" \
               --wait-for-lock 15m --timeout 30m --on-timeout cancel --on-abort cancel --reason "$BUILD_URL" \
               --junit "$DEPLOY_REPORT.xml" --ndjson "$DEPLOY_REPORT.ndjson"
           '''
         } else {
           sh label: "deploy ${args.service} to ${args.environment}", script: '''
+            rm -f "$DEPLOY_REPORT.xml" "$DEPLOY_REPORT.ndjson"
             exec longshore deploy "$DEPLOY_SERVICE" --env "$DEPLOY_ENVIRONMENT" --tag "$DEPLOY_TAG" \
               --wait-for-lock 15m --timeout 30m --on-timeout cancel --on-abort cancel --reason "$BUILD_URL" \
               --junit "$DEPLOY_REPORT.xml" --ndjson "$DEPLOY_REPORT.ndjson"
