@@ -149,6 +149,10 @@ testOnRealParts(t, 'what cannot be right is refused before anything is written',
   const cases: [RegExp, Node][] = [
     [/for production, but this node belongs to test/, agent({ join_token: tokenFor('production') })],
     [/cannot be read: check that it was copied whole/, agent({ join_token: 'secret-but-cut' })],
+    [
+      /cannot be read: check that it was copied whole/,
+      agent({ join_token: `${btoa('{}')}.${btoa('[1]')}.c2ln` })
+    ],
     [/needs a join token: set one of/, agent({ join_token: null })],
     [/not several/, agent({ join_token_file: '/x' })],
     [
@@ -201,6 +205,7 @@ testOnRealParts(t, 'HAProxy and Docker Engine follow the distribution', async (t
     'debian debian 11': 'container',
     'debian debian 12': 'unit',
     'debian debian 13': 'unit',
+    'debian debian forky/sid': 'unit',
     'ubuntu debian 22.04': 'container',
     'ubuntu debian 24.04': 'unit',
     'redhat rhel 9.4': 'container',
@@ -219,12 +224,12 @@ testOnRealParts(t, 'HAProxy and Docker Engine follow the distribution', async (t
     Object.values(proxies)
   )
   t.same(said[0][1], ['docker.io'])
-  t.same(said[5].slice(1), [
+  t.same(said[6].slice(1), [
     ['docker-ce', 'docker-ce-cli', 'containerd.io'],
     'https://download.docker.com/linux/rhel'
   ])
-  t.match(said[6][2], /centos$/)
-  t.equal(said[7][1], null, 'a distribution that is not known is not guessed')
+  t.match(said[7][2], /centos$/)
+  t.equal(said[8][1], null, 'a distribution that is not known is not guessed')
 
   const boxed = await machine.converge(
     agent({ run_as: 'container', image: 'registry.example.com/longshore-agent:1' })

@@ -20,11 +20,16 @@ module LongshoreCookbook
       ENGINES.any? { |file| ::File.exist?(file) }
     end
 
-    # @param platform [String] as Ohai names it; `family` likewise
+    # @param platform [String] as Ohai names it; `family` and `version` likewise
     # @return [String] `unit` or `container`
     def haproxy(platform:, family:, version:)
       since = HAPROXY_SINCE[family == 'rhel' ? family : platform]
-      since && Gem::Version.new(version) >= Gem::Version.new(since) ? 'unit' : 'container'
+      since && recent?(version, since) ? 'unit' : 'container'
+    end
+
+    # What is not released yet has a name (Debian says `forky/sid`), and is newer than all that is.
+    def recent?(version, since)
+      !Gem::Version.correct?(version) || Gem::Version.new(version) >= Gem::Version.new(since)
     end
 
     # @return [Array<String>]

@@ -49,7 +49,7 @@ module LongshoreCookbook
 
       claims = JSON.parse(Base64.urlsafe_decode64(payload[1]))
       claims.fetch('environment')
-    rescue ArgumentError, JSON::ParserError, KeyError, NoMethodError
+    rescue ArgumentError, JSON::ParserError, KeyError, NoMethodError, TypeError
       raise Refused, 'the join token cannot be read: check that it was copied whole'
     end
   end
