@@ -37,6 +37,7 @@ import { renderFrame } from '../../../packages/controller/src/cli/render-live.ts
 import { emptyPlain, renderPlain } from '../../../packages/controller/src/cli/render-plain.ts'
 import { renderResult } from '../../../packages/controller/src/cli/render-result.ts'
 import { createColors } from '../../../packages/controller/src/cli/state-colors.ts'
+import { runCommandOf } from '../../support/cli-unit.ts'
 import { at, deployment, endedAs, deploymentNumber as id, target } from '../../support/controller-stand-in.ts'
 
 const refuse = (): never => {
@@ -310,6 +311,18 @@ t.test('docs/cli.md and the program have the same commands, options and codes', 
     t.ok(page.includes(`| \`${code}\` | ${String(exit)} |`), code)
   const codes = [...page.matchAll(/^\| (\d) \|/gm)].map((match) => Number(match[1]))
   t.same(codes, Object.values(exitCodes))
+})
+
+t.test('a command takes no more words than it has a use for', async (t) => {
+  for (const words of [
+    ['agents', 'upgrade', 'host-a', '--env', 'test', '--to', 'agent:2'],
+    ['agents', 'approve', 'host-a', 'host-b'],
+    ['agents', 'revoke', 'host-a', 'host-b'],
+    ['agents', 'remove', 'host-a', 'host-b'],
+    ['environments', 'remove', 'test', 'staging']
+  ])
+    await t.rejects(runCommandOf({}, words), { code: 'commander.excessArguments' }, words.join(' '))
+  await t.rejects(runCommandOf({}, ['agents', 'list']), /agents has no command list/)
 })
 
 type Leaf = { usage: string; options: string[] }

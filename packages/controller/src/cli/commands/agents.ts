@@ -26,7 +26,6 @@ export function addAgents(program: Command, context: CliContext): void {
     .option('--env <name>', 'only this environment')
     .addOption(watchOption())
     .addOption(outputOption())
-    .allowExcessArguments()
     .action(async (_own: unknown, self: Command) => {
       refuseArguments(self)
       const { url, env: environment, watch, output } = self.optsWithGlobals<Flags>()
@@ -68,6 +67,8 @@ export function addAgents(program: Command, context: CliContext): void {
     'is removed',
     (client, name, query) => client.removeAgent(name, query)
   )
+  // last: commands take it over from their group, and would drop the second of two names without a word
+  group.allowExcessArguments()
 }
 
 /** A group that does something by itself gets a mistyped subcommand as an argument. */
