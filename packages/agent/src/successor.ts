@@ -103,8 +103,11 @@ export const createSuccessor = (ports: SuccessorPorts): OwnSuccessor => {
     tryOut: async (image, signal) => ports.tryProgram(files.pathOf({ image }), signal),
     handOver: async (image, signal) => {
       const now = placed()
-      if (now.serving?.image === image && now.serving.sha256 === self.sha256)
-        return { version: self.version, former: now.former }
+      if (now.serving?.image === image && now.serving.sha256 === self.sha256) {
+        // kept once more by this upgrade, else this step is repeated after it was confirmed
+        const isNoChange = now.candidate?.image === image
+        return { version: self.version, former: isNoChange ? self.version : now.former }
+      }
       if (now.trial?.image === image && isTrial) {
         await Promise.race([heard.promise, stopped(signal)])
         const next = confirmTrial(placed())

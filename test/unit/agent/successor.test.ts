@@ -114,6 +114,22 @@ t.test('whatever dies at whatever moment, one program stays, and it was heard or
   t.ok(trials > 100, 'and there were trials')
 })
 
+t.test('a trial of the program that the supervisor starts itself is over after as many starts', async (t) => {
+  const serving = { ...fresh, serving: next }
+  let now = start(beginTrial(serving, installed, '1'), installed.sha256)
+  for (let starts = 1; starts < maxTrialStarts; starts += 1) {
+    t.match(now, { self: installed.sha256, isTrial: true })
+    now = start(now.placement)
+  }
+  t.match(now, { self: installed.sha256, isTrial: true })
+  now = start(now.placement)
+  t.match(now, { self: next.sha256, isTrial: false, placement: { refused: { image: installed.image } } })
+  t.match(start(confirmTrial(beginTrial(serving, installed, '1'))), {
+    self: installed.sha256,
+    isTrial: false
+  })
+})
+
 const nothing = () => undefined
 const log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
@@ -173,6 +189,12 @@ t.test('leaves to the program of the image, which keeps the place once it is hea
     await successor.handOver(next.image, never),
     { version: 'of next', former: 'of installed' },
     'and again'
+  )
+  await successor.take('next', next.image)
+  t.same(
+    await successor.handOver(next.image, never),
+    { version: 'of next', former: 'of next' },
+    'another upgrade to what serves changes nothing, and says so'
   )
 
   await successor.take('third', third.image)

@@ -39,10 +39,16 @@ export const chooseProgram = (found: Placement | null, self: string): Start => {
   if (found === null || !isKnown(found, self)) return { kind: 'stay', placement: null, isTrial: false }
   const { trial } = found
   if (trial === null) return place(found, self)
-  if (trial.sha256 === self) return { kind: 'stay', placement: found, isTrial: true }
-  if (trial.starts < maxTrialStarts)
-    return { kind: 'go', to: trial, placement: { ...found, trial: { ...trial, starts: trial.starts + 1 } } }
-  const reason = `it ended ${trial.starts} times before the controller had heard it`
+  const isLast = trial.starts >= maxTrialStarts
+  const counted = { ...found, trial: { ...trial, starts: trial.starts + 1 } }
+  if (trial.sha256 !== self && !isLast) return { kind: 'go', to: trial, placement: counted }
+  if (trial.sha256 === self) {
+    // one that the supervisor starts by itself is counted here, also when it is begun with
+    const isStarted = found.installed.sha256 === self && found.serving !== null
+    if (!isStarted) return { kind: 'stay', placement: found, isTrial: true }
+    if (trial.starts <= maxTrialStarts) return { kind: 'stay', placement: counted, isTrial: true }
+  }
+  const reason = `it ended ${maxTrialStarts} times before the controller had heard it`
   return place(endTrial(found, reason), self)
 }
 

@@ -75,7 +75,13 @@ export const upgradedReason = (state: DeploymentState, outcome: Outcome): string
       `${hostAndReason(state, target)} (${target.state === 'unknown' ? 'which agent runs there is not known' : 'the former agent runs on'})`
   )
   const cause = named.length > 0 ? named.join('; ') : cancelledText(state)
-  return `${cause}; ${done} of ${targets.length} agents run ${image}, the others are as they were`
+  const unsure = targets.filter((target) => target.state === 'unknown').length
+  if (unsure === 0)
+    return `${cause}; ${done} of ${targets.length} agents run ${image}, the others are as they were`
+  const known = targets.length - unsure
+  return known === 0
+    ? cause
+    : `${cause}; ${done} of the other ${known} agents run ${image}, the rest is as it was`
 }
 
 export const refusedReason = (state: DeploymentState, why?: string): string => {
