@@ -23,7 +23,7 @@ export const tryProgram: TryProgram = async (path, signal) => {
     child.once('error', (error) => resolve(error.name === 'AbortError' ? '' : `: ${error.message}`))
     child.once('close', (code, by) => resolve(` (${by ?? `exit ${code}`})`))
   })
-  const [said, complaint] = await Promise.all([lastLine(child.stdout), lastLine(child.stderr), ended])
+  const [said, complaint] = await Promise.all([lastLine(child.stdout), complaintIn(child.stderr), ended])
   const read = answer.safeParse(parseJson(said))
   if (read.success) return read.data.version
   if (late.aborted)
@@ -32,8 +32,21 @@ export const tryProgram: TryProgram = async (path, signal) => {
   throw new StepError('upgrade-failed', `the new agent cannot serve: ${why}`)
 }
 
+const maxLineChars = 1000
+
 const lastLine = async (stream: NodeJS.ReadableStream): Promise<string> => {
   let last = ''
   for await (const line of createInterface({ input: stream })) if (line.trim() !== '') last = line
-  return last.slice(0, 1000)
+  return last.slice(0, maxLineChars)
+}
+
+/** The last line; of an error that nobody caught that is the version of Node, and what is wrong stands above the stack. */
+const complaintIn = async (stream: NodeJS.ReadableStream): Promise<string> => {
+  let [last, error] = ['', '']
+  for await (const line of createInterface({ input: stream })) {
+    if (/^[A-Z]\w*(?: \[\w+\])?: /.test(line)) error = line
+    if (line.trim() !== '') last = line
+  }
+  const isOfNode = /^Node\.js v\d/.test(last) && error !== ''
+  return (isOfNode ? error : last).slice(0, maxLineChars)
 }
