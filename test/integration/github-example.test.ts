@@ -4,20 +4,25 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { parse } from 'yaml'
 import { makeTestFolder } from '../support/real-parts.ts'
 
-type Step = { run?: string; env?: Record<string, string> }
-type Workflow = { jobs: { deploy: { env: Record<string, string>; steps: Step[] } } }
-
 const shipped = readFileSync(new URL('../../deploy/github/deploy.yml', import.meta.url), 'utf8')
-const { env: jobEnv, steps } = (parse(shipped) as Workflow).jobs.deploy
-const [{ run = '', env: stepEnv } = {}] = steps
+/** What stands below a key, without its indentation. */
+const below = (text: string, key: RegExp): string => {
+  const [, indent = '', content = ''] =
+    new RegExp(`^( *)${key.source}\n((?:\\1 +.*\n|\n)*)`, 'm').exec(text) ?? []
+  const inner = /^ */.exec(content)?.[0].length ?? indent.length
+  return content.replaceAll(new RegExp(`^ {${inner}}`, 'gm'), '')
+}
+const job = below(shipped, /deploy:/)
+const step = job.slice(job.indexOf('- name: deploy')).replace('- ', '  ')
+const run = below(step, /run: \|/)
 
 t.test('what is asked of the runner is asked where it is known', async (t) => {
   // github, needs, strategy, matrix, vars, secrets and inputs are all that a job's own env may use
-  t.notMatch(JSON.stringify(jobEnv), /\$\{\{(?!\s*github\.)/)
-  t.match(stepEnv, { LONGSHORE_TOKEN_FILE: /runner\.temp/ })
+  t.notMatch(below(job, /env:/), /\$\{\{(?!\s*github\.)/)
+  t.match(below(step, /env:/), /^LONGSHORE_TOKEN_FILE: .*runner\.temp/m)
+  t.match(below(job, /env:/), /^LONGSHORE_URL: /)
 })
 
 t.test('a token that cannot be renewed stays, and the first one has to come', async (t) => {
