@@ -204,5 +204,7 @@ t.test('health is what the controller says itself, and only to those who may rea
   chmodSync(dataDir, 0o700)
   await controller.stop()
   await t.rejects(askController({ dataDir }), { message: /no controller runs/ })
+  const noFolder = join(dataDir, 'controller.db', 'data')
+  await t.rejects(askController({ dataDir: noFolder }), { code: 'data-unusable', message: /data: ENOTDIR$/ })
   await controller.start()
 })

@@ -74,7 +74,8 @@ export const readSigningKey = async (dataDir: string): Promise<SigningKey> => {
 /** @throws DataError `data-missing`, `data-permissions`, `data-unusable` */
 export const demandPrivate = async (path: string): Promise<void> => {
   const status = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'ENOENT') throw new DataError('data-unusable', path, { cause })
+    if (cause.code !== 'ENOENT')
+      throw new DataError('data-unusable', `${path}: ${cause.code ?? cause.message}`, { cause })
     throw new DataError('data-missing', `${path} does not exist; run \`longshore controller init\` first`)
   })
   if ((status.mode & 0o077) === 0) return
