@@ -170,6 +170,10 @@ t.test('a backup that cannot be written, or is interrupted, says so and leaves n
     code: 'backup-failed',
     message: /ENOENT/
   })
+  await t.rejects(backUpController({ dataDir, file: dataDir, isOverwritten: true }), {
+    code: 'backup-failed',
+    message: /data is no file/
+  })
   const begun = new AbortController()
   const work = backUpController({ dataDir, file: join(folder, 'backup.tar') }, begun.signal)
   begun.abort()

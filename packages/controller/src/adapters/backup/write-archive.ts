@@ -25,7 +25,11 @@ export type ArchiveOptions = {
 export const writeArchive = async (options: ArchiveOptions): Promise<{ files: number; bytes: number }> => {
   if (options.file === '-') return writeTo(process.stdout, options)
   const { file } = options
-  if (!options.isOverwritten && (await isThere(file)))
+  const former = await stat(file).catch(() => undefined)
+  // a device, or a pipe, would be replaced by the file
+  if (former !== undefined && !former.isFile())
+    throw new BackupError('backup-failed', `${file} is no file; for standard output write -`)
+  if (former !== undefined && !options.isOverwritten)
     throw new BackupError('backup-exists', `${file}; --force replaces it`)
   const draft = `${file}.${randomBytes(6).toString('hex')}`
   try {
@@ -44,12 +48,6 @@ export const writeArchive = async (options: ArchiveOptions): Promise<{ files: nu
     await rm(draft, { force: true })
   }
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false
-  )
 
 const writeTo = async (
   target: Writable,
