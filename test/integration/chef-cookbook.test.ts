@@ -180,6 +180,18 @@ testOnRealParts(t, 'what cannot be right is refused before anything is written',
   }
 })
 
+testOnRealParts(t, 'nothing of a token that cannot be read is in what Chef writes about it', async (t) => {
+  // Chef's stack trace tells causes too
+  const script = `Dir["${cookbook}/libraries/*.rb"].sort.each { |file| require file }
+    begin
+      LongshoreCookbook::JoinToken.check(ARGV[0], 'test')
+    rescue LongshoreCookbook::Refused => e
+      puts [e, e.cause].compact.map(&:message)
+    end`
+  const { stdout } = await collectCommand('ruby', ['-e', script, `a.${btoa('{"secret": half')}.c`])
+  t.equal(stdout, 'the join token cannot be read: check that it was copied whole\n')
+})
+
 testOnRealParts(t, 'the token comes from a file, a data bag or a vault', async (t) => {
   const machine = await bootMachine(t)
   const item = { id: 'join-tokens', test: tokenFor('test'), production: tokenFor('production') }

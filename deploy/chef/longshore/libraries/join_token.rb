@@ -50,7 +50,8 @@ module LongshoreCookbook
       claims = JSON.parse(Base64.urlsafe_decode64(payload[1]))
       claims.fetch('environment')
     rescue ArgumentError, JSON::ParserError, KeyError, NoMethodError, TypeError
-      raise Refused, 'the join token cannot be read: check that it was copied whole'
+      # Without its cause, which Chef would write too: the reader of JSON quotes what it reads.
+      raise Refused, 'the join token cannot be read: check that it was copied whole', cause: nil
     end
   end
 end
