@@ -60,7 +60,7 @@ const readFile = (
     return new Map()
   }
   try {
-    return isRaw ? parseRaw(text) : parseEnvFile(text, variables, unset)
+    return isRaw ? parseRaw(text, variables) : parseEnvFile(text, variables, unset)
   } catch (error) {
     if (!(error instanceof ValueError || error instanceof InterpolationError)) throw error
     complain(cursor, `${path}: ${error.message}`, 'env-file-unreadable')
@@ -81,14 +81,22 @@ const readReference = (cursor: Cursor): { path: string; isRequired: boolean; isR
   }
 }
 
-/** Every value as it stands: no quotes, no comments after values, no interpolation. */
-const parseRaw = (text: string): Map<string, string> => {
+/** As docker run reads a file: every value as it stands, without quotes, comments after it, or interpolation. */
+const parseRaw = (text: string, variables: Variables): Map<string, string> => {
   const values = new Map<string, string>()
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    if (line.trim() === '' || line.startsWith('#')) continue
+  for (const [index, whole] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
+    const line = whole.replace(/^[ \t]+/, '')
+    if (line === '' || line.startsWith('#')) continue
     const cut = line.indexOf('=')
-    if (cut < 1) throw new ValueError(`line ${String(index + 1)} is not NAME=VALUE`)
-    values.set(line.slice(0, cut), line.slice(cut + 1))
+    const name = cut < 0 ? line : line.slice(0, cut)
+    if (name === '') throw new ValueError(`line ${String(index + 1)} has no name before the =`)
+    if (/[ \t]/.test(name)) throw new ValueError(`line ${String(index + 1)} has a blank in its name`)
+    const inherited = Object.hasOwn(variables, name) ? variables[name] : undefined
+    const value = cut < 0 ? inherited : line.slice(cut + 1)
+    if (value !== undefined) values.set(name, value)
   }
   return values
 }

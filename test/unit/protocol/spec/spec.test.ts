@@ -356,6 +356,31 @@ t.test('takes variables from env_file, environment and the place of apply', asyn
   t.match(notices.join(), /GONE is not set/)
 })
 
+t.test('reads a raw env_file as docker run does', async (t) => {
+  const text = service('env_file: [{path: a.env, format: raw}]')
+  const environmentOf = (env: string) => {
+    const options = { environment: { FROM: 'f' }, readEnvFile: () => env }
+    return Object.values(readServiceFiles([{ name: 'x.yaml', text }], options).services)[0]?.environment
+  }
+  t.same(
+    environmentOf(
+      '\uFEFFA="x $FROM" \r\n# comment\n\t # comment\n  B= b\n\nFROM\nGONE\nC=\nD=a=b # no comment\nexport.E=1\n'
+    ),
+    { A: '"x $FROM" ', B: ' b', FROM: 'f', C: '', D: 'a=b # no comment', 'export.E': '1' }
+  )
+  for (const [env, reason] of [
+    ['A=1\n=x', /a\.env: line 2 has no name before the =/],
+    ['A B=1', /a\.env: line 1 has a blank in its name/],
+    ['A =1', /blank/],
+    ['FROM ', /blank/]
+  ] as const)
+    t.match(
+      problemsOf(() => environmentOf(env)),
+      [{ code: 'env-file-unreadable', message: reason }],
+      env
+    )
+})
+
 t.test('says once what only docker compose uses', async (t) => {
   const text = `version: "3"\n${service('build: .', 'depends_on: [b]')}\n  b: {image: b, build: .}`
   t.same(
