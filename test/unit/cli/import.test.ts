@@ -128,6 +128,10 @@ const optionTable: [options: string, spec: Partial<Record<keyof ServiceSpec, unk
     }
   ],
   [
+    '--mount type=bind,src=/a,dst=/b,readonly=F',
+    { volumes: [{ type: 'bind', source: '/a', isReadOnly: false, createHostPath: false }] }
+  ],
+  [
     '--mount source=v,destination=/b,volume-nocopy,ro=false',
     { volumes: [{ type: 'volume', source: 'v', isReadOnly: false, noCopy: true }] }
   ],
@@ -302,6 +306,7 @@ t.test('what docker run would refuse is refused, with the option in front', asyn
     ['--log-opt x', /--log-opt x: expected NAME=VALUE/],
     ['--mount type=bind,src=/a', /needs a target/],
     ['--mount type=bind,src=/a,dst=/b,nonsense=1', /no field of a mount/],
+    ['--mount type=bind,src=/a,dst=/b,readonly=maybe', /readonly is true or false/],
     ['--network-alias a', /one network/],
     ['--network a --network host', /exclude each other/],
     ['-p 80:80 -p 80:81', /published twice/],

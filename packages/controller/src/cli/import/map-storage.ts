@@ -1,6 +1,13 @@
 // docker run's options about mounts, devices and GPUs -> keys of a service. Whether the values are right is left to the
 // reader of service files.
-import { type Given, isUncertainPath, numberOrText, refuseValue, type ServiceDraft } from './service-draft.ts'
+import {
+  type Given,
+  isUncertainPath,
+  numberOrText,
+  readBoolean,
+  refuseValue,
+  type ServiceDraft
+} from './service-draft.ts'
 import { splitAt, splitFields, splitPair } from './value-text.ts'
 
 const absolute = 'write the absolute path of the host under volumes'
@@ -47,9 +54,9 @@ export const mapMount = (draft: ServiceDraft, given: Given): void => {
     return
   }
   if (target === undefined) throw refuseValue(given, 'a mount needs a target')
-  const isReadOnly = [isTrue(fields, 'readonly'), isTrue(fields, 'ro')].includes(true)
+  const isReadOnly = [isTrue(given, fields, 'readonly'), isTrue(given, fields, 'ro')].includes(true)
   const bind = bindOf(draft, given, fields)
-  const volume = isTrue(fields, 'volume-nocopy') ? { nocopy: true } : undefined
+  const volume = isTrue(given, fields, 'volume-nocopy') ? { nocopy: true } : undefined
   const tmpfs = tmpfsOf(fields)
   nameOthers(draft, given, fields)
   if (type === 'volume' && source !== undefined && !source.includes('$')) draft.volumes.add(source)
@@ -77,18 +84,19 @@ const take = (fields: Fields, ...names: string[]): string | undefined => {
   return found
 }
 
-const isTrue = (fields: Fields, name: string): boolean => {
-  const isThere = fields.has(name)
-  const value = fields.get(name)
+const isTrue = (given: Given, fields: Fields, name: string): boolean => {
+  const value = fields.has(name) ? (fields.get(name) ?? 'true') : 'false'
   fields.delete(name)
-  return isThere && value !== 'false' && value !== '0'
+  const isGiven = readBoolean(value)
+  if (isGiven === undefined) throw refuseValue(given, `${name} is true or false`)
+  return isGiven
 }
 
 const bindOf = (draft: ServiceDraft, given: Given, fields: Fields): object | undefined => {
   const propagation = take(fields, 'bind-propagation')
-  const isMade = isTrue(fields, 'bind-create-src')
+  const isMade = isTrue(given, fields, 'bind-create-src')
   const recursive = take(fields, 'bind-recursive')
-  if (isTrue(fields, 'bind-nonrecursive') || (recursive !== undefined && recursive !== 'enabled'))
+  if (isTrue(given, fields, 'bind-nonrecursive') || (recursive !== undefined && recursive !== 'enabled'))
     draft.leaveOut(
       given,
       'mounts below the source are always mounted too, with the same rights as far as the kernel can',

@@ -4,7 +4,7 @@ import { nearestKey } from '@longshore/protocol/spec'
 import { CliError } from '../cli-errors.ts'
 import { type DockerOption, findOption, findShorthand, optionNames } from './docker-options.ts'
 import { addAliases, settlePorts } from './map-network.ts'
-import { type Given, ServiceDraft } from './service-draft.ts'
+import { type Given, readBoolean, ServiceDraft } from './service-draft.ts'
 import { dollarsKept, literalOf, splitPair } from './value-text.ts'
 
 export type DockerRun = {
@@ -114,7 +114,7 @@ const readValue = (
 }
 
 const readFlag = (name: string, text: string): 'true' | 'false' => {
-  if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return 'true'
-  if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return 'false'
-  throw new CliError('usage', `--${name}=${text}: expected true or false`)
+  const isGiven = readBoolean(text)
+  if (isGiven === undefined) throw new CliError('usage', `--${name}=${text}: expected true or false`)
+  return isGiven ? 'true' : 'false'
 }

@@ -83,6 +83,12 @@ const isTree = (value: unknown): value is Tree =>
 export const numberOrText = (value: string): number | string =>
   /^-?\d{1,15}(?:\.\d{1,9})?$/.test(value) && String(Number(value)) === value ? Number(value) : value
 
+/** As Go reads one. @returns undefined: it is none */
+export const readBoolean = (text: string): boolean | undefined => {
+  if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true
+  return /^(?:0|f|F|false|FALSE|False)$/.test(text) ? false : undefined
+}
+
 /** @throws CliError usage: for what docker run would refuse too */
 export const refuseValue = (given: Given, reason: string): CliError =>
   new CliError('usage', `${textOf(given)}: ${reason}`)
