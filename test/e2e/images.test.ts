@@ -26,16 +26,18 @@ const controllerUser = 1000
 const agentUser = 1001
 const socketGroup = 2000
 
-/** Builds from the files that git knows, as they are in the work tree. */
+/** What docker build sends, as .dockerignore says it. */
+const contextPaths = [...readFileSync(join(checkout, '.dockerignore'), 'utf8').matchAll(/^!(.+)$/gm)].map(
+  ([, path = '']) => path
+)
+
+/** Builds from the files of a context that git knows, as they are in the work tree. */
 const buildImage = async ({ client }: BuildEngine, dockerfile: string, tag: string): Promise<void> => {
-  const context = spawn(
-    'sh',
-    ['-c', 'git ls-files -z --cached --deduplicate | tar --create --null --files-from=-'],
-    {
-      cwd: checkout,
-      stdio: ['ignore', 'pipe', 'inherit']
-    }
-  )
+  const list = 'git ls-files -z --cached --deduplicate -- "$@" | tar --create --null --files-from=-'
+  const context = spawn('sh', ['-c', list, 'sh', dockerfile, ...contextPaths], {
+    cwd: checkout,
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   const query = new URLSearchParams({
     dockerfile,
     t: tag,
