@@ -69,6 +69,12 @@ export const releaseOfTag = (tag: string, environment: string): number | null =>
   return /^[1-9]\d{0,9}$/.test(rest) ? Number(rest) : null
 }
 
-/** Repository names allow at most two underscores in a row and no `_-`; service names do. */
+/**
+ * Repository names allow one or two underscores or any number of hyphens in a row, or one dot; service names mix the first
+ * two as they like and have no dots: a run that is not allowed is spelled between two of them, so that no two services
+ * share a repository.
+ */
 const repositoryPart = (service: string): string =>
-  service.replace(/[_-]{2,}/g, (run) => '-'.repeat(run.length))
+  service.replace(/[_-]{2,}/g, (run) =>
+    /^(?:-+|__)$/.test(run) ? run : `.${run.replaceAll('-', 'h').replaceAll('_', 'u')}.`
+  )

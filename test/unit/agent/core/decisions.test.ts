@@ -1,6 +1,6 @@
 // The small decisions of the agent's core: what to answer to a command, what the host's policy allows, when a
 // container is healthy, which image is the pinned one.
-import type { CommandBody, Digest, Fence, ServiceName } from '@longshore/protocol'
+import { type CommandBody, type Digest, type Fence, type ServiceName, serviceName } from '@longshore/protocol'
 import t from 'tap'
 import { decideAcceptance, objectionsTo } from '../../../../packages/agent/src/core/accept.ts'
 import {
@@ -274,6 +274,18 @@ t.test('a watched container fails on the third failed probe in a row', async (t)
   t.match(judgeAll(begin, [bad(1), look(2), bad(3)]), { kind: 'undecided' })
   t.match(judgeAll(begin, [bad(1), look(2), bad(3), bad(4)]), { code: 'unhealthy' })
   t.match(judgeAll(begin, [look(1), look(1000)]), { kind: 'healthy' })
+})
+
+t.test("every service has a repository of its own for what it keeps, by Docker's rules", async (t) => {
+  const services = ['web', 'a-b', 'a_b', 'a--b', 'a__b', 'a---b', 'a___b', 'a_-b', 'a-_b', 'a.b'].filter(
+    (name) => serviceName.safeParse(name).success
+  )
+  const repositories = services.map((service) => ownTag(service, 'staging', 1).repository)
+  t.equal(services.length, 9)
+  t.equal(new Set(repositories).size, 9)
+  t.same(repositories.slice(0, 3), ['longshore/web', 'longshore/a-b', 'longshore/a_b'])
+  // https://distribution.github.io/reference: a path component
+  for (const one of repositories) t.match(one, /^longshore\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/)
 })
 
 t.test('an image is the pinned one by its digest, and our labels and tags read back', async (t) => {
