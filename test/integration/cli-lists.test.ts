@@ -404,9 +404,14 @@ t.test('no command but its own loads the server or the schemas at the start', as
   t.match(out, /^\d+\.\d+\.\d+\n$/)
   const trace = await run(['version'], { NODE_DEBUG: 'esm' })
   t.ok(trace.err.includes('node_modules/commander/'), 'the trace names what is loaded')
-  t.notMatch(trace.err, /node_modules\/(fastify|kysely|zod)\//)
+  t.same(heavyIn(trace.err), [])
   const unreached = { NODE_DEBUG: 'esm', LONGSHORE_URL: 'http://127.0.0.1:1' }
   const deploy = await run(['deploy', 'web', '--env', 'wip', '--tag', '1'], unreached)
   t.equal(deploy.code, 7)
-  t.notMatch(deploy.err, /node_modules\/(fastify|kysely|zod)\//, 'schemas load once the request has left')
+  t.same(heavyIn(deploy.err), [], 'schemas load once the request has left')
 })
+
+/** @param trace of megabytes, which a failure must not print */
+const heavyIn = (trace: string): string[] => [
+  ...new Set(trace.match(/node_modules\/(?:fastify|kysely|zod)(?=\/)/g))
+]

@@ -1,6 +1,5 @@
 // `longshore registry login|list|logout`: with what hosts log in to registries. The password comes from standard
 // input or a file, never from the command line, which every user of the machine can read.
-import { parseRegistryName } from '@longshore/protocol'
 import type { Command } from 'commander'
 import type { CliContext } from '../cli-context.ts'
 import { CliError } from '../cli-errors.ts'
@@ -53,6 +52,7 @@ export function addRegistry(program: Command, context: CliContext): void {
     .command('logout <host>')
     .description('Forgets the credentials of a registry.')
     .action(async (host: string, _own: unknown, self: Command) => {
+      const { parseRegistryName } = await import('@longshore/protocol')
       // it goes into an address, which those on the way write down; not quoted: some write the password into it
       if (parseRegistryName(host) === undefined)
         throw new CliError('usage', 'that is no registry: expected HOST[:PORT] as images name it')
