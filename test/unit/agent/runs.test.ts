@@ -1,7 +1,6 @@
 // The parts around a run: the executor over an engine that refuses what was not prepared, and credentials as
 // Docker keeps them.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
@@ -15,10 +14,9 @@ import { EngineError } from '../../../packages/agent/src/engine-error.ts'
 import { executeStep } from '../../../packages/agent/src/executor.ts'
 import { createRuns, hashSpec } from '../../../packages/agent/src/runs.ts'
 import { withoutProxy } from '../../support/no-proxy.ts'
+import { makeTestFolder } from '../../support/real-parts.ts'
 import { buildSampleRequest, releaseBody, sampleCommand, sampleSpec } from '../../support/run-samples.ts'
 import { preparedEngine, runtimeOf } from '../../support/step-runtime.ts'
-
-const folder = () => mkdtempSync(join(tmpdir(), 'longshore-runs-'))
 
 t.test('the executor tells a failure from an engine that is away', async (t) => {
   const disk = { kind: 'check-disk', minFreeBytes: 1000 } as const
@@ -56,8 +54,7 @@ t.test('an engine that answers and yet breaks off a call is asked again at a pac
 t.test(
   'a command that is cancelled while it waits for another is cancelled after a restart as well',
   async (t) => {
-    const dir = folder()
-    t.teardown(() => rmSync(dir, { recursive: true }))
+    const dir = makeTestFolder(t)
     const never = Promise.withResolvers<never>()
     const journal = openJournal(join(dir, 'journal.sqlite'))
     const engine = preparedEngine({ listContainers: () => never.promise })
@@ -85,8 +82,7 @@ t.test(
 )
 
 t.test('a plan runs beside the run of its service, which another run waits for', async (t) => {
-  const dir = folder()
-  t.teardown(() => rmSync(dir, { recursive: true }))
+  const dir = makeTestFolder(t)
   const journal = openJournal(join(dir, 'journal.sqlite'))
   const never = Promise.withResolvers<never>()
   let lists = 0
@@ -145,7 +141,7 @@ t.test("Docker's answers become codes by status, and by text where there is only
 })
 
 t.test('credentials come from auths or a helper, and never stand in an error', async (t) => {
-  const config = folder()
+  const config = makeTestFolder(t)
   const helper = join(config, 'docker-credential-test')
   writeFileSync(
     join(config, 'config.json'),
@@ -175,7 +171,7 @@ t.test('credentials come from auths or a helper, and never stand in an error', a
 })
 
 t.test('the policy file counts from the next command on, and a broken one refuses everything', async (t) => {
-  const path = join(folder(), 'policy.yaml')
+  const path = join(makeTestFolder(t), 'policy.yaml')
   const source = createPolicySource(path)
   t.match(source.summary(), { state: 'absent', path })
   writeFileSync(path, 'services: [web]\n')
