@@ -210,22 +210,38 @@ const killAgent = async (t: Test, scenery: Scenery): Promise<void> => {
   await look(t, 'fleet-silent')
 }
 
+/** A line with its time of day, to the millisecond: a container that was started again counts from the beginning. */
+type Written = { time: string; text: string }
+const lastWritten = async (host: FaultFleet['hosts'][number]): Promise<Written> => {
+  const [running] = (await containersOf(host)).filter(({ isRunning }) => isRunning)
+  const path = `/containers/${running?.id}/logs?stdout=1&tail=1&timestamps=1`
+  const [, time, text] =
+    /T(\d\d:\d\d:\d\d\.\d{3})\d*Z (count \d+)/.exec(await host.engine.client.getText(path)) ?? []
+  if (time === undefined || text === undefined) throw new Error(`${host.name} has written nothing`)
+  return { time, text }
+}
+
 /** From each host what Docker has last, and then more. */
 const followLogs = async (t: Test, { page, fleet }: Scenery): Promise<void> => {
   await goTo(page, 'Fleet')
   await page.getByRole('region', { name: 'Services of test' }).getByRole('link', { name: 'web' }).click()
   await page.getByRole('link', { name: 'Logs of web in test', exact: true }).click()
   await page.getByText('3 of 3 hosts are read').waitFor()
+  const isShown = (host: FaultFleet['hosts'][number], { time, text }: Written): Promise<void> =>
+    page
+      .locator('.log-line')
+      .filter({ hasText: host.name })
+      .filter({ hasText: `${time}Z` })
+      .filter({ has: page.getByText(text, { exact: true }) })
+      .waitFor()
   for (const host of fleet.hosts) {
-    const [line] = (await containersOf(host)).filter(({ isRunning }) => isRunning)
-    const written = await host.engine.client.getText(`/containers/${line?.id}/logs?stdout=1&tail=1`)
-    const [, count = ''] = /count (\d+)/.exec(written) ?? []
-    for (const number of [Number(count), Number(count) + 1])
-      await page
-        .locator('.log-line')
-        .filter({ hasText: host.name })
-        .filter({ has: page.getByText(`count ${number}`, { exact: true }) })
-        .waitFor()
+    const first = await lastWritten(host)
+    await isShown(host, first)
+    const next = await waitUntil(`${host.name} writes more`, async () => {
+      const last = await lastWritten(host)
+      return last.text !== first.text && last
+    })
+    await isShown(host, next)
   }
   t.equal(await page.getByText('nothing can be read').count(), 0)
 }
